@@ -1,0 +1,78 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "core/base/cancel.h"
+#include "core/base/status.h"
+
+namespace pouch {
+
+/// Threads that run what must go on when its caller gives up. Grows on demand up to `max_threads`; idle
+/// threads end after some seconds. All signals are blocked on them. Thread-safe.
+class Executor {
+ public:
+  explicit Executor(size_t max_threads = 64);
+  ~Executor();  ///< waits for what runs; what has not begun is dropped
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+
+  void submit(std::function<void()> task);
+
+ private:
+  void worker();
+  void reap_finished();
+
+  const size_t max_threads_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  // Below protected by mutex_.
+  std::deque<std::function<void()>> tasks_;
+  std::vector<std::thread> threads_;
+  std::vector<std::thread::id> finished_;
+  size_t idle_ = 0;
+  bool stopping_ = false;
+};
+
+/// Starts a thread with every signal blocked, so that the host's handlers never run on it.
+std::thread start_thread(std::function<void()> body);
+
+/// Waits until `done()` (called with the lock held), the call's deadline or its cancellation, whichever is
+/// first.
+Status wait_for(std::unique_lock<std::mutex>& lock, std::condition_variable& condition, const Call& call,
+                const std::function<bool()>& done);
+
+/// Runs `work` on the executor and waits for it. When the call is cancelled or its deadline passes, the
+/// caller is freed (well within 50 ms) while `work` goes on to its end; its result is then dropped.
+/// `R` is Status or Result<T>.
+template <class R>
+R run_detached(Executor& executor, const Call& call, std::function<R()> work) {
+  struct State {
+    std::mutex mutex;
+    std::condition_variable done;
+    std::optional<R> result;
+  };
+  if (Status before = call.check(); !before.is_ok()) return before;
+  auto state = std::make_shared<State>();
+  executor.submit([state, work = std::move(work)] {
+    R result = work();
+    const std::lock_guard lock(state->mutex);
+    state->result.emplace(std::move(result));
+    state->done.notify_all();
+  });
+  std::unique_lock lock(state->mutex);
+  if (Status waited = wait_for(lock, state->done, call, [&] { return state->result.has_value(); });
+      !waited.is_ok()) {
+    return waited;
+  }
+  return std::move(*state->result);
+}
+
+}  // namespace pouch

@@ -1,0 +1,56 @@
+#include "core/base/executor.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+
+namespace pouch {
+namespace {
+
+TEST(Executor, RunsEverything) {
+  std::atomic<int> sum{0};
+  {
+    Executor executor(4);
+    for (int i = 0; i < 100; ++i) {
+      const Result<int> result = run_detached<Result<int>>(executor, {}, [i] { return Result<int>(i); });
+      sum += *result;
+    }
+  }
+  EXPECT_EQ(sum, 4950);
+}
+
+TEST(Executor, DeadlineFreesTheCallerAndWorkGoesOn) {
+  std::atomic<bool> finished{false};
+  {
+    Executor executor;
+    const Call call{.deadline = Deadline::after_ms(20), .cancel = nullptr, .request_id = {}};
+    const Status status = run_detached<Status>(executor, call, [&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      finished = true;
+      return Status();
+    });
+    EXPECT_EQ(status.code(), Code::kDeadlineExceeded);
+    EXPECT_FALSE(finished);
+  }
+  EXPECT_TRUE(finished);
+}
+
+TEST(Executor, CancelFreesTheCaller) {
+  Executor executor;
+  const auto token = std::make_shared<CancelToken>();
+  std::thread canceller([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    token->fire();
+  });
+  const Call call{.deadline = {}, .cancel = token, .request_id = {}};
+  const Status status = run_detached<Status>(executor, call, [] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    return Status();
+  });
+  EXPECT_EQ(status.code(), Code::kCancelled);
+  canceller.join();
+}
+
+}  // namespace
+}  // namespace pouch
