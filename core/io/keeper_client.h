@@ -1,0 +1,129 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/base/status.h"
+#include "core/base/unique_fd.h"
+#include "core/io/stdio.h"
+
+namespace pouch::io {
+
+struct StreamInfo {
+  std::string stream_id;
+  std::string container_id;
+  int64_t generation = 0;
+};
+
+struct KeeperStatus {
+  std::string version;   ///< of the program
+  int protocol = 0;      ///< version of the wire protocol
+  int worker_pid = 0;    ///< changes when the worker is restarted
+  int keeper_pid = 0;    ///< the supervisor
+  uint64_t clients = 0;  ///< connections, this one included
+  std::vector<StreamInfo> streams;
+};
+
+/// One attached client. One thread may read while another writes; shutdown() from any thread wakes both.
+/// Destroying it detaches; when it had asked for stdin and the stream is stdin_once, that closes the
+/// process's stdin.
+class AttachConnection {
+ public:
+  explicit AttachConnection(UniqueFd fd) : fd_(std::move(fd)) {}
+  ~AttachConnection();
+  AttachConnection(const AttachConnection&) = delete;
+  AttachConnection& operator=(const AttachConnection&) = delete;
+
+  /// The next kStdout, kStderr or kEnd frame. After kEnd: Closed. DeadlineExceeded when none came in time
+  /// (nothing is lost; call again). Unavailable when the keeper's worker died: attach again, the log has what
+  /// was missed.
+  Result<Frame> read_frame(Deadline deadline);
+  /// True when read_frame would return without waiting for fd().
+  bool has_buffered_frame() const;
+  /// Sends all of `data`; waits while the process does not read (back-pressure).
+  Status write_stdin(std::string_view data, Deadline deadline);
+  /// Half-close: no more stdin from this client.
+  Status close_stdin(Deadline deadline);
+  /// For poll(2), readable; see has_buffered_frame().
+  int fd() const { return fd_.get(); }
+  void shutdown();
+
+ private:
+  Status send_frame(FrameType type, std::string_view data, Deadline deadline);
+
+  UniqueFd fd_;
+  std::string inbox_;      // reader only: bytes received and not yet returned
+  size_t inbox_used_ = 0;  // reader only
+  bool ended_ = false;     // reader only
+  std::mutex write_mutex_;
+};
+
+/// A client of the keeper of one root. Thread-safe; calls run side by side, each on a connection of its own
+/// taken from a small pool. The keeper stays while a client lives. Every call is safe to repeat and repeats
+/// itself once when the worker was restarted under it.
+class KeeperClient {
+ public:
+  /// Unavailable when no keeper answers there; NotImplemented when its protocol is unknown to us.
+  static Result<std::unique_ptr<KeeperClient>> connect(const std::string& run_dir, Deadline deadline);
+  ~KeeperClient();
+  KeeperClient(const KeeperClient&) = delete;
+  KeeperClient& operator=(const KeeperClient&) = delete;
+
+  Status ping(Deadline deadline);
+  Result<KeeperStatus> status(Deadline deadline);
+
+  /// Makes the FIFOs and opens the keeper's ends; call before Tasks.Create (Tasks.Exec). Clients that
+  /// attached before are served from the first byte. For a stream already open: same generation, the same
+  /// answer; an older one is drained first; Conflict when the open one is newer.
+  Result<StdioPaths> open_stdio(const StdioSpec& spec, Deadline deadline);
+  /// Call after Tasks.Start succeeded: from now on the runtime has opened stdin, so a close of it can be
+  /// passed on (a close that came before is passed on now).
+  Status mark_started(const std::string& stream_id, Deadline deadline);
+  /// The process has exited: reads what is left (to end of file, at most 2 s), finishes the log, ends
+  /// attached clients with kExited, removes the FIFOs. Ok with was_open = false when the stream is not there.
+  Result<DrainCounts> drain(const std::string& stream_id, Deadline deadline);
+  /// Create or start failed: attached and waiting clients get kFailed with `reason`; FIFOs go.
+  Status discard(const std::string& stream_id, const std::string& reason, Deadline deadline);
+  /// Ends clients that wait for a stream which is not open (the container was removed) with kRemoved.
+  Status close_waiters(const std::string& stream_id, Deadline deadline);
+  /// Subscribes; may come before open_stdio. When this returns Ok the subscription is registered.
+  Result<std::unique_ptr<AttachConnection>> attach(const std::string& stream_id, const AttachSpec& spec,
+                                                   Deadline deadline);
+  /// Closes the process's stdin, whoever is attached.
+  Status close_stdin(const std::string& stream_id, Deadline deadline);
+  /// Asks the keeper to end; Conflict while streams are open, unless `force` (they can be adopted again
+  /// later).
+  Status shutdown(bool force, Deadline deadline);
+
+ private:
+  explicit KeeperClient(std::string run_dir) : run_dir_(std::move(run_dir)) {}
+  Result<UniqueFd> take_connection(bool fresh, Deadline deadline);
+  void give_back(UniqueFd connection);
+  struct Answer;
+  Result<Answer> call(uint8_t type, const std::map<std::string, std::string>& fields, Deadline deadline);
+
+  const std::string run_dir_;
+  std::mutex mutex_;
+  std::vector<UniqueFd> idle_;  // protected by mutex_
+};
+
+struct KeeperLaunch {
+  std::string root_dir;  ///< the program is copied to <root_dir>/bin/<build id>/ and run from there
+  std::string run_dir;   ///< sockets and FIFOs; made 0700 when absent
+  std::string program;   ///< pouch-keeper; "": $POUCH_KEEPER_PATH, beside libpouch, libexec, PATH, …
+  int64_t idle_exit_ms = 10'000;  ///< the keeper ends that long after its last stream and client are gone
+  std::vector<std::string> extra_args;  ///< passed on, for what the worker's engine needs
+};
+
+/// Connects to the root's keeper, launching one (detached from this process in every way) when there is none.
+/// Safe against other threads and processes doing the same.
+Result<std::unique_ptr<KeeperClient>> ensure_keeper(const KeeperLaunch& launch, Deadline deadline);
+
+}  // namespace pouch::io

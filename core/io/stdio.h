@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace pouch::io {
+
+/// Where a stream's output is kept. `driver` "" and "none" keep nothing.
+struct LogSpec {
+  std::string driver;                        ///< "json-file", "none" or ""
+  std::string path;                          ///< absolute path of the log file; its folder exists
+  int64_t max_size = -1;                     ///< bytes after which the file is rotated; -1: never
+  int max_file = 1;                          ///< files kept in all, the current one included
+  std::map<std::string, std::string> attrs;  ///< written with every line ("attrs"), sorted by key
+};
+
+/// One process's stdio. `stream_id` is chosen by the caller and stable over the container's starts (the
+/// container id, or the exec id): attach may come before open_stdio and waits under that name. Allowed in
+/// ids: letters, digits, '.', '_', '-', at most 128.
+struct StdioSpec {
+  std::string stream_id;
+  std::string container_id;
+  int64_t generation = 0;   ///< the container's start counter; a newer one replaces what an older one left
+  bool want_stdin = false;  ///< OpenStdin: a stdin FIFO is made, and kept open until closed
+  bool stdin_once = false;  ///< the first stdin client that leaves closes the process's stdin
+  bool tty = false;         ///< one output stream (stdout); no stderr FIFO
+  LogSpec log;
+};
+
+/// Paths for Tasks.Create; "" for a stream that does not exist.
+struct StdioPaths {
+  std::string stdin_path;
+  std::string stdout_path;
+  std::string stderr_path;
+};
+
+/// What drain() saw.
+struct DrainCounts {
+  uint64_t stdout_bytes = 0;
+  uint64_t stderr_bytes = 0;
+  bool reached_eof = true;   ///< false: another process held the pipe open past the grace and was cut off
+  bool log_complete = true;  ///< false: some output could not be written to the log (disk full, …)
+  bool was_open = true;      ///< false: the stream was not there (drained before)
+};
+
+struct AttachSpec {
+  bool want_stdin = false;
+  bool want_stdout = true;
+  bool want_stderr = true;
+};
+
+/// Frames of an attach connection: {u8 type, u32 length little endian, bytes}.
+enum class FrameType : uint8_t {
+  kStdin = 1,       ///< client → keeper
+  kStdinClose = 2,  ///< client → keeper, no bytes
+  kStdout = 3,      ///< keeper → client
+  kStderr = 4,      ///< keeper → client
+  kEnd = 5,         ///< keeper → client, the last frame
+};
+
+enum class EndReason {
+  kExited,    ///< the process ended and all its output was sent
+  kFailed,    ///< create or start failed; `message` says why
+  kLagged,    ///< this client read too slowly; the log goes on at `log_position`
+  kRemoved,   ///< the container was removed while this client waited for its start
+  kShutdown,  ///< the keeper was told to stop
+};
+
+struct Frame {
+  FrameType type = FrameType::kEnd;
+  std::string data;  ///< bytes of kStdout and kStderr
+  // Of kEnd:
+  EndReason reason = EndReason::kExited;
+  std::string message;
+  int64_t log_position = -1;  ///< byte offset in the current log file, -1 when there is no log
+};
+
+}  // namespace pouch::io
