@@ -1,0 +1,1 @@
+from pouchtest.fixtures import *  # noqa: F401,F403
