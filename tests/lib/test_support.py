@@ -31,6 +31,13 @@ def image_fixture(tmp_path_factory):
     return busybox_image_tar(tmp_path_factory.mktemp("image") / "busybox.tar")
 
 
+def start_with_ctr(containerd, image):
+    containerd.ctr("image", "import", image)
+    fifos = containerd.dir / "fifo"
+    name = f"docker.io/library/{BUSYBOX}"
+    containerd.ctr("run", "--detach", "--fifo-dir", fifos, name, "one", "sleep", "1000")
+
+
 def run_with_ctr(containerd, *options):
     return containerd.ctr(
         "run", "--rm", "--snapshotter", "overlayfs", *options, f"docker.io/library/{BUSYBOX}", "one", "echo", "hi"
@@ -51,16 +58,13 @@ def test_containerd_runs_a_container_with_crun(image, leak_guard):
 
 def test_containerd_stop_ends_running_containers(image, leak_guard):
     with PrivateContainerd() as containerd:
-        containerd.ctr("image", "import", image)
-        name = f"docker.io/library/{BUSYBOX}"
-        containerd.ctr("run", "--detach", name, "one", "sleep", "1000")
+        start_with_ctr(containerd, image)
         assert len(containerd.shims()) == 1
 
 
 def test_containerd_killed_leaves_nothing_after_stop(image, leak_guard):
     with PrivateContainerd() as containerd:
-        containerd.ctr("image", "import", image)
-        containerd.ctr("run", "--detach", f"docker.io/library/{BUSYBOX}", "one", "sleep", "1000")
+        start_with_ctr(containerd, image)
         containerd.kill()
 
 

@@ -3,6 +3,8 @@
 import contextlib
 import os
 import pathlib
+import secrets
+import shutil
 import signal
 
 from . import cgroups, mounts, procs
@@ -39,6 +41,8 @@ class PrivateContainerd(Daemon):
         super().__init__(folder)
         self.socket = self.dir / "c.sock"
         self.address = f"unix://{self.socket}"
+        # runc's state and control groups are the machine's, by namespace and id: two containerds would collide.
+        self.namespace = f"t-{secrets.token_hex(4)}"
 
     def command(self):
         config = self.dir / "containerd.toml"
@@ -56,8 +60,9 @@ class PrivateContainerd(Daemon):
     def is_ready(self):
         return self.socket.exists() and self.ctr("version", check=False).code == 0
 
-    def ctr(self, *args, namespace="test", **options):
-        """Runs containerd's own client. `options` as for `run`."""
+    def ctr(self, *args, namespace=None, **options):
+        """Runs containerd's own client, in a namespace of our own by default. `options` as for `run`."""
+        namespace = namespace or self.namespace
         return run(find_program("ctr"), "--address", self.socket, "--namespace", namespace, *args, **options)
 
     def namespaces(self):
@@ -72,15 +77,14 @@ class PrivateContainerd(Daemon):
         for namespace in self.namespaces():
             for line in self.ctr("tasks", "ls", namespace=namespace).lines[1:]:
                 self._remove_task(line.split()[0], namespace)
-            cgroups.remove_group(namespace)
-            with contextlib.suppress(OSError):
-                (_RUN / "runc" / namespace).rmdir()
+            _remove_namespace(namespace)
 
     def clean_up(self):
+        # Shims outlive a containerd that crashed, by design.
         for pid in self.shims():
             _end_shim(pid)
         mounts.unmount_below(self.dir)
-        for folder in (_RUN / "runc", _SHIM_SOCKETS, _RUN):
+        for folder in (_RUN / "runc", _RUN / "fifo", _SHIM_SOCKETS, _RUN):
             with contextlib.suppress(OSError):
                 folder.rmdir()
 
@@ -95,14 +99,26 @@ class PrivateContainerd(Daemon):
 
 
 def _end_shim(pid):
-    """Ends a shim that outlived its containerd, its container first, and removes its socket."""
+    """Ends a shim that outlived its containerd, its container first, and removes what the two kept in /run."""
+    words = procs.cmdline(pid).split()
+    namespace, container = (words[words.index(flag) + 1] for flag in ("-namespace", "-id"))
     socket = _shim_socket(pid)
     for child in _children(pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
+        procs.wait_until(lambda: procs.start_time(child) is None, 5)  # pylint: disable=cell-var-from-loop
     procs.end(pid)
     if socket:
         pathlib.Path(socket).unlink(missing_ok=True)
+    shutil.rmtree(_RUN / "runc" / namespace / container, ignore_errors=True)
+    _remove_namespace(namespace)
+
+
+def _remove_namespace(namespace):
+    """Removes the empty control groups and the empty folder that runc keeps for a containerd namespace."""
+    cgroups.remove_group(namespace)
+    with contextlib.suppress(OSError):
+        (_RUN / "runc" / namespace).rmdir()
 
 
 def _children(pid):

@@ -23,6 +23,7 @@ _FOLDERS = {
     "/opt": "",
     "/run": "",
     "/run/containerd": "",
+    "/run/containerd/fifo": "",
     "/run/containerd/runc": "",
     "/run/containerd/s": "",
     "/run/crun": "",
