@@ -1,0 +1,94 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "core/api/stream.h"
+#include "core/base/unique_fd.h"
+
+namespace pouch {
+
+/// What happens when a reader is slower than the operation.
+enum class QueuePolicy {
+  kBlock,   ///< the operation waits
+  kLag,     ///< the reader is ended with Lagged
+  kLatest,  ///< a newer message with the same id replaces an older one
+  kDrop,    ///< frames are dropped and counted; the count travels in the next frame's flags
+};
+
+/// The bounded queue between one operation (producer) and one Stream (consumer). Thread-safe.
+/// The operation holds it by shared_ptr; open() gives the consumer's end, once.
+class StreamPipe : public std::enable_shared_from_this<StreamPipe> {
+ public:
+  static constexpr size_t kCapacity =
+      size_t{1} << 20U;  ///< bytes each way; one larger frame is let into an empty queue
+
+  explicit StreamPipe(QueuePolicy policy);
+  ~StreamPipe();
+  StreamPipe(const StreamPipe&) = delete;
+  StreamPipe& operator=(const StreamPipe&) = delete;
+
+  StreamPtr open();
+
+  // The operation's side.
+
+  /// Queues a frame by the policy; Cancelled when the consumer cancelled, Closed when it is gone, Lagged when
+  /// ended.
+  Status push(Channel channel, std::string data);
+  /// kLatest: `key` says which older message this one replaces.
+  Status push_latest(const std::string& key, std::string message);
+  /// Bytes from the consumer, at least one; empty = close_write() was called and all is read.
+  /// Cancelled, Closed (consumer gone) or DeadlineExceeded else.
+  Result<std::string> read_input(size_t max, Deadline deadline);
+  /// An eventfd, readable when read_input would not wait.
+  int input_fd() const { return input_event_.get(); }
+  /// The last word; later calls are ignored. `result_json` may be empty.
+  void finish(Result<std::string> result_json);
+  /// Called at once if it already happened. At most one each; they must be quick.
+  void on_cancel(std::function<void()> callback);
+  void on_resize(std::function<Status(uint32_t rows, uint32_t cols)> callback);
+  /// True once nobody will read or write any more (cancelled or consumer destroyed).
+  bool is_abandoned() const;
+
+ private:
+  friend class PipeStream;
+  struct Entry {
+    Frame frame;
+    std::string key;
+  };
+
+  void consumer_gone(bool cancelled);
+  void update_events();  // with mutex_ held
+  Status gone_status() const;
+
+  const QueuePolicy policy_;
+  UniqueFd output_event_;
+  UniqueFd input_event_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  // Below protected by mutex_.
+  std::deque<Entry> queue_;
+  size_t queued_bytes_ = 0;
+  uint32_t dropped_ = 0;
+  std::string input_;
+  bool input_closed_ = false;
+  std::optional<Result<std::string>> result_;
+  bool cancelled_ = false;
+  bool gone_ = false;
+  bool output_set_ = false;
+  bool input_set_ = false;
+  std::function<void()> on_cancel_;
+  std::function<Status(uint32_t, uint32_t)> on_resize_;
+};
+
+/// A stream that already holds one message (and is then at its end).
+StreamPtr single_message_stream(std::string json);
+
+}  // namespace pouch
