@@ -1,0 +1,31 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+namespace pouch {
+
+/// One OCI runtime that containers may ask for by name.
+struct RuntimeOptions {
+  std::string binary_name;                     ///< name on containerd's PATH or absolute path
+  std::string shim = "io.containerd.runc.v2";  ///< containerd's name of the shim that drives it
+};
+
+enum class EngineRole {
+  kClient,  ///< somebody's program
+  kKeeper,  ///< the worker of the root's keeper: watches all exits, starts no further keeper
+};
+
+/// What a root is opened with. Empty strings take the defaults given here.
+struct EngineOptions {
+  std::string root_dir;  ///< lasting state; "": /var/lib/pouch
+  std::string run_dir;   ///< sockets, FIFOs, bell; short, for socket paths; "": /run/pouch/<root id>
+  std::string containerd_address;  ///< path of containerd's socket; "": /run/containerd/containerd.sock
+  std::string snapshotter;         ///< "": overlayfs
+  std::string default_runtime;     ///< a key of `runtimes`; "": runc
+  std::map<std::string, RuntimeOptions> runtimes;  ///< beside the built-in "runc" and "crun"
+  std::string keeper_program;                      ///< "": found as core/sys/find_program.h says
+  EngineRole role = EngineRole::kClient;
+};
+
+}  // namespace pouch
