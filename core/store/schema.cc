@@ -1,0 +1,109 @@
+#include "core/store/schema.h"
+
+namespace pouch::store {
+
+// Times are ns since the epoch (UTC), NULL for "never". *_json columns hold documents of core/api's types.
+// owner_token names the engine that is working on the row (EngineContext::owner_token), NULL when none is.
+// boot_id is the kernel's boot in which boot-scoped columns (pid, running states) were written.
+const char* const kSchema = R"sql(
+CREATE TABLE root (
+  key   TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE images (
+  id            TEXT PRIMARY KEY,          -- digest of the config
+  config_json   TEXT NOT NULL,             -- the OCI image config as it is
+  manifest      TEXT NOT NULL DEFAULT '',  -- digest of the manifest in containerd's content store
+  chain_id      TEXT NOT NULL DEFAULT '',  -- top committed snapshot; '' without layers
+  snapshotter   TEXT NOT NULL DEFAULT '',
+  size          INTEGER NOT NULL DEFAULT 0,  -- bytes of the layers unpacked
+  architecture  TEXT NOT NULL DEFAULT '',
+  os            TEXT NOT NULL DEFAULT '',
+  created_ns    INTEGER,                   -- as the config says
+  added_ns      INTEGER
+) WITHOUT ROWID;
+
+CREATE TABLE image_references (
+  reference   TEXT PRIMARY KEY,            -- normalised: docker.io/library/busybox:latest
+  image_id    TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+  digest      TEXT NOT NULL DEFAULT '',    -- of the manifest, for name@digest
+  tagged_ns   INTEGER
+) WITHOUT ROWID;
+CREATE INDEX image_references_by_image ON image_references(image_id);
+
+CREATE TABLE containers (
+  id                TEXT PRIMARY KEY,      -- 64 hex digits
+  name              TEXT UNIQUE,           -- without slash; NULL once the name was given up in a removal
+  state             TEXT NOT NULL,         -- creating created starting running exited removing dead
+  stopping          INTEGER NOT NULL DEFAULT 0,
+  paused            INTEGER NOT NULL DEFAULT 0,
+  generation        INTEGER NOT NULL DEFAULT 0,  -- counts the starts
+  owner_token       TEXT,
+  boot_id           TEXT NOT NULL DEFAULT '',
+  config_json       TEXT NOT NULL,
+  host_config_json  TEXT NOT NULL,
+  extra_json        TEXT NOT NULL DEFAULT '{}',  -- what the container manager decided at create
+  image_ref         TEXT NOT NULL DEFAULT '',    -- as given
+  image_id          TEXT NOT NULL DEFAULT '',
+  snapshotter       TEXT NOT NULL DEFAULT '',
+  snapshot_key      TEXT NOT NULL DEFAULT '',
+  runtime           TEXT NOT NULL DEFAULT '',
+  log_path          TEXT NOT NULL DEFAULT '',
+  auto_remove       INTEGER NOT NULL DEFAULT 0,
+  pid               INTEGER NOT NULL DEFAULT 0,
+  exit_code         INTEGER NOT NULL DEFAULT 0,
+  error             TEXT NOT NULL DEFAULT '',
+  oom_killed        INTEGER NOT NULL DEFAULT 0,
+  restart_count     INTEGER NOT NULL DEFAULT 0,
+  created_ns        INTEGER NOT NULL,
+  started_ns        INTEGER,
+  finished_ns       INTEGER
+) WITHOUT ROWID;
+CREATE INDEX containers_by_image ON containers(image_id);
+CREATE INDEX containers_by_state ON containers(state);
+
+CREATE TABLE execs (
+  id            TEXT PRIMARY KEY,
+  container_id  TEXT NOT NULL REFERENCES containers(id) ON DELETE CASCADE,
+  generation    INTEGER NOT NULL,          -- of the container's start that it belongs to
+  state         TEXT NOT NULL,             -- created starting running exited
+  owner_token   TEXT,
+  boot_id       TEXT NOT NULL DEFAULT '',
+  config_json   TEXT NOT NULL,
+  pid           INTEGER NOT NULL DEFAULT 0,
+  exit_code     INTEGER,
+  error         TEXT NOT NULL DEFAULT '',
+  created_ns    INTEGER NOT NULL,
+  started_ns    INTEGER,
+  finished_ns   INTEGER
+) WITHOUT ROWID;
+CREATE INDEX execs_by_container ON execs(container_id);
+
+-- seq stays gapless: the newest row is never deleted, and a rolled back one was never there.
+CREATE TABLE events (
+  seq              INTEGER PRIMARY KEY,
+  time_ns          INTEGER NOT NULL,
+  type             TEXT NOT NULL,
+  action           TEXT NOT NULL,
+  actor_id         TEXT NOT NULL,
+  attributes_json  TEXT NOT NULL,
+  scope            TEXT NOT NULL
+);
+
+-- What is about to be made outside the database, so that it can be finished or undone.
+CREATE TABLE intents (
+  kind         TEXT NOT NULL,
+  key          TEXT NOT NULL,
+  owner_token  TEXT,
+  data_json    TEXT NOT NULL DEFAULT '{}',
+  created_ns   INTEGER NOT NULL,
+  PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+)sql";
+
+const Migration* find_migration(int64_t) {
+  return nullptr;
+}
+
+}  // namespace pouch::store
