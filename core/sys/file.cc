@@ -1,0 +1,181 @@
+#include "core/sys/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "core/base/id.h"
+#include "core/base/scope_guard.h"
+#include "core/base/text.h"
+
+namespace pouch::sys {
+
+Result<UniqueFd> open_file(const std::string& path, int flags, mode_t mode) {
+  int fd = -1;
+  do {
+    fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+  } while (fd < 0 && errno == EINTR);
+  if (fd < 0) return errno_status(errno, "open " + quote(path));
+  return UniqueFd(fd);
+}
+
+Result<std::string> read_file(const std::string& path, size_t limit) {
+  POUCH_ASSIGN_OR_RETURN(UniqueFd fd, open_file(path, O_RDONLY));
+  std::string data;
+  constexpr size_t kStep = 64 * 1024;
+  for (;;) {
+    const size_t before = data.size();
+    data.resize(before + kStep);
+    const ssize_t got = ::read(fd.get(), data.data() + before, kStep);
+    data.resize(before + static_cast<size_t>(std::max<ssize_t>(got, 0)));
+    if (got == 0) return data;
+    if (got < 0 && errno != EINTR) return errno_status(errno, "read " + quote(path));
+    if (data.size() > limit) {
+      return Status(Code::kResourceExhausted,
+                    "read " + quote(path) + ": longer than " + std::to_string(limit) + " bytes");
+    }
+  }
+}
+
+Status write_all(int fd, std::string_view data) {
+  while (!data.empty()) {
+    const ssize_t put = ::write(fd, data.data(), data.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return errno_status(errno, "write");
+    data.remove_prefix(static_cast<size_t>(put));
+  }
+  return {};
+}
+
+namespace {
+
+std::string parent_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+Status rename_into_place(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) return errno_status(errno, "rename to " + quote(to));
+  return {};
+}
+
+Status sync_folder(const std::string& path) {
+  POUCH_ASSIGN_OR_RETURN(UniqueFd fd, open_file(path, O_RDONLY | O_DIRECTORY));
+  if (::fsync(fd.get()) != 0) return errno_status(errno, "sync " + quote(path));
+  return {};
+}
+
+// Removes what is in the open folder; `fd` is consumed.
+Status empty_folder(UniqueFd fd, dev_t device, const std::string& shown) {
+  DIR* raw = ::fdopendir(fd.get());
+  if (raw == nullptr) return errno_status(errno, "read folder " + quote(shown));
+  fd.release();
+  const ScopeGuard close_folder([raw] { ::closedir(raw); });
+  while (const dirent* entry = ::readdir(raw)) {
+    const std::string name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    if (::unlinkat(::dirfd(raw), name.c_str(), 0) == 0 || errno == ENOENT) continue;
+    if (errno != EISDIR && errno != EPERM) return errno_status(errno, "remove " + quote(shown + "/" + name));
+    UniqueFd inner(::openat(::dirfd(raw), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    struct stat facts = {};
+    if (!inner.is_valid() || ::fstat(inner.get(), &facts) != 0) {
+      return errno_status(errno, "open " + quote(shown + "/" + name));
+    }
+    if (facts.st_dev != device) {
+      return conflict("remove " + quote(shown + "/" + name) + ": something is mounted there");
+    }
+    POUCH_RETURN_IF_ERROR(empty_folder(std::move(inner), device, shown + "/" + name));
+    if (::unlinkat(::dirfd(raw), name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
+      return errno_status(errno, "remove " + quote(shown + "/" + name));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Status write_file_atomic(const std::string& path, std::string_view data, mode_t mode, bool sync) {
+  const std::string temporary = path + ".new-" + random_hex(6);
+  POUCH_ASSIGN_OR_RETURN(UniqueFd fd, open_file(temporary, O_WRONLY | O_CREAT | O_EXCL, mode));
+  ScopeGuard undo([&] { ::unlink(temporary.c_str()); });
+  if (Status written = write_all(fd.get(), data); !written.is_ok()) return written.prefix(quote(temporary));
+  if (sync && ::fsync(fd.get()) != 0) return errno_status(errno, "sync " + quote(temporary));
+  POUCH_RETURN_IF_ERROR(rename_into_place(temporary, path));
+  undo.dismiss();
+  return sync ? sync_folder(parent_of(path)) : Status();
+}
+
+Status copy_file_atomic(const std::string& from, const std::string& to, mode_t mode) {
+  POUCH_ASSIGN_OR_RETURN(UniqueFd source, open_file(from, O_RDONLY));
+  struct stat facts = {};
+  if (::fstat(source.get(), &facts) != 0) return errno_status(errno, "stat " + quote(from));
+  const std::string temporary = to + ".new-" + random_hex(6);
+  POUCH_ASSIGN_OR_RETURN(UniqueFd target, open_file(temporary, O_WRONLY | O_CREAT | O_EXCL, mode));
+  ScopeGuard undo([&] { ::unlink(temporary.c_str()); });
+  auto left = static_cast<size_t>(facts.st_size);
+  while (left > 0) {
+    const ssize_t copied = ::copy_file_range(source.get(), nullptr, target.get(), nullptr, left, 0);
+    if (copied <= 0) break;  // not between these file systems: by hand below
+    left -= static_cast<size_t>(copied);
+  }
+  std::string buffer(left > 0 ? 256 * 1024 : 0, '\0');
+  while (left > 0) {
+    const ssize_t got = ::read(source.get(), buffer.data(), buffer.size());
+    if (got <= 0) return errno_status(got == 0 ? EIO : errno, "read " + quote(from));
+    POUCH_RETURN_IF_ERROR(write_all(target.get(), std::string_view(buffer.data(), static_cast<size_t>(got))));
+    left -= std::min(left, static_cast<size_t>(got));
+  }
+  if (::fchmod(target.get(), mode) != 0) return errno_status(errno, "chmod " + quote(temporary));
+  target.reset();  // a file open for writing cannot be executed
+  POUCH_RETURN_IF_ERROR(rename_into_place(temporary, to));
+  undo.dismiss();
+  return {};
+}
+
+Status remove_tree(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd.is_valid() && errno == ENOENT) return {};
+  if (!fd.is_valid() && (errno == ENOTDIR || errno == ELOOP)) {
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return errno_status(errno, "remove " + quote(path));
+    return {};
+  }
+  struct stat facts = {};
+  if (!fd.is_valid() || ::fstat(fd.get(), &facts) != 0) return errno_status(errno, "open " + quote(path));
+  POUCH_RETURN_IF_ERROR(empty_folder(std::move(fd), facts.st_dev, path));
+  if (::rmdir(path.c_str()) != 0 && errno != ENOENT) return errno_status(errno, "remove " + quote(path));
+  return {};
+}
+
+Result<FileLock> FileLock::try_acquire(const std::string& path) {
+  POUCH_ASSIGN_OR_RETURN(UniqueFd fd, open_file(path, O_RDWR | O_CREAT, 0600));
+  struct flock lock = {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_len = 1;
+  if (::fcntl(fd.get(), F_OFD_SETLK, &lock) != 0) {
+    if (errno == EAGAIN || errno == EACCES) return conflict("lock " + quote(path) + ": held by another");
+    return errno_status(errno, "lock " + quote(path));
+  }
+  return FileLock(std::move(fd));
+}
+
+Result<FileLock> FileLock::acquire(const std::string& path, Deadline deadline) {
+  for (;;) {
+    Result<FileLock> lock = try_acquire(path);
+    if (lock.is_ok() || lock.code() != Code::kConflict) return lock;
+    if (deadline.has_passed()) {
+      return Status(Code::kDeadlineExceeded, "lock " + quote(path) + ": held by another for too long");
+    }
+    ::poll(nullptr, 0, 5);
+  }
+}
+
+}  // namespace pouch::sys

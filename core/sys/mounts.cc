@@ -1,0 +1,113 @@
+#include "core/sys/mounts.h"
+
+#include <errno.h>
+#include <sys/mount.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "core/base/text.h"
+#include "core/sys/file.h"
+
+namespace pouch::sys {
+namespace {
+
+// Space, tab, newline and backslash stand as \ooo.
+std::string unescape(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto is_octal = [&](size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '7'; };
+    if (text[i] == '\\' && is_octal(i + 1) && is_octal(i + 2) && is_octal(i + 3)) {
+      out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+      i += 3;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+template <class T>
+bool to_number(std::string_view text, T& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+bool parse_line(const std::vector<std::string>& fields, MountEntry& entry) {
+  const auto dash = std::find(fields.begin() + std::min<ptrdiff_t>(6, std::ssize(fields)), fields.end(), "-");
+  if (fields.size() < 10 || fields.end() - dash < 4) return false;
+  const std::vector<std::string> device = split(fields[2], ':');
+  if (device.size() != 2 || !to_number(fields[0], entry.id) || !to_number(fields[1], entry.parent_id) ||
+      !to_number(device[0], entry.major) || !to_number(device[1], entry.minor)) {
+    return false;
+  }
+  entry.root = unescape(fields[3]);
+  entry.mount_point = unescape(fields[4]);
+  entry.options = fields[5];
+  entry.propagation = join({fields.begin() + 6, dash}, " ");
+  entry.fs_type = dash[1];
+  entry.source = unescape(dash[2]);
+  entry.super_options = dash[3];
+  return true;
+}
+
+bool is_at_or_below(const std::string& mount_point, const std::string& path) {
+  if (path == "/" || mount_point == path) return true;
+  return mount_point.size() > path.size() && mount_point.starts_with(path) && mount_point[path.size()] == '/';
+}
+
+}  // namespace
+
+Result<std::vector<MountEntry>> parse_mountinfo(std::string_view text) {
+  std::vector<MountEntry> entries;
+  for (const std::string& line : split(text, '\n')) {
+    if (line.empty()) continue;
+    MountEntry entry;
+    if (!parse_line(split(line, ' '), entry))
+      return Status(Code::kDataLoss, "parse mount table line " + quote(line));
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+Result<std::vector<MountEntry>> read_mountinfo() {
+  POUCH_ASSIGN_OR_RETURN(const std::string text, read_file("/proc/self/mountinfo"));
+  return parse_mountinfo(text);
+}
+
+Result<bool> is_mount_point(const std::string& path) {
+  POUCH_ASSIGN_OR_RETURN(const std::vector<MountEntry> entries, read_mountinfo());
+  return std::any_of(entries.begin(), entries.end(),
+                     [&](const MountEntry& entry) { return entry.mount_point == path; });
+}
+
+Result<MountEntry> mount_of(const std::string& path) {
+  POUCH_ASSIGN_OR_RETURN(std::vector<MountEntry> entries, read_mountinfo());
+  const MountEntry* best = nullptr;
+  for (const MountEntry& entry : entries) {
+    // The last of equals is on top.
+    const bool covers = is_at_or_below(path, entry.mount_point);
+    if (covers && (best == nullptr || entry.mount_point.size() >= best->mount_point.size())) best = &entry;
+  }
+  if (best == nullptr) return not_found("find the mount of " + quote(path));
+  return *best;
+}
+
+Status unmount_tree(const std::string& path) {
+  POUCH_ASSIGN_OR_RETURN(std::vector<MountEntry> entries, read_mountinfo());
+  std::erase_if(entries, [&](const MountEntry& entry) { return !is_at_or_below(entry.mount_point, path); });
+  // The table is in order of mounting, so the reverse takes what is on top first.
+  std::reverse(entries.begin(), entries.end());
+  Status first_failure;
+  for (const MountEntry& entry : entries) {
+    const char* target = entry.mount_point.c_str();
+    if (::umount2(target, UMOUNT_NOFOLLOW) == 0) continue;
+    if (errno == EBUSY && ::umount2(target, UMOUNT_NOFOLLOW | MNT_DETACH) == 0) continue;
+    const bool is_gone = errno == EINVAL || errno == ENOENT;
+    if (!is_gone && first_failure.is_ok())
+      first_failure = errno_status(errno, "unmount " + quote(entry.mount_point));
+  }
+  return first_failure;
+}
+
+}  // namespace pouch::sys
