@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/api/image.gen.h"
+#include "core/api/stream.h"
+#include "core/base/cancel.h"
+#include "core/base/id.h"
+#include "core/base/status.h"
+#include "core/container/image_lookup.h"
+#include "core/image/image_users.h"
+
+namespace pouch {
+
+struct EngineContext;
+
+/// All of image.* (core/api/engine.gen.h has the contract of each), on the root of the context, and the
+/// container manager's view of images. Thread-safe. What changes something goes on at the context's executor
+/// when its caller gives up; a load or import whose stream is cancelled or dropped before its last byte came
+/// is undone.
+class ImageManager final : public ImageLookup {
+ public:
+  /// The context must outlive the manager. Does nothing yet.
+  explicit ImageManager(EngineContext& context);
+  ~ImageManager() override;
+  ImageManager(const ImageManager&) = delete;
+  ImageManager& operator=(const ImageManager&) = delete;
+
+  /// Who is asked before an image is removed; without it none is in use. Once, before the operations; must
+  /// outlive the manager.
+  void set_users(ImageUsers* users);
+
+  Result<StreamPtr> from_rootfs(const api::ImageFromRootfsOptions& options, const Call& call);
+  Result<api::ImageInspect> inspect(const std::string& name, const api::ImageInspectOptions& options,
+                                    const Call& call);
+  Result<std::vector<api::ImageSummary>> list(const api::ImageListOptions& options, const Call& call);
+  Result<StreamPtr> load(const api::ImageLoadOptions& options, const Call& call);
+  Result<std::vector<api::ImageDeleteItem>> remove(const std::string& name,
+                                                   const api::ImageRemoveOptions& options, const Call& call);
+  Status tag(const std::string& name, const api::ImageTagOptions& options, const Call& call);
+
+  // ImageLookup.
+  Result<ImageForContainer> resolve(const std::string& reference, const Call& call) override;
+  Result<int64_t> unpacked_bytes(const Digest& id, const Call& call) override;
+
+  /// For system.info: images, dangling ones included.
+  Result<int64_t> count();
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;  ///< also held by loads under way
+};
+
+}  // namespace pouch
