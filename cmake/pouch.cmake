@@ -34,8 +34,8 @@ add_library(pouch_options INTERFACE)
 target_include_directories(pouch_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_link_libraries(pouch_options INTERFACE Threads::Threads)
 target_compile_options(pouch_options INTERFACE
-  -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor -Wcast-align -Woverloaded-virtual
-  $<$<COMPILE_LANGUAGE:CXX>:-Wconversion -Wsign-conversion> -Wformat=2 -fno-strict-aliasing)
+  -Wall -Wextra -Wpedantic -Werror -Wshadow -Wcast-align -Wformat=2 -fno-strict-aliasing
+  $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual -Wconversion -Wsign-conversion>)
 target_compile_definitions(pouch_options INTERFACE _GNU_SOURCE POUCH_VERSION="${POUCH_VERSION}"
   $<$<BOOL:${POUCH_FAULTS}>:POUCH_FAULTS=1>)
 if(CMAKE_BUILD_TYPE STREQUAL "Debug")
@@ -43,7 +43,8 @@ if(CMAKE_BUILD_TYPE STREQUAL "Debug")
   target_compile_options(pouch_options INTERFACE -O1 -g1)
 endif()
 if(POUCH_SANITIZE)
-  add_compile_options(-fsanitize=${POUCH_SANITIZE} -fno-omit-frame-pointer -g1)
+  # No recovery: a test with undefined behaviour fails instead of only printing.
+  add_compile_options(-fsanitize=${POUCH_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
   add_link_options(-fsanitize=${POUCH_SANITIZE})
 endif()
 
@@ -54,6 +55,9 @@ function(pouch_library name)
   target_link_libraries(${name} PUBLIC pouch_options ${ARG_DEPS})
 endfunction()
 
+# All unit tests of the build; the sanitizer builds make nothing else.
+add_custom_target(pouch_unit_tests)
+
 # pouch_test(name SOURCES ... DEPS ... [LABELS ...]): one GoogleTest binary per folder.
 function(pouch_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;LABELS" ${ARGN})
@@ -63,6 +67,7 @@ function(pouch_test name)
   find_package(GTest REQUIRED)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  add_dependencies(pouch_unit_tests ${name})
   add_test(NAME ${name} COMMAND ${name})
   if(ARG_LABELS)
     set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}")

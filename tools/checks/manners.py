@@ -41,6 +41,7 @@ def run(context):
 
 def _look(text):
     above = ""
+    text = re.sub(r"/\*.*?\*/", lambda comment: "\n" * comment.group(0).count("\n"), text, flags=re.DOTALL)
     for number, line in enumerate(text.splitlines(), 1):
         code = re.sub(r'"(\\.|[^"\\])*"', '""', line).split("//")[0]
         if _ALLOWED not in line and _ALLOWED not in above:

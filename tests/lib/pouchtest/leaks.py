@@ -139,12 +139,15 @@ def _processes():
     for pid in procs.all_pids():
         command = procs.cmdline(pid)
         started = procs.start_time(pid)
-        if pid in mine or not command or started is None or not _counts(pid, command):
+        if pid in mine or not command or started is None:
             continue
-        found[f"pid {pid} started {started}"] = command[:300]
+        run = _run_of(pid)
+        if run or os.path.basename(command.split()[0]).startswith(_PROGRAMS):
+            found[f"pid {pid} started {started}"] = f"{command[:300]} {run}".strip()
     return found
 
 
-def _counts(pid, command):
-    marked = any(item.startswith(f"{RUN_VARIABLE}=".encode()) for item in procs.environ(pid))
-    return marked or os.path.basename(command.split()[0]).startswith(_PROGRAMS)
+def _run_of(pid):
+    """The test run that a process was started by, as its environment tells it."""
+    beginning = f"{RUN_VARIABLE}=".encode()
+    return next((item.decode() for item in procs.environ(pid) if item.startswith(beginning)), "")
