@@ -179,11 +179,13 @@ class Database {
 
  private:
   friend class Session;
+  friend class Snapshot;
   friend class Transaction;
   struct Pool;
   Database(std::string path, std::unique_ptr<Pool> pool);
   Result<std::unique_ptr<Connection>> take();
   void give_back(std::unique_ptr<Connection> connection);
+  bool is_forked() const;
 
   const std::string path_;
   std::unique_ptr<Pool> pool_;

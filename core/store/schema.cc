@@ -22,7 +22,7 @@ CREATE TABLE images (
   os            TEXT NOT NULL DEFAULT '',
   created_ns    INTEGER,                   -- as the config says
   added_ns      INTEGER
-) WITHOUT ROWID;
+);
 
 CREATE TABLE image_references (
   reference   TEXT PRIMARY KEY,            -- normalised: docker.io/library/busybox:latest
@@ -59,7 +59,7 @@ CREATE TABLE containers (
   created_ns        INTEGER NOT NULL,
   started_ns        INTEGER,
   finished_ns       INTEGER
-) WITHOUT ROWID;
+);
 CREATE INDEX containers_by_image ON containers(image_id);
 CREATE INDEX containers_by_state ON containers(state);
 
@@ -77,7 +77,7 @@ CREATE TABLE execs (
   created_ns    INTEGER NOT NULL,
   started_ns    INTEGER,
   finished_ns   INTEGER
-) WITHOUT ROWID;
+);
 CREATE INDEX execs_by_container ON execs(container_id);
 
 -- seq stays gapless: the newest row is never deleted, and a rolled back one was never there.

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <sqlite3.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "core/base/cancel.h"
+#include "core/base/status.h"
+#include "core/store/database.h"
+
+namespace pouch::store {
+
+/// One SQLite connection with its compiled statements. Used by one thread at a time.
+class Connection {
+ public:
+  static Result<std::unique_ptr<Connection>> open(const std::string& path, const Call& call);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  Result<Statement> prepare(std::string_view sql);
+  /// Statements separated by semicolons, without parameters and rows.
+  Status exec(const char* sql);
+  /// The transactions to come; costs nothing when it is so already.
+  Status set_durability(Durability durability);
+  /// How long and until which cancellation this connection waits for writers of other processes.
+  void set_patience(const Call& call) { patience_ = call; }
+  /// The last error of this connection, as a Status.
+  Status error(int result) const;
+  /// Forgets the handle without touching the file: after fork(), in the child.
+  void abandon();
+
+  sqlite3* handle() const { return handle_; }
+  bool in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }
+
+ private:
+  friend class Statement;
+  struct Cached {
+    sqlite3_stmt* statement = nullptr;
+    bool in_use = false;
+  };
+
+  Connection(std::string path, sqlite3* handle) : path_(std::move(path)), handle_(handle) {}
+  Status configure();
+  void release(sqlite3_stmt* statement);
+  static int on_busy(void* self, int count);
+
+  const std::string path_;
+  sqlite3* handle_;
+  Call patience_;
+  Durability durability_ = Durability::kKept;
+  std::unordered_map<std::string, Cached> cache_;
+};
+
+/// InvalidArgument when SQLite's locks or shared memory are not safe on the file system that `fd` is on.
+Status check_file_system(int fd, const std::string& path);
+
+}  // namespace pouch::store

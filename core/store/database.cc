@@ -1,0 +1,254 @@
+#include "core/store/database.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+
+#include "core/base/executor.h"
+#include "core/base/unique_fd.h"
+#include "core/store/connection.h"
+#include "core/store/schema.h"
+
+namespace pouch::store {
+namespace {
+
+constexpr int64_t kDefaultPatienceMs = 10'000;
+// More than that many threads reading at once is rare; further connections are closed after use.
+constexpr size_t kMaxIdle = 8;
+
+Call patient(const Call& call) {
+  Call out = call;
+  if (out.deadline.is_never()) out.deadline = Deadline::after_ms(kDefaultPatienceMs);
+  return out;
+}
+
+Status create_file(const std::string& path) {
+  // SQLite would make it with the process's umask; its log and shared memory take the file's mode.
+  const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd.is_valid()) return errno_status(errno, "open database " + path);
+  return check_file_system(fd.get(), path);
+}
+
+/// The value in the table `root`, -1 when the table is not there.
+Result<int64_t> root_number(Connection& connection, const char* key) {
+  POUCH_ASSIGN_OR_RETURN(Statement table,
+                         connection.prepare("SELECT 1 FROM sqlite_schema WHERE name='root'"));
+  POUCH_ASSIGN_OR_RETURN(const bool has_table, table.step());
+  if (!has_table) return -1;
+  POUCH_ASSIGN_OR_RETURN(Statement find, connection.prepare("SELECT value FROM root WHERE key=?"));
+  find.bind(key);
+  POUCH_ASSIGN_OR_RETURN(const bool found, find.step());
+  return found ? find.integer(0) : 0;
+}
+
+Status make_tables(Connection& connection) {
+  POUCH_RETURN_IF_ERROR(connection.exec(kSchema));
+  POUCH_ASSIGN_OR_RETURN(
+      Statement insert,
+      connection.prepare("INSERT INTO root(key,value) VALUES('format',?),('min_reader',?),('min_writer',?)"));
+  insert.bind(std::to_string(kFormat), std::to_string(kMinReader), std::to_string(kMinWriter));
+  return insert.run();
+}
+
+Status check_format(Connection& connection, const std::string& path) {
+  POUCH_ASSIGN_OR_RETURN(const int64_t reader, root_number(connection, "min_reader"));
+  POUCH_ASSIGN_OR_RETURN(const int64_t writer, root_number(connection, "min_writer"));
+  if (reader <= kFormat && writer <= kFormat) return {};
+  return conflict("database " + path + ": it needs a Pouch that knows format " +
+                  std::to_string(std::max(reader, writer)) + ", this one knows " + std::to_string(kFormat) +
+                  "; use the newer Pouch that wrote it");
+}
+
+Status migrate(Connection& connection, int64_t from) {
+  for (int64_t format = from + 1; format <= kFormat; ++format) {
+    const Migration* step = find_migration(format);
+    if (step == nullptr) return internal_error("no way from format " + std::to_string(format - 1));
+    POUCH_RETURN_IF_ERROR(connection.exec(step->sql));
+  }
+  POUCH_ASSIGN_OR_RETURN(Statement update, connection.prepare("UPDATE root SET value=? WHERE key='format'"));
+  return update.bind(std::to_string(kFormat)).run();
+}
+
+Status make_or_migrate(Connection& connection) {
+  POUCH_RETURN_IF_ERROR(connection.exec("BEGIN IMMEDIATE"));
+  // Looked at again under the lock: another process may have been first.
+  const Result<int64_t> format = root_number(connection, "format");
+  Status status = format.status();
+  if (status.is_ok() && *format < 0) {
+    status = make_tables(connection);
+  } else if (status.is_ok() && *format < kFormat) {
+    status = migrate(connection, *format);
+  }
+  if (!status.is_ok()) {
+    connection.exec("ROLLBACK").ignore();
+    return status;
+  }
+  return connection.exec("COMMIT");
+}
+
+Status prepare_tables(Connection& connection, const std::string& path) {
+  POUCH_ASSIGN_OR_RETURN(const int64_t format, root_number(connection, "format"));
+  if (format >= 0) POUCH_RETURN_IF_ERROR(check_format(connection, path));
+  return format >= kFormat ? Status() : make_or_migrate(connection);
+}
+
+}  // namespace
+
+struct Database::Pool {
+  const pid_t pid = ::getpid();
+  std::mutex mutex;
+  std::condition_variable writer_done;
+  // Below protected by mutex.
+  std::vector<std::unique_ptr<Connection>> idle;
+  bool is_writing = false;
+
+  bool is_forked() const { return ::getpid() != pid; }
+
+  Status enter_writer(const Call& call) {
+    std::unique_lock lock(mutex);
+    POUCH_RETURN_IF_ERROR(wait_for(lock, writer_done, call, [this] {
+                            return !is_writing;
+                          }).prefix("wait for the database's writer"));
+    is_writing = true;
+    return {};
+  }
+
+  void leave_writer() {
+    {
+      const std::lock_guard lock(mutex);
+      is_writing = false;
+    }
+    writer_done.notify_all();
+  }
+};
+
+Database::Database(std::string path, std::unique_ptr<Pool> pool)
+    : path_(std::move(path)), pool_(std::move(pool)) {}
+
+Database::~Database() {
+  if (!pool_->is_forked()) return;
+  // The lock may be held by a thread that the child does not have.
+  for (auto& connection : pool_->idle) connection->abandon();
+}
+
+Result<std::unique_ptr<Database>> Database::open(const std::string& path, Deadline deadline) {
+  POUCH_RETURN_IF_ERROR(create_file(path));
+  const Call call = patient({deadline, nullptr, {}});
+  POUCH_ASSIGN_OR_RETURN(auto connection, Connection::open(path, call));
+  POUCH_RETURN_IF_ERROR(prepare_tables(*connection, path));
+  std::unique_ptr<Database> database(new Database(path, std::make_unique<Pool>()));
+  database->give_back(std::move(connection));
+  return database;
+}
+
+bool Database::is_forked() const {
+  return pool_->is_forked();
+}
+
+Result<std::unique_ptr<Connection>> Database::take() {
+  if (pool_->is_forked()) {
+    return Status(Code::kForked, "database " + path_ + ": it was opened before fork(); open it again");
+  }
+  {
+    const std::lock_guard lock(pool_->mutex);
+    if (!pool_->idle.empty()) {
+      auto connection = std::move(pool_->idle.back());
+      pool_->idle.pop_back();
+      return connection;
+    }
+  }
+  return Connection::open(path_, patient({}));
+}
+
+void Database::give_back(std::unique_ptr<Connection> connection) {
+  if (pool_->is_forked()) {
+    connection->abandon();
+    return;
+  }
+  if (connection->in_transaction()) return;  // a rollback failed: closing it ends the transaction
+  const std::lock_guard lock(pool_->mutex);
+  if (pool_->idle.size() < kMaxIdle) pool_->idle.push_back(std::move(connection));
+}
+
+Result<Snapshot> Database::read() {
+  POUCH_ASSIGN_OR_RETURN(auto connection, take());
+  connection->set_patience(patient({}));
+  Snapshot snapshot(this, std::move(connection));
+  POUCH_RETURN_IF_ERROR(snapshot.run("BEGIN").status());
+  return snapshot;
+}
+
+Result<Transaction> Database::begin(Durability durability, const Call& call) {
+  const Call patience = patient(call);
+  POUCH_ASSIGN_OR_RETURN(auto connection, take());
+  if (Status entered = pool_->enter_writer(patience); !entered.is_ok()) {
+    give_back(std::move(connection));
+    return entered;
+  }
+  Transaction transaction(this, std::move(connection));  // leaves the writer's place when it ends
+  transaction.connection()->set_patience(patience);
+  POUCH_RETURN_IF_ERROR(transaction.connection()->set_durability(durability));
+  POUCH_RETURN_IF_ERROR(transaction.run("BEGIN IMMEDIATE").status());
+  return transaction;
+}
+
+Session::Session(Database* database, std::unique_ptr<Connection> connection)
+    : database_(database), connection_(std::move(connection)) {}
+
+Session::Session(Session&& other) noexcept
+    : database_(other.database_), connection_(std::move(other.connection_)) {}
+
+Session::~Session() {
+  if (connection_) database_->give_back(std::move(connection_));
+}
+
+Result<Statement> Session::prepare(std::string_view sql) {
+  if (!connection_) return internal_error("database " + database_->path() + ": the session has ended");
+  return connection_->prepare(sql);
+}
+
+int64_t Session::changes() const {
+  return connection_ ? sqlite3_changes64(connection_->handle()) : 0;
+}
+
+Snapshot::~Snapshot() {
+  if (connection() != nullptr && !database()->is_forked()) connection()->exec("ROLLBACK").ignore();
+}
+
+Transaction::Transaction(Transaction&& other) noexcept
+    : Session(std::move(other)),
+      open_(std::exchange(other.open_, false)),
+      on_commit_(std::move(other.on_commit_)) {}
+
+Transaction::~Transaction() {
+  if (!open_) return;
+  if (!database()->is_forked() && connection()->in_transaction()) {
+    connection()->exec("ROLLBACK").ignore();
+  }
+  finish();
+}
+
+void Transaction::finish() {
+  open_ = false;
+  if (!database()->is_forked()) database()->pool_->leave_writer();
+}
+
+Status Transaction::commit() {
+  if (!open_) return internal_error("database " + database()->path() + ": the transaction has ended");
+  const Result<int64_t> committed = run("COMMIT");
+  if (!committed.is_ok()) return committed.status();  // rolled back by the destructor
+  finish();
+  for (const auto& callback : on_commit_) callback();
+  return {};
+}
+
+void Transaction::on_commit(std::function<void()> callback) {
+  on_commit_.push_back(std::move(callback));
+}
+
+}  // namespace pouch::store
