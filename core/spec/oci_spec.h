@@ -9,6 +9,7 @@
 
 #include "core/api/container.gen.h"
 #include "core/api/exec.gen.h"
+#include "core/base/id.h"
 #include "core/base/status.h"
 #include "core/spec/mounts.h"
 #include "core/spec/user.h"

@@ -113,11 +113,11 @@ TEST(OciSpec, UserMountsReplaceOurs) {
   SpecInput in = input();
   in.mounts.tmpfs.push_back({"/dev/shm", {"size=1"}, false});
   in.mounts.binds.push_back(
-      {.source = "/a", .destination = "/x/y", .read_only = true, .propagation = "rshared", .mode = {}});
+      {.source = "/a", .destination = "/x/y/z", .read_only = true, .propagation = "rshared", .mode = {}});
   const Json spec = built(in);
   const auto destinations = names(spec["mounts"], "destination");
   EXPECT_EQ(std::count(destinations.begin(), destinations.end(), "/dev/shm"), 1);
-  EXPECT_EQ(destinations.back(), "/x/y");
+  EXPECT_EQ(destinations.back(), "/x/y/z");
   EXPECT_EQ(spec["linux"]["rootfsPropagation"].asString(), "shared");
 }
 
