@@ -1,0 +1,112 @@
+"""The steps of tools/quickstart. Each prints what it does and the command, so that it can be typed again."""
+
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+import time
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPO / "tests/lib"))
+
+from pouchtest.cgroups import hugetlb_cgroup  # noqa: E402
+from pouchtest.containerd import PrivateContainerd  # noqa: E402
+from pouchtest.images import busybox_image_tar  # noqa: E402
+from pouchtest.paths import private_dir  # noqa: E402
+from pouchtest.pouchd import Pouchd  # noqa: E402
+
+BUILD = REPO / "build"
+POUCH = BUILD / "bin/pouch"
+
+
+def say(text):
+    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}", flush=True)
+
+
+def show(*command, env=None, expect=None, quiet=False):
+    """Prints a command, runs it, prints its output; ends the quickstart if it fails or does not say `expect`."""
+    words = [os.fspath(word) for word in command]
+    shown = " ".join(shlex.quote(word.replace(f"{REPO}/", "")) for word in words)
+    print(f"  $ {shown}", flush=True)
+    start = time.monotonic()
+    done = subprocess.run(words, cwd=REPO, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    if not quiet or done.returncode != 0:
+        print("".join(f"    {line}\n" for line in done.stdout.splitlines()), end="")
+    print(f"    ({time.monotonic() - start:.2f} s)", flush=True)
+    if done.returncode != 0 or (expect and expect not in done.stdout):
+        wanted = f", and did not print {expect!r}" if expect and expect not in done.stdout else ""
+        sys.exit(f"quickstart: {shown}: exited with {done.returncode}{wanted}")
+
+
+def build():
+    say("Building (the first time takes some minutes)")
+    # A build folder that is configured already, for development say, stays as it is.
+    if not (BUILD / "CMakeCache.txt").exists():
+        show("cmake", "--preset", "release", "-DPOUCH_TESTS=OFF", quiet=True)
+    show("cmake", "--build", "build", quiet=True)
+
+
+def examples(folder):
+    """The same program in each language, as {language: (command without the URI, environment)}."""
+    pkg_config = {"PKG_CONFIG_PATH": f"{BUILD}/pkgconfig", "LD_LIBRARY_PATH": f"{BUILD}/lib"}
+    jar = BUILD / "java/pouch.jar"
+    return {
+        "C": ([folder / "hello"], pkg_config),
+        "Python": (["/usr/bin/python3", "examples/python/hello.py"],
+                   {"PYTHONPATH": f"{BUILD}/python", "LD_LIBRARY_PATH": f"{BUILD}/lib"}),
+        "Go": (["go", "run", "-C", "examples/go", "./hello"], {**pkg_config, "GOPROXY": "off"}),
+        "Java": (["java", "-cp", jar, f"-Djava.library.path={BUILD}/lib", "examples/java/Hello.java"], {}),
+    }
+
+
+def compile_c(folder):
+    say("Compiling the C example: one header, one library")
+    show("cc", "-std=c99", "-Icapi/include", "examples/c/hello.c", f"-L{BUILD}/lib", "-lpouch", "-o", folder / "hello")
+
+
+def run_everywhere(uri, folder):
+    """The command line and each language against one engine, which the URI names."""
+    show(POUCH, "-H", uri, "run", "--rm", "busybox", "echo", "hello from the command line", expect="hello from the")
+    for language, (command, env) in examples(folder).items():
+        print(f"  {language}:")
+        show(*command, uri, env=env, expect="hello from a container")
+
+
+def in_process(folder, containerd, image):
+    say("In-process: the engine is a library in the program that calls it; no daemon of ours runs")
+    uri = f"embed://{folder}/root?run={folder}/run&containerd={containerd.socket}"
+    show(POUCH, "-H", uri, "load", "-i", image)
+    show(POUCH, "-H", uri, "images")
+    run_everywhere(uri, folder)
+    show(POUCH, "-H", uri, "rmi", "busybox")
+
+
+def through_daemon(folder, containerd, image):
+    say("Through pouchd: the same programs, another URI")
+    with Pouchd(folder / "pouchd", containerd) as pouchd:
+        print(f"  $ {' '.join(map(str, pouchd.command())).replace(f'{REPO}/', '')} &")
+        show(POUCH, "-H", pouchd.uri, "load", "-i", image)
+        run_everywhere(pouchd.uri, folder)
+        say("And the docker command line against pouchd")
+        show("docker", "-H", pouchd.uri, "run", "--rm", "--network", "none", "busybox", "echo", "hello from docker",
+             expect="hello from docker")
+
+
+def main():
+    build()
+    with private_dir("pouch-quickstart-") as folder, hugetlb_cgroup():
+        say("Making an image from busybox-static, so that no network is needed")
+        image = busybox_image_tar(folder / "busybox.tar")
+        print(f"    {image}: {image.stat().st_size >> 10} KiB")
+        compile_c(folder)
+        say("Starting a containerd of our own, which runs the containers")
+        with PrivateContainerd(folder / "containerd") as containerd:
+            in_process(folder, containerd, image)
+            through_daemon(folder, containerd, image)
+    say("Done. All that was started is gone again; build/bin/pouch and build/bin/pouchd are yours to try.")
+
+
+if __name__ == "__main__":
+    main()
