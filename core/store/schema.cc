@@ -15,6 +15,8 @@ CREATE TABLE images (
   id            TEXT PRIMARY KEY,          -- digest of the config
   config_json   TEXT NOT NULL,             -- the OCI image config as it is
   manifest      TEXT NOT NULL DEFAULT '',  -- digest of the manifest in containerd's content store
+  manifest_type TEXT NOT NULL DEFAULT '',  -- its media type
+  manifest_size INTEGER NOT NULL DEFAULT 0,  -- its bytes
   chain_id      TEXT NOT NULL DEFAULT '',  -- top committed snapshot; '' without layers
   snapshotter   TEXT NOT NULL DEFAULT '',
   size          INTEGER NOT NULL DEFAULT 0,  -- bytes of the layers unpacked
@@ -31,6 +33,16 @@ CREATE TABLE image_references (
   tagged_ns   INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX image_references_by_image ON image_references(image_id);
+
+CREATE TABLE image_layers (
+  image_id  TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+  position  INTEGER NOT NULL,              -- 0 is the lowest
+  chain_id  TEXT NOT NULL,                 -- committed snapshot
+  blob      TEXT NOT NULL,                 -- digest in the content store, compressed or not
+  size      INTEGER NOT NULL,              -- bytes of this layer unpacked
+  PRIMARY KEY (image_id, position)
+) WITHOUT ROWID;
+CREATE INDEX image_layers_by_chain ON image_layers(chain_id);
 
 CREATE TABLE containers (
   id                TEXT PRIMARY KEY,      -- 64 hex digits
