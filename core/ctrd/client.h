@@ -43,6 +43,8 @@ class Client {
   /// ours to open. `ns` need not exist beforehand.
   static Result<std::shared_ptr<Client>> connect(const std::string& socket_path, const std::string& ns,
                                                  Deadline deadline);
+  /// For the parts of this folder; others use connect().
+  explicit Client(std::shared_ptr<Transport> transport);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -76,7 +78,6 @@ class Client {
 
  private:
   struct Impl;
-  explicit Client(std::shared_ptr<Transport> transport);
   std::unique_ptr<Impl> impl_;
 };
 

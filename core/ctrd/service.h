@@ -17,6 +17,7 @@ class Service {
  protected:
   ~Service() = default;
   Transport& transport() const { return *transport_; }
+  const std::shared_ptr<Transport>& shared_transport() const { return transport_; }
 
  private:
   std::shared_ptr<Transport> transport_;

@@ -28,21 +28,22 @@ struct ExecCreate {
   std::string process_json;  ///< OCI runtime spec's `process` object, JSON
 };
 
+class AsyncCall;
+
 /// One running asynchronous wait. Destroying or cancelling it ends the wait: after either returns the
 /// callback neither runs nor will run (called from within the callback they return at once). Do not hold a
 /// lock that the callback takes while destroying it.
 class WaitHandle {
  public:
-  struct State;
   WaitHandle() = default;
-  explicit WaitHandle(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  explicit WaitHandle(std::shared_ptr<AsyncCall> call) : call_(std::move(call)) {}
   ~WaitHandle() { cancel(); }
   WaitHandle(WaitHandle&&) noexcept = default;
   WaitHandle& operator=(WaitHandle&& other) noexcept;
   void cancel();
 
  private:
-  std::shared_ptr<State> state_;
+  std::shared_ptr<AsyncCall> call_;
 };
 
 /// Processes of containers. An empty ExecId means the container's first process. Threads and errors: see
@@ -81,7 +82,8 @@ class Tasks : public Service {
   Result<ExitInfo> wait(const Call& call, const ContainerId& id, const ExecId& exec_id = {}) const;
   /// Calls `done` once with what wait() would return, on a thread of gRPC (or, where the call could not
   /// begin, on the caller's): it must be quick, must not block, and may call wait_async() again. Not called
-  /// after the handle was cancelled. Costs no thread.
+  /// after the handle was cancelled; Closed when the last Client of the connection goes first. Costs no
+  /// thread.
   WaitHandle wait_async(const ContainerId& id, const ExecId& exec_id,
                         std::function<void(Result<ExitInfo>)> done) const;
   Status pause(const Call& call, const ContainerId& id) const;

@@ -50,7 +50,9 @@ class Watch {
  public:
   /// Returns at once. `listener` must outlive the watch.
   static std::unique_ptr<Watch> start(std::shared_ptr<Client> client, TaskListener& listener);
-  ~Watch();  ///< stops
+  struct Impl;
+  explicit Watch(std::unique_ptr<Impl> impl);  ///< for start()
+  ~Watch();                                    ///< stops
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
 
@@ -58,8 +60,6 @@ class Watch {
   void stop();
 
  private:
-  struct Impl;
-  explicit Watch(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

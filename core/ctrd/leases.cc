@@ -1,0 +1,84 @@
+#include "core/ctrd/leases.h"
+
+#include <utility>
+
+#include "core/base/log.h"
+#include "core/ctrd/convert.h"
+#include "core/ctrd/transport.h"
+#include "leases.pb.h"
+
+namespace pouch::ctrd {
+namespace {
+
+namespace pb = containerd::services::leases::v1;
+
+Lease lease_from(const pb::Lease& message) {
+  return {.id = message.id(),
+          .created_at = timestamp_from(message.created_at()),
+          .labels = labels_from(message.labels())};
+}
+
+}  // namespace
+
+Result<Lease> Leases::create(const Call& call, const std::string& id, Duration life,
+                             const Labels& labels) const {
+  pb::CreateRequest request;
+  request.set_id(id.empty() ? "pouch-" + random_hex(16) : id);
+  fill_labels(labels, *request.mutable_labels());
+  if (life.ns > 0) {
+    const Timestamp expiry{.ns = Timestamp::now().ns + life.ns};
+    (*request.mutable_labels())["containerd.io/gc.expire"] = expiry.to_rfc3339();
+  }
+  pb::CreateResponse response;
+  const Rpc rpc{.path = "/containerd.services.leases.v1.Leases/Create",
+                .name = "leases.create",
+                .object = request.id()};
+  POUCH_RETURN_IF_ERROR(transport().unary(call, rpc, request, response));
+  return lease_from(response.lease());
+}
+
+Status Leases::remove(const Call& call, const std::string& id, bool sync) const {
+  pb::DeleteRequest request;
+  request.set_id(id);
+  request.set_sync(sync);
+  const Rpc rpc{.path = "/containerd.services.leases.v1.Leases/Delete",
+                .name = "leases.delete",
+                .object = id,
+                .default_ms = sync ? 60'000 : 10'000};
+  return transport().unary(call, rpc, request);
+}
+
+Result<std::vector<Lease>> Leases::list(const Call& call, const Filters& filters) const {
+  pb::ListRequest request;
+  for (const std::string& filter : filters) request.add_filters(filter);
+  pb::ListResponse response;
+  const Rpc rpc{.path = "/containerd.services.leases.v1.Leases/List", .name = "leases.list"};
+  POUCH_RETURN_IF_ERROR(transport().unary(call, rpc, request, response));
+  std::vector<Lease> leases;
+  for (const pb::Lease& message : response.leases()) leases.push_back(lease_from(message));
+  return leases;
+}
+
+Result<HeldLease> HeldLease::create(const Call& call, const std::shared_ptr<Client>& client, Duration life,
+                                    const Labels& labels) {
+  POUCH_ASSIGN_OR_RETURN(const Lease lease, client->leases().create(call, "", life, labels));
+  return HeldLease(client->with_lease(lease.id));
+}
+
+HeldLease::~HeldLease() {
+  if (!client_) return;
+  const Call call{.deadline = Deadline::after_ms(5'000), .cancel = nullptr, .request_id = {}};
+  if (const Status status = end(call); !status.is_ok() && status.code() != Code::kForked) {
+    log_warning("ctrd", "lease left to its expiry: " + status.message());
+  }
+}
+
+Status HeldLease::end(const Call& call, bool sync) {
+  const std::shared_ptr<Client> client = std::exchange(client_, nullptr);
+  if (!client) return {};
+  const std::shared_ptr<Client> plain = client->with_namespace(client->ns());
+  const Status status = plain->leases().remove(call, client->lease_id(), sync);
+  return status.code() == Code::kNotFound ? Status() : status;  // expired meanwhile
+}
+
+}  // namespace pouch::ctrd
