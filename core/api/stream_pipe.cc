@@ -190,6 +190,22 @@ Status StreamPipe::push_latest(const std::string& key, std::string message) {
   return {};
 }
 
+Status StreamPipe::wait_for_room(Deadline deadline) {
+  std::unique_lock lock(mutex_);
+  const auto ready = [&] { return queued_bytes_ <= kCapacity / 2 || gone_ || cancelled_ || result_; };
+  if (!wait_until(lock, changed_, deadline, ready)) {
+    return {Code::kDeadlineExceeded, "the stream's reader made no room within the deadline"};
+  }
+  if (gone_ || cancelled_) return gone_status();
+  if (result_) return {Code::kClosed, "the stream has ended"};
+  return {};
+}
+
+void StreamPipe::add_dropped(uint32_t count) {
+  const std::lock_guard lock(mutex_);
+  dropped_ += count;
+}
+
 Result<std::string> StreamPipe::read_input(size_t max, Deadline deadline) {
   std::unique_lock lock(mutex_);
   const auto ready = [&] { return !input_.empty() || input_closed_ || gone_ || cancelled_; };

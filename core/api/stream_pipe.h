@@ -43,6 +43,12 @@ class StreamPipe : public std::enable_shared_from_this<StreamPipe> {
   Status push(Channel channel, std::string data);
   /// kLatest: `key` says which older message this one replaces.
   Status push_latest(const std::string& key, std::string message);
+  /// Waits until at most half of the queue is used: for an operation of the policy kDrop that has a past to
+  /// tell, which shall not be dropped. Cancelled, Closed (consumer gone or finished) or DeadlineExceeded
+  /// else.
+  Status wait_for_room(Deadline deadline);
+  /// `count` frames were lost before they came here: told in the next frame's flags.
+  void add_dropped(uint32_t count);
   /// Bytes from the consumer, at least one; empty = close_write() was called and all is read.
   /// Cancelled, Closed (consumer gone) or DeadlineExceeded else.
   Result<std::string> read_input(size_t max, Deadline deadline);
