@@ -10,6 +10,8 @@ from checks.context import CXX, REPO, Context, is_test
 _BELOW_MANAGERS = "base sys store api ctrd registry spec io events"
 _MANAGERS = ("image", "volume", "network", "container", "system")
 
+_MANAGER_FOLDERS = tuple(f"core/{name}" for name in _MANAGERS)
+
 # Folder → the other folders it may include. A folder not named here is free (tests, tools).
 ALLOWED = {
     "core/base": "",
@@ -20,14 +22,14 @@ ALLOWED = {
     "core/registry": "core/base",
     "core/spec": "core/base core/api",
     "core/io": "core/base core/sys",
-    "core/events": "core/base core/store core/api",
+    "core/events": "core/base core/sys core/store core/api",
     **{f"core/{name}": " ".join(f"core/{below}" for below in _BELOW_MANAGERS.split()) for name in _MANAGERS},
     "core/engine": " ".join(f"core/{name}" for name in (*_BELOW_MANAGERS.split(), *_MANAGERS)),
     "core/remote": "core/base core/api",
     "core/mock": "core/base core/api",
     # The C functions call Engine; which engine is the factories' affair.
     "capi": "core/base core/api core/engine core/remote core/mock",
-    "daemon/http": "core/base core/api daemon/bridge",
+    "daemon/http": "core/base core/api core/io daemon/bridge",
     "daemon/bridge": "core/base core/api",
     "daemon/cri": "core/base core/api",
     "daemon": "core/base core/api core/engine core/sys core/io daemon/http daemon/bridge daemon/cri",
@@ -77,11 +79,18 @@ def problem_of(path, name):
         other = rule_of(target) or target.split("/", maxsplit=1)[0]
         if rule is None or other == rule or _is_below(other, ALLOWED[rule].split()):
             return None
+        if rule in _MANAGER_FOLDERS and other in _MANAGER_FOLDERS and is_interface(REPO / target):
+            return None
         return f"{rule} may not include {other} ({name})"
     for pattern, folders in THIRD_PARTY.items():
         if re.match(pattern, name) and not _is_below(path, folders.split()):
             return f"{name} belongs to {folders or 'tests'} only"
     return None
+
+
+def is_interface(header):
+    """A manager offers to another what that other declared: a header of pure virtual functions without a source."""
+    return not header.with_suffix(".cc").exists() and "= 0;" in header.read_text()
 
 
 def _is_below(path, folders):

@@ -16,7 +16,6 @@ _BANNED = {
     "setenv|putenv|unsetenv|clearenv": "changes the host's environment, and is not thread-safe",
     "getenv": "trusts the environment of a set-uid host; use secure_getenv",
     "setlocale": "changes the host's locale",
-    "strerror": "is not thread-safe; use errno_status",
     "localtime|gmtime|ctime|asctime": "is not thread-safe; use the _r form",
     "strtok|rand|srand|getpwnam|getpwuid|getgrnam|gethostbyname": "is not thread-safe",
     "system|popen": "runs a shell",
@@ -27,7 +26,11 @@ _BANNED = {
 _CALL = re.compile(r"(?<![\w.>:])(?:std::|::)?(" + "|".join(_BANNED) + r")\s*\(")
 _STREAM = re.compile(r"\bstd::(cout|cerr|clog)\b")
 _ANY_CHILD = re.compile(r"\bwait(pid|4|id)\s*\(\s*(-1|P_ALL)\b|(?<!\w)::wait\s*\(")
-_DECLARATION = re.compile(r"^\s*[\w:<>&*\[\] ]+\s[&*]?(\w+)\s*\([^()]*\)\s*(const|override|noexcept|= 0|\{|;)")
+_DECLARATION = re.compile(
+    r"^\s*(?!return|else|case)[A-Za-z_][\w:<>,&*\[\] ]*[\s&*]\w+\s*\([^()]*\)\s*(const|override|noexcept|= 0|\{|;)"
+)
+# Names that methods of ours have too: only `::name(` and `std::name(` are meant.
+_AMBIGUOUS = ("signal", "system", "exit", "daemon", "puts")
 _ALLOWED = "manners:"
 
 
@@ -58,8 +61,10 @@ def _problem(code):
         return "waits for any child, also the host's"
     for match in _CALL.finditer(code):
         # A method of ours may have such a name; what declares or defines one is no call.
-        if "::" not in match.group(0) and _DECLARATION.match(code) and not code.lstrip().startswith("return"):
+        if "::" not in match.group(0) and _DECLARATION.match(code):
             continue
         name = match.group(1)
+        if "::" not in match.group(0) and name in _AMBIGUOUS:
+            continue
         return f"{name}() " + next(why for names, why in _BANNED.items() if name in names.split("|"))
     return ""

@@ -12,7 +12,8 @@ from .daemon import Daemon
 from .paths import find_program
 from .run import run
 
-# (containerd 1.6 has no task service without runtime.v1.linux, so that stays.) Pouch uses neither CRI nor these snapshotters; without them containerd is up in some 15 ms.
+# Pouch uses neither CRI nor these snapshotters; without them containerd is up in some 15 ms. runtime.v1.linux stays:
+# containerd 1.6 has no task service without it.
 _DISABLED = [
     "io.containerd.grpc.v1.cri",
     "io.containerd.snapshotter.v1.aufs",

@@ -43,7 +43,7 @@ def busybox_rootfs(folder):
 def busybox_image_tar(path, name=BUSYBOX, config=None, files=None):
     """Writes the image as `docker save` would; the tar's path is returned.
 
-    `config` changes the image's config (Moby's names: Env, Cmd, Entrypoint, User …), `files` adds files (path → text).
+    `config` changes the image's config (Moby's names: Env, Cmd, User …), `files` adds files (path → text).
     """
     layer = _layer(files or {})
     diff_id = "sha256:" + hashlib.sha256(layer).hexdigest()
