@@ -1,0 +1,99 @@
+#include "core/mock/mock_engine.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "core/base/text.h"
+#include "core/mock/mock_state.h"
+
+namespace pouch {
+namespace {
+
+constexpr std::array<std::string_view, 4> kWrong = {"exit-code", "lost-stderr", "remove-running",
+                                                    "name-reuse"};
+
+bool is_running(const mock::Container& container) {
+  return container.main.running;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<MockEngine>> MockEngine::open(const std::string& uri) {
+  constexpr std::string_view kScheme = "mock://";
+  std::string rest = uri.starts_with(kScheme) ? uri.substr(kScheme.size()) : uri;
+  std::set<std::string> wrong;
+  if (rest.starts_with("?")) {
+    for (const std::string& option : split(rest.substr(1), '&')) {
+      const std::string value = option.starts_with("wrong=") ? option.substr(6) : "";
+      if (std::find(kWrong.begin(), kWrong.end(), value) == kWrong.end()) {
+        return invalid_argument("open " + quote(uri) + ": unknown option " + quote(option));
+      }
+      wrong.insert(value);
+    }
+  } else if (!rest.empty()) {
+    return invalid_argument("open " + quote(uri) + ": mock:// takes no path");
+  }
+  return std::unique_ptr<MockEngine>(std::make_unique<MockEngine>(Private{}, std::move(wrong)));
+}
+
+MockEngine::MockEngine(Private /*only open() makes one*/, std::set<std::string> wrong)
+    : state_(std::make_shared<mock::State>()) {
+  state_->wrong = std::move(wrong);
+}
+
+MockEngine::~MockEngine() {
+  std::map<std::string, std::shared_ptr<mock::Container>> containers;
+  std::map<std::string, std::shared_ptr<mock::Exec>> execs;
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->closing = true;
+    containers = state_->containers;
+    execs = state_->execs;
+    state_->changed.notify_all();
+  }
+  // Outside the lock: the processes' threads report their end before they can be joined.
+  for (auto& [id, exec] : execs) exec->main.process.reset();
+  for (auto& [id, container] : containers) {
+    container->host.auto_remove = false;
+    container->main.process.reset();
+  }
+}
+
+Result<api::SystemInfo> MockEngine::system_info(const Call& /*call*/) {
+  const std::lock_guard lock(state_->mutex);
+  api::SystemInfo out;
+  out.id = "mock";
+  out.name = "mock";
+  out.driver = "mock";
+  out.os_type = "linux";
+  out.operating_system = "mock";
+  out.server_version = POUCH_VERSION;
+  out.system_time = Timestamp::now();
+  out.containers = static_cast<int64_t>(state_->containers.size());
+  for (const auto& [id, container] : state_->containers) {
+    (is_running(*container) ? out.containers_running : out.containers_stopped) += 1;
+  }
+  out.images = static_cast<int64_t>(state_->images.size());
+  out.swarm.local_node_state = "inactive";
+  return out;
+}
+
+Result<api::PingInfo> MockEngine::system_ping(const Call& /*call*/) {
+  api::PingInfo out;
+  out.api_version = "1.50";
+  out.os_type = "linux";
+  return out;
+}
+
+Result<api::VersionInfo> MockEngine::system_version(const Call& /*call*/) {
+  api::VersionInfo out;
+  out.version = POUCH_VERSION;
+  out.api_version = "1.50";
+  out.min_api_version = "1.24";
+  out.os = "linux";
+  out.arch = "amd64";
+  return out;
+}
+
+}  // namespace pouch

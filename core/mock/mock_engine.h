@@ -1,0 +1,88 @@
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/api/engine.gen.h"
+#include "core/api/stream_pipe.h"
+#include "core/base/executor.h"
+
+namespace pouch {
+
+namespace mock {
+struct Container;
+struct Exec;
+struct Image;
+struct Running;
+struct State;
+}  // namespace mock
+
+/// The whole contract in memory: for the unit tests of programs that use Pouch. Needs no rights, touches
+/// nothing; its processes are threads that know a few commands (mock_process.h). Thread-safe.
+class MockEngine : public Engine {
+  struct Private {};
+
+ public:
+  MockEngine(Private, std::set<std::string> wrong);
+  /// `uri` is "mock://" with "?wrong=<behaviour>" any number of times: seeded faults that a conformance run
+  /// must find: exit-code, lost-stderr, remove-running, name-reuse. InvalidArgument for others.
+  static Result<std::unique_ptr<MockEngine>> open(const std::string& uri);
+  ~MockEngine() override;
+
+  Result<StreamPtr> container_attach(const std::string& id, const api::ContainerAttachOptions& options,
+                                     const Call& call) override;
+  Result<api::ContainerCreateResult> container_create(const api::ContainerCreateConfig& config,
+                                                      const api::ContainerCreateOptions& options,
+                                                      const Call& call) override;
+  Result<api::ContainerInspect> container_inspect(const std::string& id,
+                                                  const api::ContainerInspectOptions& options,
+                                                  const Call& call) override;
+  Status container_kill(const std::string& id, const api::ContainerKillOptions& options,
+                        const Call& call) override;
+  Result<std::vector<api::ContainerSummary>> container_list(const api::ContainerListOptions& options,
+                                                            const Call& call) override;
+  Result<StreamPtr> container_logs(const std::string& id, const api::ContainerLogsOptions& options,
+                                   const Call& call) override;
+  Status container_remove(const std::string& id, const api::ContainerRemoveOptions& options,
+                          const Call& call) override;
+  Status container_rename(const std::string& id, const api::ContainerRenameOptions& options,
+                          const Call& call) override;
+  Status container_start(const std::string& id, const api::ContainerStartOptions& options,
+                         const Call& call) override;
+  Status container_stop(const std::string& id, const api::ContainerStopOptions& options,
+                        const Call& call) override;
+  Result<StreamPtr> container_wait(const std::string& id, const api::ContainerWaitOptions& options,
+                                   const Call& call) override;
+  Result<api::IdResult> exec_create(const std::string& id, const api::ExecConfig& config,
+                                    const Call& call) override;
+  Result<api::ExecInspect> exec_inspect(const std::string& id, const Call& call) override;
+  Result<StreamPtr> exec_start(const std::string& id, const api::ExecStartConfig& config,
+                               const Call& call) override;
+  Result<StreamPtr> image_from_rootfs(const api::ImageFromRootfsOptions& options, const Call& call) override;
+  Result<api::ImageInspect> image_inspect(const std::string& name, const api::ImageInspectOptions& options,
+                                          const Call& call) override;
+  Result<std::vector<api::ImageSummary>> image_list(const api::ImageListOptions& options,
+                                                    const Call& call) override;
+  Result<StreamPtr> image_load(const api::ImageLoadOptions& options, const Call& call) override;
+  Result<std::vector<api::ImageDeleteItem>> image_remove(const std::string& name,
+                                                         const api::ImageRemoveOptions& options,
+                                                         const Call& call) override;
+  Status image_tag(const std::string& name, const api::ImageTagOptions& options, const Call& call) override;
+  Result<StreamPtr> system_events(const api::SystemEventsOptions& options, const Call& call) override;
+  Result<api::SystemInfo> system_info(const Call& call) override;
+  Result<api::PingInfo> system_ping(const Call& call) override;
+  Result<api::VersionInfo> system_version(const Call& call) override;
+
+ private:
+  void on_exit(const std::shared_ptr<mock::Container>& container, int exit_code);
+  void pump_stdin(const std::shared_ptr<StreamPipe>& pipe, std::shared_ptr<void> owner,
+                  mock::Running& running, bool close_at_end);
+  void store_image(const std::string& digest, const std::vector<std::string>& references, mock::Image image);
+
+  const std::shared_ptr<mock::State> state_;
+  Executor executor_{256};  // every open stream has a thread of it
+};
+
+}  // namespace pouch

@@ -1,0 +1,135 @@
+#include "core/mock/mock_engine.h"
+
+#include <gtest/gtest.h>
+
+#include "core/api/codec.h"
+
+namespace pouch {
+namespace {
+
+// A tar archive of one file.
+std::string tar_of(const std::string& name, const std::string& content) {
+  std::string header(512, '\0');
+  header.replace(0, name.size(), name);
+  std::array<char, 13> size{};
+  std::snprintf(size.data(), size.size(), "%011o", static_cast<unsigned>(content.size()));
+  header.replace(124, 11, size.data(), 11);
+  header.replace(257, 5, "ustar");
+  return header + content + std::string((512 - content.size() % 512) % 512, '\0') + std::string(1024, '\0');
+}
+
+class MockEngineTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    api::ImageFromRootfsOptions options;
+    options.reference = "busybox";
+    options.cmd = {{"sh"}};
+    StreamPtr stream = *engine_->image_from_rootfs(options, {});
+    ASSERT_TRUE(stream->write(tar_of("bin/busybox", "x"), Deadline::never()).is_ok());
+    ASSERT_TRUE(stream->close_write().is_ok());
+    ASSERT_TRUE(stream->finish({}).is_ok());
+  }
+
+  std::string create(const std::string& script, const std::string& name = {}) {
+    api::ContainerCreateConfig config;
+    config.image = "busybox";
+    config.cmd = {{"sh", "-c", script}};
+    config.open_stdin = true;
+    config.stdin_once = true;
+    config.host_config = api::HostConfig{};
+    config.host_config->network_mode = "none";
+    api::ContainerCreateOptions options;
+    if (!name.empty()) options.name = name;
+    auto made = engine_->container_create(config, options, {});
+    EXPECT_TRUE(made.is_ok()) << made.status().message();
+    return made->id;
+  }
+
+  std::string read_all(Stream& stream, Channel channel) {
+    std::string all;
+    Frame frame;
+    while (true) {
+      const auto next = stream.next(&frame, Deadline::after_ms(5000));
+      if (!next.is_ok() || *next != Next::kFrame) return all;
+      if (frame.channel == channel) all += frame.data;
+    }
+  }
+
+  std::unique_ptr<MockEngine> engine_ = *MockEngine::open("mock://");
+};
+
+TEST_F(MockEngineTest, RunsAndKeepsLogs) {
+  const std::string id = create("echo out; echo err >&2; exit 7");
+  StreamPtr wait = *engine_->container_wait(id, {.condition = "next-exit"}, {});
+  ASSERT_TRUE(engine_->container_start(id, {}, {}).is_ok());
+  EXPECT_EQ(read_all(*wait, Channel::kMessage), "{\"StatusCode\":7}");
+  api::ContainerLogsOptions logs;
+  logs.stderr = true;
+  StreamPtr stream = *engine_->container_logs(id, logs, {});
+  EXPECT_EQ(read_all(*stream, Channel::kStderr), "err\n");
+  EXPECT_EQ(engine_->container_inspect(id, {}, {})->state.exit_code, 7);
+  EXPECT_TRUE(engine_->container_remove(id, {}, {}).is_ok());
+  EXPECT_EQ(engine_->container_inspect(id, {}, {}).code(), Code::kNotFound);
+}
+
+TEST_F(MockEngineTest, AttachBeforeStartCarriesStdin) {
+  const std::string id = create("cat");
+  api::ContainerAttachOptions options;
+  options.stream = options.stdin = options.stdout = true;
+  StreamPtr stream = *engine_->container_attach(id, options, {});
+  ASSERT_TRUE(stream->write("hello", Deadline::never()).is_ok());
+  ASSERT_TRUE(stream->close_write().is_ok());
+  ASSERT_TRUE(engine_->container_start(id, {}, {}).is_ok());
+  EXPECT_EQ(read_all(*stream, Channel::kStdout), "hello");
+}
+
+TEST_F(MockEngineTest, StopsKillsAndRefuses) {
+  const std::string id = create("sleep 100", "one");
+  EXPECT_EQ(engine_->container_stop(id, {}, {}).code(), Code::kNotModified);
+  ASSERT_TRUE(engine_->container_start("one", {}, {}).is_ok());
+  EXPECT_EQ(engine_->container_remove("one", {}, {}).code(), Code::kConflict);
+  EXPECT_EQ(engine_->container_kill("one", {.signal = "NOPE"}, {}).code(), Code::kInvalidArgument);
+  ASSERT_TRUE(engine_->container_stop("one", {}, {}).is_ok());
+  EXPECT_EQ(engine_->container_inspect("one", {}, {})->state.exit_code, 143);
+  EXPECT_EQ(engine_->container_rename("one", {.name = "one"}, {}).code(), Code::kInvalidArgument);
+  ASSERT_TRUE(engine_->container_rename("one", {.name = "two"}, {}).is_ok());
+}
+
+TEST_F(MockEngineTest, ExecsInARunningContainer) {
+  const std::string id = create("sleep 100");
+  ASSERT_TRUE(engine_->container_start(id, {}, {}).is_ok());
+  api::ExecConfig config;
+  config.cmd = {{"sh", "-c", "echo in; exit 3"}};
+  config.attach_stdout = true;
+  const std::string exec = engine_->exec_create(id, config, {})->id;
+  StreamPtr stream = *engine_->exec_start(exec, {}, {});
+  EXPECT_EQ(read_all(*stream, Channel::kStdout), "in\n");
+  EXPECT_EQ(*stream->finish({}), "{\"ExitCode\":3}");
+  EXPECT_EQ(*engine_->exec_inspect(exec, {})->exit_code, 3);
+  EXPECT_EQ(engine_->exec_start(exec, {}, {}).code(), Code::kConflict);
+}
+
+TEST_F(MockEngineTest, TellsEventsInOrder) {
+  const std::string id = create("true");
+  api::SystemEventsOptions options;
+  options.since = Timestamp{0};
+  options.filters = {{{"container", {id}}}};
+  StreamPtr stream = *engine_->system_events(options, {});
+  ASSERT_TRUE(engine_->container_start(id, {}, {}).is_ok());
+  std::vector<std::string> actions;
+  Frame frame;
+  while (actions.size() < 3 && *stream->next(&frame, Deadline::after_ms(5000)) == Next::kFrame) {
+    actions.push_back((*parse_json(frame.data))["Action"].asString());
+  }
+  EXPECT_EQ(actions, (std::vector<std::string>{"create", "start", "die"}));
+  stream->cancel();
+}
+
+TEST(MockUri, RefusesWhatItDoesNotKnow) {
+  EXPECT_EQ(MockEngine::open("mock:///path").code(), Code::kInvalidArgument);
+  EXPECT_EQ(MockEngine::open("mock://?wrong=everything").code(), Code::kInvalidArgument);
+  EXPECT_TRUE(MockEngine::open("mock://?wrong=exit-code").is_ok());
+}
+
+}  // namespace
+}  // namespace pouch

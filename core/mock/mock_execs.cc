@@ -1,0 +1,127 @@
+#include <chrono>
+
+#include "core/base/id.h"
+#include "core/mock/mock_engine.h"
+#include "core/mock/mock_state.h"
+
+namespace pouch {
+
+using mock::Exec;
+using mock::MockProcess;
+
+Result<api::IdResult> MockEngine::exec_create(const std::string& id, const api::ExecConfig& config,
+                                              const Call& /*call*/) {
+  const std::lock_guard lock(state_->mutex);
+  POUCH_ASSIGN_OR_RETURN(const auto container, state_->find_container(id));
+  if (!container->main.running) return conflict("container " + container->id + " is not running");
+  if (config.cmd.value_or(std::vector<std::string>{}).empty())
+    return invalid_argument("No exec command specified");
+  if (config.tty.value_or(false)) return not_implemented("ExecConfig.Tty is not supported");
+  auto exec = std::make_shared<Exec>();
+  exec->id = new_object_id();
+  exec->container = container;
+  exec->config = config;
+  state_->execs[exec->id] = exec;
+  state_->add_container_event(*container, "exec_create: " + config.cmd->at(0), {{"execID", exec->id}});
+  return api::IdResult{exec->id};
+}
+
+Result<api::ExecInspect> MockEngine::exec_inspect(const std::string& id, const Call& /*call*/) {
+  const std::lock_guard lock(state_->mutex);
+  const auto at = state_->execs.find(id);
+  if (at == state_->execs.end()) return not_found("No such exec instance: " + id);
+  const Exec& exec = *at->second;
+  api::ExecInspect out;
+  out.id = exec.id;
+  out.running = exec.main.running;
+  if (exec.main.started && !exec.main.running) out.exit_code = int64_t{exec.main.exit_code};
+  const auto& cmd = *exec.config.cmd;
+  out.process_config.entrypoint = cmd[0];
+  out.process_config.arguments = std::vector<std::string>(cmd.begin() + 1, cmd.end());
+  out.open_stdin = exec.config.attach_stdin.value_or(false);
+  out.open_stdout = exec.config.attach_stdout.value_or(false);
+  out.open_stderr = exec.config.attach_stderr.value_or(false);
+  out.container_id = exec.container->id;
+  return out;
+}
+
+Result<StreamPtr> MockEngine::exec_start(const std::string& id, const api::ExecStartConfig& config,
+                                         const Call& /*call*/) {
+  const auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kLag);
+  std::shared_ptr<Exec> exec;
+  const bool detach = config.detach.value_or(false);
+  {
+    const std::lock_guard lock(state_->mutex);
+    const auto at = state_->execs.find(id);
+    if (at == state_->execs.end()) return not_found("No such exec instance: " + id);
+    exec = at->second;
+    if (exec->main.started) return conflict("Error: Exec command " + id + " is already running");
+    if (!exec->container->main.running)
+      return conflict("container " + exec->container->id + " is not running");
+    exec->main.started = true;
+    exec->main.running = true;
+    if (!detach) {
+      exec->main.attached.push_back(
+          {pipe, exec->config.attach_stdout.value_or(false), exec->config.attach_stderr.value_or(false)});
+    }
+    state_->add_container_event(*exec->container, "exec_start: " + exec->config.cmd->at(0),
+                                {{"execID", exec->id}});
+  }
+  StreamPtr stream = pipe->open();
+  const auto exited = [state = state_, exec](int code) {
+    const std::lock_guard lock(state->mutex);
+    exec->main.running = false;
+    exec->main.exit_code = code;
+    state->add_container_event(*exec->container, "exec_die",
+                               {{"execID", exec->id}, {"exitCode", std::to_string(code)}});
+    for (const mock::Attached& client : exec->main.attached) {
+      client.pipe->finish("{\"ExitCode\":" + std::to_string(code) + "}");
+    }
+  };
+  const auto output = [exec](Channel channel, const std::string& bytes) {
+    for (const mock::Attached& client : exec->main.attached) {
+      if (channel == Channel::kStdout ? client.out : client.err) client.pipe->push(channel, bytes).ignore();
+    }
+  };
+  if (detach) pipe->finish(std::string("{}"));
+  if (const Status known = MockProcess::check(*exec->config.cmd); !known.is_ok()) {
+    output(Channel::kStdout, "OCI runtime exec failed: exec failed: " + known.message() + "\r\n");
+    exited(127);
+    return stream;
+  }
+  const bool has_stdin = exec->config.attach_stdin.value_or(false) && !detach;
+  exec->main.process =
+      std::make_unique<MockProcess>(*exec->config.cmd, has_stdin, MockProcess::Hooks{output, exited});
+  exec->main.process->start();
+  if (has_stdin) pump_stdin(pipe, exec, exec->main, true);
+  return stream;
+}
+
+void MockEngine::pump_stdin(const std::shared_ptr<StreamPipe>& pipe, std::shared_ptr<void> owner,
+                            mock::Running& running, bool close_at_end) {
+  executor_.submit([pipe, owner = std::move(owner), &running, close_at_end, state = state_] {
+    while (true) {
+      {
+        std::unique_lock lock(state->mutex);
+        // Attached before the start: the bytes stay in the pipe until there is somebody to read them.
+        const auto settled = [&] {
+          return running.process != nullptr || state->closing || pipe->is_abandoned();
+        };
+        if (!state->changed.wait_for(lock, std::chrono::milliseconds(200), settled)) continue;
+        if (state->closing || running.process == nullptr || (running.started && !running.running)) return;
+      }
+      const Result<std::string> bytes = pipe->read_input(65536, Deadline::after_ms(200));
+      if (bytes.code() == Code::kDeadlineExceeded) continue;
+      const std::lock_guard lock(state->mutex);
+      if (running.process == nullptr) return;
+      if (bytes.is_ok() && !bytes->empty()) {
+        running.process->write_stdin(*bytes);
+        continue;
+      }
+      if (close_at_end) running.process->close_stdin();
+      return;
+    }
+  });
+}
+
+}  // namespace pouch

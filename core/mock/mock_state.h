@@ -1,0 +1,95 @@
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/api/engine.gen.h"
+#include "core/api/stream_pipe.h"
+#include "core/base/clock.h"
+#include "core/mock/mock_process.h"
+
+namespace pouch::mock {
+
+struct Image {
+  std::string id;
+  std::vector<std::string> references;  ///< "busybox:latest"
+  api::ImageConfig config;
+  std::string architecture;
+  Timestamp created;
+};
+
+struct LogRecord {
+  Channel channel;
+  Timestamp time;
+  std::string bytes;
+};
+
+struct Attached {
+  std::shared_ptr<StreamPipe> pipe;
+  bool out = false;
+  bool err = false;
+};
+
+/// A process and those who listen to it: of a container or of an exec.
+struct Running {
+  std::unique_ptr<MockProcess> process;
+  std::vector<Attached> attached;
+  bool running = false;
+  bool started = false;
+  int exit_code = 0;
+};
+
+struct Container {
+  std::string id;
+  std::string name;
+  std::string image_id;
+  api::ContainerConfig config;
+  api::HostConfig host;
+  std::vector<std::string> args;
+  Timestamp created;
+  Timestamp started;
+  Timestamp finished;
+  std::string error;
+  Running main;
+  uint64_t generation = 0;  ///< counts starts
+  bool removed = false;
+  std::vector<LogRecord> logs;
+};
+
+struct Exec {
+  std::string id;
+  std::shared_ptr<Container> container;
+  api::ExecConfig config;
+  Running main;
+};
+
+/// All there is, under one lock. Processes call back on their own threads.
+struct State {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::map<std::string, Image> images;                           ///< by id
+  std::map<std::string, std::shared_ptr<Container>> containers;  ///< by id
+  std::map<std::string, std::shared_ptr<Exec>> execs;            ///< by id
+  std::vector<api::EventMessage> events;
+  std::set<std::string> wrong;  ///< seeded wrong behaviours (tests of the tests)
+  bool closing = false;
+
+  bool is_wrong(const std::string& behaviour) const { return wrong.contains(behaviour); }
+  /// The rest with the lock held.
+  Result<std::shared_ptr<Container>> find_container(const std::string& id) const;
+  Result<Image*> find_image(const std::string& name);
+  void add_event(const std::string& type, const std::string& action, const std::string& id,
+                 std::map<std::string, std::string> attributes);
+  void add_container_event(const Container& container, const std::string& action,
+                           std::map<std::string, std::string> more = {});
+};
+
+/// "busybox" -> "busybox:latest".
+std::string with_tag(const std::string& reference);
+
+}  // namespace pouch::mock
