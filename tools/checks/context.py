@@ -44,5 +44,5 @@ def is_test(path):
 
 
 def _git(*args):
-    done = subprocess.run(["git", *args, "-z"], cwd=REPO, capture_output=True, text=True, check=True)
+    done = subprocess.run(["git", "-c", f"safe.directory={REPO}", *args, "-z"], cwd=REPO, capture_output=True, text=True, check=True)
     return sorted(set(filter(None, done.stdout.split("\0"))))
