@@ -24,15 +24,17 @@ std::thread start_thread(std::function<void()> body) {
 
 Executor::Executor(size_t max_threads) : max_threads_(max_threads) {}
 
-Executor::~Executor() {
+void Executor::stop() {
   std::vector<std::thread> threads;
+  std::deque<std::function<void()>> dropped;  // destroyed outside the lock, before the wait
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
-    tasks_.clear();
+    dropped.swap(tasks_);
     threads.swap(threads_);
   }
   wake_.notify_all();
+  dropped.clear();
   for (std::thread& thread : threads) thread.join();
 }
 

@@ -20,11 +20,14 @@ namespace pouch {
 class Executor {
  public:
   explicit Executor(size_t max_threads = 64);
-  ~Executor();  ///< waits for what runs; what has not begun is dropped
+  ~Executor() { stop(); }
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
   void submit(std::function<void()> task);
+  /// Waits for what runs; what has not begun and what is submitted later is dropped. Not to be called by a
+  /// task.
+  void stop();
 
  private:
   void worker();
@@ -58,15 +61,26 @@ R run_detached(Executor& executor, const Call& call, std::function<R()> work) {
     std::mutex mutex;
     std::condition_variable done;
     std::optional<R> result;
+
+    void set(R value) {
+      const std::lock_guard lock(mutex);
+      if (result.has_value()) return;
+      result.emplace(std::move(value));
+      done.notify_all();
+    }
+  };
+  // Goes with the task: a task dropped by stop() must not leave its caller waiting.
+  struct Promise {
+    std::shared_ptr<State> state;
+    explicit Promise(std::shared_ptr<State> s) : state(std::move(s)) {}
+    ~Promise() { state->set(Status(Code::kClosed, "closed before the operation could begin")); }
+    Promise(const Promise&) = delete;
+    Promise& operator=(const Promise&) = delete;
   };
   if (Status before = call.check(); !before.is_ok()) return before;
   auto state = std::make_shared<State>();
-  executor.submit([state, work = std::move(work)] {
-    R result = work();
-    const std::lock_guard lock(state->mutex);
-    state->result.emplace(std::move(result));
-    state->done.notify_all();
-  });
+  executor.submit(
+      [promise = std::make_shared<Promise>(state), work = std::move(work)] { promise->state->set(work()); });
   std::unique_lock lock(state->mutex);
   if (Status waited = wait_for(lock, state->done, call, [&] { return state->result.has_value(); });
       !waited.is_ok()) {

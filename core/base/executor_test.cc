@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
+#include <thread>
 
 namespace pouch {
 namespace {
@@ -50,6 +52,28 @@ TEST(Executor, CancelFreesTheCaller) {
   });
   EXPECT_EQ(status.code(), Code::kCancelled);
   canceller.join();
+}
+
+TEST(Executor, StopFreesTheCallerOfWhatHasNotBegun) {
+  Executor executor(1);
+  std::promise<void> go_on;
+  std::promise<void> begun;
+  executor.submit([&] {
+    begun.set_value();
+    go_on.get_future().wait();
+  });
+  begun.get_future().wait();
+  std::thread caller([&] {
+    const Status status = run_detached<Status>(executor, {}, [] { return Status(); });
+    EXPECT_EQ(status.code(), Code::kClosed);
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  std::thread stopper([&] { executor.stop(); });
+  caller.join();
+  go_on.set_value();
+  stopper.join();
+  const Status late = run_detached<Status>(executor, {}, [] { return Status(); });
+  EXPECT_EQ(late.code(), Code::kClosed);
 }
 
 }  // namespace
