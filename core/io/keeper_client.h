@@ -36,7 +36,7 @@ struct KeeperStatus {
 /// process's stdin.
 class AttachConnection {
  public:
-  explicit AttachConnection(UniqueFd fd) : fd_(std::move(fd)) {}
+  explicit AttachConnection(UniqueFd fd, std::string first_bytes = {});
   ~AttachConnection();
   AttachConnection(const AttachConnection&) = delete;
   AttachConnection& operator=(const AttachConnection&) = delete;
@@ -51,6 +51,8 @@ class AttachConnection {
   Status write_stdin(std::string_view data, Deadline deadline);
   /// Half-close: no more stdin from this client.
   Status close_stdin(Deadline deadline);
+  /// Leaves without closing the process's stdin (Docker's detach keys).
+  Status detach(Deadline deadline);
   /// For poll(2), readable; see has_buffered_frame().
   int fd() const { return fd_.get(); }
   void shutdown();
@@ -59,9 +61,8 @@ class AttachConnection {
   Status send_frame(FrameType type, std::string_view data, Deadline deadline);
 
   UniqueFd fd_;
-  std::string inbox_;      // reader only: bytes received and not yet returned
-  size_t inbox_used_ = 0;  // reader only
-  bool ended_ = false;     // reader only
+  std::unique_ptr<class MessageReader> inbox_;  // reader only
+  bool ended_ = false;                          // reader only
   std::mutex write_mutex_;
 };
 
@@ -88,9 +89,12 @@ class KeeperClient {
   Status mark_started(const std::string& stream_id, Deadline deadline);
   /// The process has exited: reads what is left (to end of file, at most 2 s), finishes the log, ends
   /// attached clients with kExited, removes the FIFOs. Ok with was_open = false when the stream is not there.
-  Result<DrainCounts> drain(const std::string& stream_id, Deadline deadline);
+  /// With `generation` not 0 only that generation is drained.
+  Result<DrainCounts> drain(const std::string& stream_id, Deadline deadline, int64_t generation = 0);
   /// Create or start failed: attached and waiting clients get kFailed with `reason`; FIFOs go.
-  Status discard(const std::string& stream_id, const std::string& reason, Deadline deadline);
+  /// With `generation` not 0 only that generation.
+  Status discard(const std::string& stream_id, const std::string& reason, Deadline deadline,
+                 int64_t generation = 0);
   /// Ends clients that wait for a stream which is not open (the container was removed) with kRemoved.
   Status close_waiters(const std::string& stream_id, Deadline deadline);
   /// Subscribes; may come before open_stdio. When this returns Ok the subscription is registered.
@@ -104,10 +108,11 @@ class KeeperClient {
 
  private:
   explicit KeeperClient(std::string run_dir) : run_dir_(std::move(run_dir)) {}
-  Result<UniqueFd> take_connection(bool fresh, Deadline deadline);
+  Result<UniqueFd> new_connection(Deadline deadline);
+  UniqueFd take_idle();
   void give_back(UniqueFd connection);
-  struct Answer;
-  Result<Answer> call(uint8_t type, const std::map<std::string, std::string>& fields, Deadline deadline);
+  using Fields = std::map<std::string, std::string>;
+  Result<Fields> call(uint8_t op, const Fields& fields, Deadline deadline);
 
   const std::string run_dir_;
   std::mutex mutex_;

@@ -57,6 +57,7 @@ enum class FrameType : uint8_t {
   kStdout = 3,      ///< keeper → client
   kStderr = 4,      ///< keeper → client
   kEnd = 5,         ///< keeper → client, the last frame
+  kDetach = 6,      ///< client → keeper, no bytes: it leaves, and its stdin is not to be closed for that
 };
 
 enum class EndReason {

@@ -1,0 +1,222 @@
+#include "core/io/connection.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "core/base/log.h"
+#include "core/io/json_text.h"
+
+namespace pouch::io {
+
+Connection::Connection(uint64_t id, UniqueFd fd, sys::EventLoop& loop, RequestHandler& handler,
+                       const ConnectionLimits& limits)
+    : id_(id), fd_(std::move(fd)), loop_(loop), handler_(handler), limits_(limits) {}
+
+Connection::~Connection() {
+  detach();
+  if (linger_timer_ != 0) loop_.cancel(linger_timer_);
+  if (watch_ != 0) loop_.remove(watch_);
+}
+
+Status Connection::start() {
+  POUCH_ASSIGN_OR_RETURN(watch_,
+                         loop_.add(fd_.get(), EPOLLIN, [this](uint32_t events) { on_event(events); }));
+  return {};
+}
+
+void Connection::detach() {
+  waiting_for_.clear();
+  if (stream_ != nullptr) std::exchange(stream_, nullptr)->unsubscribe(this, attach_.want_stdin);
+}
+
+void Connection::close() {
+  if (is_closed()) return;
+  detach();
+  if (linger_timer_ != 0) loop_.cancel(std::exchange(linger_timer_, 0));
+  loop_.remove(std::exchange(watch_, 0));
+  fd_.reset();
+  handler_.on_closed(*this);
+}
+
+void Connection::on_event(uint32_t events) {
+  if ((events & EPOLLOUT) != 0) send_some();
+  if (is_closed()) return;
+  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && !receive()) return close();
+  process();
+}
+
+// False when the client is gone.
+bool Connection::receive() {
+  std::array<char, 64 * 1024> buffer;
+  const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  if (got < 0) return errno == EAGAIN || errno == EINTR;
+  if (got == 0) return false;
+  if (!is_ending_) inbox_.feed(std::string_view(buffer.data(), static_cast<size_t>(got)));
+  return true;
+}
+
+void Connection::process() {
+  if (is_processing_) return;  // an answer given at once comes back here
+  is_processing_ = true;
+  while (!is_closed() && !is_busy_ && !is_ending_ && stdin_unread_ < limits_.max_stdin) {
+    Result<std::optional<Message>> message = inbox_.next();
+    if (!message.is_ok()) {
+      log_warning("io", "client of the keeper: " + message.status().message());
+      close();
+      break;
+    }
+    if (!message->has_value()) break;
+    is_attached_ ? process_frame(**message) : process_request(**message);
+  }
+  is_processing_ = false;
+  if (!is_closed()) update_events();
+}
+
+void Connection::process_request(const Message& message) {
+  const Result<Fields> fields = decode_string_map(message.body);
+  const auto op = static_cast<Op>(message.type);
+  is_busy_ = true;
+  if (!fields.is_ok()) {
+    is_ending_ = true;
+    return fail(fields.status());
+  }
+  if (!has_said_hello_) return op == Op::kHello ? process_hello(*fields) : close();
+  handler_.on_request(*this, op, *fields);
+}
+
+void Connection::process_hello(const Fields& fields) {
+  if (text_field(fields, "magic") != kProtocolMagic) return close();
+  const int64_t newest = int_field(fields, "version");
+  const int64_t oldest = int_field(fields, "min_version", newest);
+  if (newest < kMinProtocolVersion || oldest > kProtocolVersion) {
+    is_ending_ = true;
+    return fail(not_implemented("keeper protocol versions " + std::to_string(oldest) + " to " +
+                                std::to_string(newest) + "; this keeper (" POUCH_VERSION ") speaks " +
+                                std::to_string(kMinProtocolVersion) + " to " +
+                                std::to_string(kProtocolVersion)));
+  }
+  has_said_hello_ = true;
+  reply({{"magic", kProtocolMagic},
+         {"version", std::to_string(std::min<int64_t>(newest, kProtocolVersion))},
+         {"features", kProtocolFeatures}});
+}
+
+void Connection::process_frame(const Message& message) {
+  const auto type = static_cast<FrameType>(message.type);
+  if (type == FrameType::kDetach) {
+    attach_.want_stdin = false;
+    return close();
+  }
+  if (!attach_.want_stdin) return;
+  if (type == FrameType::kStdin) {
+    stdin_unread_ += message.body.size();
+    if (stream_ != nullptr) {
+      stream_->write_stdin(this, message.body);
+    } else {
+      early_stdin_ += message.body;
+    }
+  } else if (type == FrameType::kStdinClose) {
+    if (stream_ != nullptr) {
+      stream_->client_closed_stdin();
+    } else {
+      early_close_ = true;
+    }
+  }
+}
+
+void Connection::reply(const Fields& fields) {
+  is_busy_ = false;
+  append_message(outbox_, static_cast<uint8_t>(Op::kOk), encode_string_map(fields));
+  send_some();
+  if (!is_closed()) process();
+}
+
+void Connection::fail(const Status& status) {
+  is_busy_ = false;
+  append_message(outbox_, static_cast<uint8_t>(Op::kError), encode_string_map(encode_status(status)));
+  send_some();
+  if (!is_closed()) process();
+}
+
+void Connection::begin_attach(const std::string& stream_id, const AttachSpec& spec) {
+  is_attached_ = true;
+  attach_ = spec;
+  waiting_for_ = stream_id;
+}
+
+void Connection::bind(Stream& stream) {
+  waiting_for_.clear();
+  stream_ = &stream;
+  stream.subscribe(this);
+  if (!early_stdin_.empty()) stream.write_stdin(this, std::exchange(early_stdin_, {}));
+  if (early_close_) stream.client_closed_stdin();
+}
+
+void Connection::deliver(FrameType type, std::string_view data, int64_t log_position) {
+  const bool is_wanted = type == FrameType::kStdout ? attach_.want_stdout : attach_.want_stderr;
+  if (is_closed() || is_ending_ || !is_wanted) return;
+  if (outbox_.size() - sent_ + data.size() > limits_.max_unsent) {
+    detach();
+    end(EndReason::kLagged, "the client read too slowly", log_position);
+    return;
+  }
+  append_message(outbox_, static_cast<uint8_t>(type), data);
+  send_some();
+}
+
+void Connection::end(EndReason reason, const std::string& message, int64_t log_position) {
+  if (is_closed() || is_ending_) return;
+  stream_ = nullptr;
+  waiting_for_.clear();
+  append_message(outbox_, static_cast<uint8_t>(FrameType::kEnd), encode_end(reason, message, log_position));
+  is_ending_ = true;
+  linger_timer_ = loop_.after_ms(limits_.lagged_linger_ms, [this] {
+    linger_timer_ = 0;
+    close();
+  });
+  send_some();
+}
+
+void Connection::stdin_taken(size_t bytes) {
+  const bool was_full = stdin_unread_ >= limits_.max_stdin;
+  stdin_unread_ -= std::min(bytes, stdin_unread_);
+  // Not within the stream's own call: the messages left would be given to it right there.
+  if (was_full && stdin_unread_ < limits_.max_stdin && !is_closed() && !is_processing_) update_events();
+}
+
+void Connection::send_some() {
+  while (sent_ < outbox_.size()) {
+    const ssize_t put =
+        ::send(fd_.get(), outbox_.data() + sent_, outbox_.size() - sent_, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0 && errno == EAGAIN) break;
+    if (put < 0) return close();
+    sent_ += static_cast<size_t>(put);
+  }
+  if (sent_ == outbox_.size()) {
+    outbox_.clear();
+    sent_ = 0;
+    if (is_ending_) return close();
+  } else if (sent_ > limits_.max_unsent / 2) {
+    outbox_.erase(0, sent_);
+    sent_ = 0;
+  }
+  update_events();
+}
+
+void Connection::update_events() {
+  const bool is_full = stdin_unread_ >= limits_.max_stdin || is_busy_;
+  uint32_t events = is_full ? 0U : static_cast<uint32_t>(EPOLLIN);
+  // Messages that waited for room are taken at the next turn of the loop, which an idle socket's EPOLLOUT
+  // brings.
+  const bool has_left_over = is_attached_ && !is_full && !is_ending_ && inbox_.has_message();
+  if (sent_ < outbox_.size() || has_left_over) events |= EPOLLOUT;
+  if (Status changed = loop_.set_events(watch_, events); !changed.is_ok()) log_error("io", changed.message());
+}
+
+}  // namespace pouch::io

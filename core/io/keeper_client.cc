@@ -1,0 +1,232 @@
+#include "core/io/keeper_client.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "core/base/text.h"
+#include "core/io/channel.h"
+#include "core/io/keeper_server.h"
+#include "core/io/wire.h"
+
+namespace pouch::io {
+namespace {
+
+constexpr size_t kMaxIdle = 4;
+constexpr size_t kStdinPiece = 32 * 1024;
+
+}  // namespace
+
+// --- attach ---
+
+AttachConnection::AttachConnection(UniqueFd fd, std::string first_bytes)
+    : fd_(std::move(fd)), inbox_(std::make_unique<MessageReader>()) {
+  inbox_->feed(first_bytes);
+}
+
+AttachConnection::~AttachConnection() = default;
+
+bool AttachConnection::has_buffered_frame() const {
+  return inbox_->has_message();
+}
+
+Result<Frame> AttachConnection::read_frame(Deadline deadline) {
+  if (ended_) return Status(Code::kClosed, "read from an attach that has ended");
+  for (;;) {
+    Result<std::optional<Message>> message = inbox_->next();
+    if (!message.is_ok()) return message.status().prefix("read from attach");
+    if (!message->has_value()) {
+      std::string bytes;
+      if (Status got = receive_before(fd_.get(), bytes, deadline); !got.is_ok())
+        return got.prefix("read from attach");
+      inbox_->feed(bytes);
+      continue;
+    }
+    const Message& found = **message;
+    const auto type = static_cast<FrameType>(found.type);
+    if (type == FrameType::kEnd) {
+      ended_ = true;
+      return decode_end(found.body);
+    }
+    if (type != FrameType::kStdout && type != FrameType::kStderr) continue;  // of a newer keeper
+    Frame frame;
+    frame.type = type;
+    frame.data = std::string(found.body);
+    return frame;
+  }
+}
+
+Status AttachConnection::send_frame(FrameType type, std::string_view data, Deadline deadline) {
+  std::string bytes;
+  append_message(bytes, static_cast<uint8_t>(type), data);
+  return send_before(fd_.get(), bytes, deadline).prefix("write to attach");
+}
+
+Status AttachConnection::write_stdin(std::string_view data, Deadline deadline) {
+  const std::lock_guard lock(write_mutex_);
+  while (!data.empty()) {
+    const std::string_view piece = data.substr(0, kStdinPiece);
+    POUCH_RETURN_IF_ERROR(send_frame(FrameType::kStdin, piece, deadline));
+    data.remove_prefix(piece.size());
+  }
+  return {};
+}
+
+Status AttachConnection::close_stdin(Deadline deadline) {
+  const std::lock_guard lock(write_mutex_);
+  return send_frame(FrameType::kStdinClose, {}, deadline);
+}
+
+Status AttachConnection::detach(Deadline deadline) {
+  const std::lock_guard lock(write_mutex_);
+  return send_frame(FrameType::kDetach, {}, deadline);
+}
+
+void AttachConnection::shutdown() {
+  ::shutdown(fd_.get(), SHUT_RDWR);
+}
+
+// --- client ---
+
+KeeperClient::~KeeperClient() = default;
+
+Result<std::unique_ptr<KeeperClient>> KeeperClient::connect(const std::string& run_dir, Deadline deadline) {
+  std::unique_ptr<KeeperClient> client(new KeeperClient(run_dir));
+  POUCH_ASSIGN_OR_RETURN(UniqueFd first, client->new_connection(deadline));
+  client->give_back(std::move(first));
+  return client;
+}
+
+Result<UniqueFd> KeeperClient::new_connection(Deadline deadline) {
+  POUCH_ASSIGN_OR_RETURN(UniqueFd fd, connect_to(run_dir_));
+  if (Status greeted = greet(fd.get(), deadline); !greeted.is_ok()) {
+    return greeted.prefix("connect to the keeper in " + quote(run_dir_));
+  }
+  return fd;
+}
+
+UniqueFd KeeperClient::take_idle() {
+  const std::lock_guard lock(mutex_);
+  while (!idle_.empty()) {
+    UniqueFd fd = std::move(idle_.back());
+    idle_.pop_back();
+    // Readable while nothing was asked means closed: the worker was restarted.
+    pollfd item = {fd.get(), POLLIN, 0};
+    if (::poll(&item, 1, 0) == 0) return fd;
+  }
+  return {};
+}
+
+void KeeperClient::give_back(UniqueFd connection) {
+  const std::lock_guard lock(mutex_);
+  if (idle_.size() < kMaxIdle) idle_.push_back(std::move(connection));
+}
+
+Result<KeeperClient::Fields> KeeperClient::call(uint8_t op, const Fields& fields, Deadline deadline) {
+  constexpr int kTries = 3;
+  Status transport;
+  for (int i = 0; i < kTries; ++i) {
+    UniqueFd fd = take_idle();
+    if (!fd.is_valid()) {
+      Result<UniqueFd> fresh = new_connection(deadline);
+      if (!fresh.is_ok() && fresh.code() == Code::kUnavailable && i + 1 < kTries) {
+        transport = fresh.status();
+        continue;
+      }
+      if (!fresh.is_ok()) return fresh.status();
+      fd = std::move(*fresh);
+    }
+    Result<Fields> answer = exchange(fd.get(), static_cast<Op>(op), fields, deadline, transport);
+    if (transport.is_ok()) {
+      give_back(std::move(fd));
+      return answer;
+    }
+    if (transport.code() != Code::kUnavailable) break;
+  }
+  return transport.prefix("ask the keeper in " + quote(run_dir_));
+}
+
+Status KeeperClient::ping(Deadline deadline) {
+  return call(static_cast<uint8_t>(Op::kPing), {}, deadline).status();
+}
+
+Result<KeeperStatus> KeeperClient::status(Deadline deadline) {
+  POUCH_ASSIGN_OR_RETURN(const Fields fields, call(static_cast<uint8_t>(Op::kStatus), {}, deadline));
+  KeeperStatus status;
+  status.version = text_field(fields, "version");
+  status.protocol = static_cast<int>(int_field(fields, "protocol"));
+  status.worker_pid = static_cast<int>(int_field(fields, "worker_pid"));
+  status.keeper_pid = static_cast<int>(int_field(fields, "keeper_pid"));
+  status.clients = static_cast<uint64_t>(int_field(fields, "clients"));
+  const std::string prefix = "stream.";
+  for (const auto& [key, container] : fields) {
+    if (!key.starts_with(prefix)) continue;
+    const std::string id = key.substr(prefix.size());
+    status.streams.push_back({id, container, int_field(fields, "generation." + id)});
+  }
+  return status;
+}
+
+Result<StdioPaths> KeeperClient::open_stdio(const StdioSpec& spec, Deadline deadline) {
+  POUCH_ASSIGN_OR_RETURN(const Fields fields,
+                         call(static_cast<uint8_t>(Op::kOpenStdio), encode_spec(spec), deadline));
+  return StdioPaths{text_field(fields, "stdin"), text_field(fields, "stdout"), text_field(fields, "stderr")};
+}
+
+Status KeeperClient::mark_started(const std::string& stream_id, Deadline deadline) {
+  return call(static_cast<uint8_t>(Op::kMarkStarted), {{"id", stream_id}}, deadline).status();
+}
+
+Result<DrainCounts> KeeperClient::drain(const std::string& stream_id, Deadline deadline, int64_t generation) {
+  const Fields request = {{"id", stream_id}, {"generation", std::to_string(generation)}};
+  POUCH_ASSIGN_OR_RETURN(const Fields fields, call(static_cast<uint8_t>(Op::kDrain), request, deadline));
+  DrainCounts counts;
+  counts.stdout_bytes = static_cast<uint64_t>(int_field(fields, "stdout_bytes"));
+  counts.stderr_bytes = static_cast<uint64_t>(int_field(fields, "stderr_bytes"));
+  counts.reached_eof = bool_field(fields, "eof");
+  counts.log_complete = bool_field(fields, "log_complete");
+  counts.was_open = bool_field(fields, "was_open");
+  return counts;
+}
+
+Status KeeperClient::discard(const std::string& stream_id, const std::string& reason, Deadline deadline,
+                             int64_t generation) {
+  const Fields request = {{"id", stream_id}, {"reason", reason}, {"generation", std::to_string(generation)}};
+  return call(static_cast<uint8_t>(Op::kDiscard), request, deadline).status();
+}
+
+Status KeeperClient::close_waiters(const std::string& stream_id, Deadline deadline) {
+  return call(static_cast<uint8_t>(Op::kCloseWaiters), {{"id", stream_id}}, deadline).status();
+}
+
+Result<std::unique_ptr<AttachConnection>> KeeperClient::attach(const std::string& stream_id,
+                                                               const AttachSpec& spec, Deadline deadline) {
+  const Fields request = {{"id", stream_id},
+                          {"stdin", spec.want_stdin ? "1" : "0"},
+                          {"stdout", spec.want_stdout ? "1" : "0"},
+                          {"stderr", spec.want_stderr ? "1" : "0"}};
+  UniqueFd fd = take_idle();
+  if (!fd.is_valid()) {
+    POUCH_ASSIGN_OR_RETURN(fd, new_connection(deadline));
+  }
+  Status transport;
+  std::string rest;
+  Result<Fields> answer = exchange(fd.get(), Op::kAttach, request, deadline, transport, &rest);
+  if (!transport.is_ok() && transport.code() == Code::kUnavailable) {
+    POUCH_ASSIGN_OR_RETURN(fd, new_connection(deadline));
+    answer = exchange(fd.get(), Op::kAttach, request, deadline, transport, &rest);
+  }
+  if (!answer.is_ok()) return answer.status().prefix("attach to " + quote(stream_id));
+  return std::make_unique<AttachConnection>(std::move(fd), std::move(rest));
+}
+
+Status KeeperClient::close_stdin(const std::string& stream_id, Deadline deadline) {
+  return call(static_cast<uint8_t>(Op::kCloseStdin), {{"id", stream_id}}, deadline).status();
+}
+
+Status KeeperClient::shutdown(bool force, Deadline deadline) {
+  return call(static_cast<uint8_t>(Op::kShutdown), {{"force", force ? "1" : "0"}}, deadline).status();
+}
+
+}  // namespace pouch::io

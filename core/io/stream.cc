@@ -1,0 +1,312 @@
+#include "core/io/stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/log.h"
+#include "core/base/text.h"
+#include "core/io/json_text.h"
+#include "core/io/wire.h"
+#include "core/sys/file.h"
+
+namespace pouch::io {
+namespace {
+
+constexpr char kStateFile[] = "stream.json";
+constexpr char kStateFormat[] = "1";
+// What is read after the grace: what the pipes can hold, not what a process still writes.
+constexpr int kMaxLastChunks = 16;
+
+}  // namespace
+
+Stream::Stream(StreamContext& context, StdioSpec spec)
+    : context_(context), spec_(std::move(spec)), dir_(context.io_dir + "/" + spec_.stream_id) {}
+
+Stream::~Stream() {
+  release_all();
+}
+
+Result<std::unique_ptr<Stream>> Stream::create(StreamContext& context, StdioSpec spec) {
+  std::unique_ptr<Stream> stream(new Stream(context, std::move(spec)));
+  const std::string& dir = stream->dir_;
+  POUCH_RETURN_IF_ERROR(sys::remove_tree(dir));
+  if (::mkdir(dir.c_str(), 0700) != 0) return errno_status(errno, "make folder " + quote(dir));
+  Status opened = stream->open_all(false);
+  if (opened.is_ok()) opened = stream->save();
+  if (opened.is_ok()) return stream;
+  stream->release_all();
+  sys::remove_tree(dir).ignore();
+  return opened;
+}
+
+Result<std::unique_ptr<Stream>> Stream::adopt(StreamContext& context, const std::string& id) {
+  POUCH_ASSIGN_OR_RETURN(const std::string text,
+                         sys::read_file(context.io_dir + "/" + id + "/" + kStateFile));
+  POUCH_ASSIGN_OR_RETURN(const Fields fields, decode_string_map(text));
+  StdioSpec spec = decode_spec(fields);
+  if (text_field(fields, "format") != kStateFormat || spec.stream_id != id) {
+    return Status(Code::kDataLoss, "adopt stream " + quote(id) + ": its state is of another kind");
+  }
+  std::unique_ptr<Stream> stream(new Stream(context, std::move(spec)));
+  stream->is_started_ = bool_field(fields, "started");
+  stream->is_stdin_closing_ = bool_field(fields, "stdin_closing");
+  stream->is_stdin_closed_ = bool_field(fields, "stdin_closed");
+  POUCH_RETURN_IF_ERROR(stream->open_all(true));
+  return stream;
+}
+
+Status Stream::save() const {
+  Fields fields = encode_spec(spec_);
+  fields["format"] = kStateFormat;
+  fields["started"] = is_started_ ? "1" : "0";
+  fields["stdin_closing"] = is_stdin_closing_ ? "1" : "0";
+  fields["stdin_closed"] = is_stdin_closed_ ? "1" : "0";
+  return sys::write_file_atomic(file(kStateFile), encode_string_map(fields), 0600, false);
+}
+
+void Stream::save_or_warn() const {
+  if (Status saved = save(); !saved.is_ok()) log_warning("io", saved.message(), spec_.container_id);
+}
+
+Status Stream::open_log(bool is_adopted) {
+  const std::string& driver = spec_.log.driver;
+  if (driver.empty() || driver == "none") return {};
+  if (driver != "json-file") return not_implemented("HostConfig.LogConfig.Type " + quote(driver));
+  auto log = JsonLogWriter::open({spec_.log.path, spec_.log.max_size, spec_.log.max_file, spec_.log.attrs});
+  if (log.is_ok()) {
+    log_ = std::move(*log);
+    return {};
+  }
+  if (!is_adopted) return log.status();
+  // The container runs; it must not be blocked for a lost log.
+  note_log_failure(log.status());
+  return {};
+}
+
+Status Stream::add_tap(const char* name, LogStream stream) {
+  Watched output;
+  POUCH_ASSIGN_OR_RETURN(output.tap, OutputTap::open(file(name), stream, log_ != nullptr));
+  const size_t index = outputs_.size();
+  POUCH_ASSIGN_OR_RETURN(output.watch, context_.loop.add(output.tap->fd(), EPOLLIN,
+                                                         [this, index](uint32_t) { on_output(index); }));
+  outputs_.push_back(std::move(output));
+  return {};
+}
+
+Status Stream::open_stdin() {
+  const std::string path = file("stdin");
+  if (::mkfifo(path.c_str(), 0600) != 0 && errno != EEXIST)
+    return errno_status(errno, "make FIFO " + quote(path));
+  // Reader and writer in one: opening does not wait for the runtime, and what is written stays until it
+  // reads.
+  POUCH_ASSIGN_OR_RETURN(stdin_, sys::open_file(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW));
+  return {};
+}
+
+Status Stream::open_all(bool is_adopted) {
+  POUCH_RETURN_IF_ERROR(open_log(is_adopted));
+  POUCH_RETURN_IF_ERROR(add_tap("stdout", LogStream::kStdout));
+  if (!spec_.tty) POUCH_RETURN_IF_ERROR(add_tap("stderr", LogStream::kStderr));
+  if (spec_.want_stdin && !is_stdin_closed_) POUCH_RETURN_IF_ERROR(open_stdin());
+  return {};
+}
+
+StdioPaths Stream::paths() const {
+  return {spec_.want_stdin ? file("stdin") : "", file("stdout"), spec_.tty ? "" : file("stderr")};
+}
+
+void Stream::note_log_failure(const Status& failure) {
+  if (failure.is_ok()) return;
+  if (counts_.log_complete) log_error("io", failure.message(), spec_.container_id);
+  counts_.log_complete = false;
+}
+
+// --- output ---
+
+OutputTap::Outcome Stream::pump(Watched& output) {
+  const FrameType type = output.tap->stream() == LogStream::kStdout ? FrameType::kStdout : FrameType::kStderr;
+  const int64_t position = log_position();
+  Status log_failure;
+  const auto outcome =
+      output.tap->pump(context_.scratch, log_.get(), log_failure, [&](std::string_view chunk) {
+        // A copy: a client that is too slow leaves while it is served.
+        const std::vector<Subscriber*> subscribers = subscribers_;
+        for (Subscriber* subscriber : subscribers) subscriber->deliver(type, chunk, position);
+      });
+  note_log_failure(log_failure);
+  return outcome;
+}
+
+void Stream::on_output(size_t index) {
+  Watched& output = outputs_[index];
+  // One chunk a turn: no container keeps the others waiting.
+  if (pump(output) != OutputTap::Outcome::kEnd) return;
+  close_output(output);
+  if (is_draining_ && is_all_read()) finish(EndReason::kExited, "");
+}
+
+bool Stream::is_all_read() const {
+  return std::none_of(outputs_.begin(), outputs_.end(), [](const Watched& output) { return output.is_open; });
+}
+
+void Stream::close_output(Watched& output) {
+  if (!output.is_open) return;
+  output.is_open = false;
+  context_.loop.remove(output.watch);
+  note_log_failure(output.tap->finish(log_.get()));
+}
+
+void Stream::drain(DrainDone done) {
+  if (is_finished_) return done(counts_);
+  drain_waiters_.push_back(std::move(done));
+  if (is_draining_) return;
+  is_draining_ = true;
+  drop_stdin();
+  // Without our own writers the end of file comes when the runtime's are closed.
+  for (Watched& output : outputs_) output.tap->close_writer();
+  // Only after a read failed (told in the log of the keeper) is there nothing to wait for.
+  if (is_all_read()) return finish(EndReason::kExited, "");
+  drain_timer_ = context_.loop.after_ms(context_.drain_grace_ms, [this] { cut_off(); });
+}
+
+// Some process still holds the pipe open: what is in it now is the last.
+void Stream::cut_off() {
+  drain_timer_ = 0;
+  for (Watched& output : outputs_) {
+    if (!output.is_open) continue;
+    auto outcome = OutputTap::Outcome::kRead;
+    for (int i = 0; i < kMaxLastChunks && outcome == OutputTap::Outcome::kRead; ++i) outcome = pump(output);
+    if (outcome != OutputTap::Outcome::kEnd) counts_.reached_eof = false;
+    close_output(output);
+  }
+  finish(EndReason::kExited, "");
+}
+
+void Stream::discard(const std::string& reason) {
+  if (!is_finished_) finish(EndReason::kFailed, reason);
+}
+
+void Stream::finish(EndReason reason, const std::string& message) {
+  if (is_finished_) return;
+  is_finished_ = true;
+  for (Watched& output : outputs_) {
+    close_output(output);
+    (output.tap->stream() == LogStream::kStdout ? counts_.stdout_bytes : counts_.stderr_bytes) +=
+        output.tap->bytes();
+  }
+  drop_stdin();
+  const int64_t position = log_position();
+  for (Subscriber* subscriber : std::exchange(subscribers_, {})) subscriber->end(reason, message, position);
+  release_all();
+  if (Status removed = sys::remove_tree(dir_); !removed.is_ok()) log_warning("io", removed.message());
+  for (const DrainDone& done : std::exchange(drain_waiters_, {})) done(counts_);
+}
+
+void Stream::leave() {
+  for (Subscriber* subscriber : std::exchange(subscribers_, {})) {
+    subscriber->end(EndReason::kShutdown, "the keeper ends", log_position());
+  }
+}
+
+void Stream::release_all() {
+  if (drain_timer_ != 0) context_.loop.cancel(std::exchange(drain_timer_, 0));
+  if (stdin_watch_ != 0) context_.loop.remove(std::exchange(stdin_watch_, 0));
+  for (Watched& output : outputs_) {
+    if (output.is_open) context_.loop.remove(output.watch);
+  }
+  outputs_.clear();
+  stdin_.reset();
+  log_.reset();
+}
+
+// --- clients and stdin ---
+
+void Stream::subscribe(Subscriber* subscriber) {
+  subscribers_.push_back(subscriber);
+}
+
+void Stream::unsubscribe(Subscriber* subscriber, bool had_stdin) {
+  if (std::erase(subscribers_, subscriber) == 0) return;
+  for (StdinChunk& chunk : stdin_queue_) {
+    if (chunk.from == subscriber) chunk.from = nullptr;
+  }
+  if (had_stdin) client_closed_stdin();
+}
+
+void Stream::write_stdin(Subscriber* from, std::string_view data) {
+  if (!stdin_.is_valid() || is_stdin_closing_) {
+    from->stdin_taken(data.size());  // nobody reads it
+    return;
+  }
+  stdin_queue_.push_back({from, std::string(data)});
+  if (stdin_watch_ == 0) flush_stdin();
+}
+
+void Stream::flush_stdin() {
+  while (!stdin_queue_.empty()) {
+    StdinChunk& chunk = stdin_queue_.front();
+    const ssize_t put = ::write(stdin_.get(), chunk.data.data(), chunk.data.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0 && errno == EAGAIN) {
+      if (stdin_watch_ != 0) return;
+      auto watch = context_.loop.add(stdin_.get(), EPOLLOUT, [this](uint32_t) { flush_stdin(); });
+      if (watch.is_ok()) stdin_watch_ = *watch;
+      if (!watch.is_ok()) log_error("io", watch.status().message(), spec_.container_id);
+      return;
+    }
+    const size_t taken = put < 0 ? chunk.data.size() : static_cast<size_t>(put);
+    Subscriber* from = chunk.from;
+    chunk.data.erase(0, taken);
+    if (chunk.data.empty()) stdin_queue_.pop_front();
+    if (from != nullptr) from->stdin_taken(taken);
+  }
+  if (stdin_watch_ != 0) context_.loop.remove(std::exchange(stdin_watch_, 0));
+  finish_stdin();
+}
+
+void Stream::client_closed_stdin() {
+  if (spec_.stdin_once) close_stdin();
+}
+
+void Stream::close_stdin() {
+  if (!spec_.want_stdin || is_stdin_closed_) return;
+  is_stdin_closing_ = true;
+  finish_stdin();
+  if (!is_stdin_closed_) save_or_warn();
+}
+
+void Stream::mark_started() {
+  if (is_started_) return;
+  is_started_ = true;
+  finish_stdin();
+  save_or_warn();
+}
+
+// Before the runtime has its end open, a close would lose what is in the FIFO, and CloseIO would be too
+// early.
+void Stream::finish_stdin() {
+  if (!is_stdin_closing_ || is_stdin_closed_ || !is_started_ || !stdin_queue_.empty()) return;
+  is_stdin_closed_ = true;
+  stdin_.reset();
+  if (context_.hooks != nullptr) {
+    context_.hooks->close_stdin(spec_.stream_id, spec_.container_id, spec_.generation);
+  }
+  save_or_warn();
+}
+
+void Stream::drop_stdin() {
+  if (stdin_watch_ != 0) context_.loop.remove(std::exchange(stdin_watch_, 0));
+  stdin_.reset();
+  is_stdin_closed_ = true;
+  for (const StdinChunk& chunk : std::exchange(stdin_queue_, {})) {
+    if (chunk.from != nullptr) chunk.from->stdin_taken(chunk.data.size());
+  }
+}
+
+}  // namespace pouch::io

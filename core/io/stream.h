@@ -1,0 +1,129 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/base/unique_fd.h"
+#include "core/io/json_log.h"
+#include "core/io/keeper_hooks.h"
+#include "core/io/output_tap.h"
+#include "core/io/stdio.h"
+#include "core/sys/event_loop.h"
+
+namespace pouch::io {
+
+/// What all streams of a keeper share.
+struct StreamContext {
+  sys::EventLoop& loop;
+  ScratchPipe& scratch;
+  KeeperHooks* hooks;  // may be null
+  std::string io_dir;  // <run dir>/io
+  int64_t drain_grace_ms = 2000;
+};
+
+/// An attached client, as a stream sees it. It is told nothing more after end().
+class Subscriber {
+ public:
+  virtual ~Subscriber() = default;
+  virtual void deliver(FrameType type, std::string_view data, int64_t log_position) = 0;
+  virtual void end(EndReason reason, const std::string& message, int64_t log_position) = 0;
+  /// So many bytes of its stdin went into the FIFO (or were dropped).
+  virtual void stdin_taken(size_t bytes) = 0;
+};
+
+/// One process's stdio: FIFOs, log and clients. Loop thread only.
+class Stream {
+ public:
+  /// Makes folder and FIFOs.
+  static Result<std::unique_ptr<Stream>> create(StreamContext& context, StdioSpec spec);
+  /// Takes up what an earlier worker left in <io_dir>/<id>.
+  static Result<std::unique_ptr<Stream>> adopt(StreamContext& context, const std::string& id);
+  ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  const StdioSpec& spec() const { return spec_; }
+  StdioPaths paths() const;
+
+  void subscribe(Subscriber* subscriber);
+  /// It is gone; when it had `stdin` and the stream is stdin_once, the process's stdin closes.
+  void unsubscribe(Subscriber* subscriber, bool had_stdin);
+
+  /// Queues the bytes for the FIFO; `from` is told when they are taken.
+  void write_stdin(Subscriber* from, std::string_view data);
+  /// A client's half-close: closes the process's stdin when stdin_once.
+  void client_closed_stdin();
+  /// Closes the process's stdin after what is queued, and not before mark_started().
+  void close_stdin();
+  void mark_started();
+
+  using DrainDone = std::function<void(const DrainCounts&)>;
+  /// Calls `done` when all output was read, or the grace is over. The stream is then finished: nothing is
+  /// open, the folder is gone, its owner destroys it.
+  void drain(DrainDone done);
+  bool is_finished() const { return is_finished_; }
+  /// Create or start failed: finished at once.
+  void discard(const std::string& reason);
+  /// The keeper ends; everything stays for the next one.
+  void leave();
+
+ private:
+  struct Watched {
+    std::unique_ptr<OutputTap> tap;
+    sys::EventLoop::WatchId watch = 0;
+    bool is_open = true;
+  };
+  struct StdinChunk {
+    Subscriber* from;
+    std::string data;
+  };
+
+  Stream(StreamContext& context, StdioSpec spec);
+  std::string file(const char* name) const { return dir_ + "/" + name; }
+  Status open_all(bool is_adopted);
+  Status open_log(bool is_adopted);
+  Status add_tap(const char* name, LogStream stream);
+  Status open_stdin();
+  Status save() const;
+  void save_or_warn() const;
+  bool is_all_read() const;
+  OutputTap::Outcome pump(Watched& output);
+  void on_output(size_t index);
+  void close_output(Watched& output);
+  void note_log_failure(const Status& failure);
+  void flush_stdin();
+  void drop_stdin();
+  void finish_stdin();
+  void cut_off();
+  void finish(EndReason reason, const std::string& message);
+  void release_all();
+  int64_t log_position() const { return log_ ? log_->position() : -1; }
+
+  StreamContext& context_;
+  const StdioSpec spec_;
+  const std::string dir_;
+  std::unique_ptr<JsonLogWriter> log_;
+  std::vector<Watched> outputs_;
+  std::vector<Subscriber*> subscribers_;
+  DrainCounts counts_;
+
+  UniqueFd stdin_;
+  sys::EventLoop::WatchId stdin_watch_ = 0;  // while the FIFO is full
+  std::deque<StdinChunk> stdin_queue_;
+  bool is_started_ = false;
+  bool is_stdin_closing_ = false;
+  bool is_stdin_closed_ = false;
+
+  std::vector<DrainDone> drain_waiters_;
+  bool is_draining_ = false;
+  bool is_finished_ = false;
+  sys::EventLoop::TimerId drain_timer_ = 0;
+};
+
+}  // namespace pouch::io

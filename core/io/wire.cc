@@ -1,0 +1,162 @@
+#include "core/io/wire.h"
+
+#include <array>
+#include <cctype>
+#include <charconv>
+
+#include "core/base/text.h"
+#include "core/io/json_text.h"
+
+namespace pouch::io {
+namespace {
+
+constexpr std::array<std::string_view, 5> kEndNames = {"exited", "failed", "lagged", "removed", "shutdown"};
+constexpr char kAttrPrefix[] = "log.attr.";
+
+}  // namespace
+
+void append_message(std::string& out, uint8_t type, std::string_view body) {
+  out += static_cast<char>(type);
+  for (size_t i = 0; i < 4; ++i) out += static_cast<char>((body.size() >> (8 * i)) & 0xff);
+  out += body;
+}
+
+std::string encode_request(Op op, const Fields& fields) {
+  std::string out;
+  append_message(out, static_cast<uint8_t>(op), encode_string_map(fields));
+  return out;
+}
+
+void MessageReader::feed(std::string_view bytes) {
+  if (used_ == buffer_.size()) {
+    buffer_.clear();
+    used_ = 0;
+  } else if (used_ > kMaxMessageBytes) {
+    buffer_.erase(0, used_);
+    used_ = 0;
+  }
+  buffer_ += bytes;
+}
+
+size_t MessageReader::announced() const {
+  size_t length = 0;
+  for (size_t i = 4; i >= 1; --i) length = length << 8 | static_cast<uint8_t>(buffer_[used_ + i]);
+  return length;
+}
+
+bool MessageReader::has_message() const {
+  const size_t there = buffer_.size() - used_;
+  return there >= kMessageHeaderBytes && there - kMessageHeaderBytes >= announced();
+}
+
+Result<std::optional<Message>> MessageReader::next() {
+  if (buffer_.size() - used_ < kMessageHeaderBytes) return std::optional<Message>();
+  const size_t length = announced();
+  if (length > kMaxMessageBytes) {
+    return Status(Code::kDataLoss, "a message of " + std::to_string(length) + " bytes was announced");
+  }
+  if (!has_message()) return std::optional<Message>();
+  Message message;
+  message.type = static_cast<uint8_t>(buffer_[used_]);
+  message.body = std::string_view(buffer_).substr(used_ + kMessageHeaderBytes, length);
+  used_ += kMessageHeaderBytes + length;
+  return std::optional<Message>(message);
+}
+
+int64_t int_field(const Fields& fields, const std::string& key, int64_t otherwise) {
+  const auto found = fields.find(key);
+  int64_t value = otherwise;
+  if (found != fields.end()) {
+    std::from_chars(found->second.data(), found->second.data() + found->second.size(), value);
+  }
+  return value;
+}
+
+bool bool_field(const Fields& fields, const std::string& key) {
+  return int_field(fields, key) != 0;
+}
+
+std::string text_field(const Fields& fields, const std::string& key) {
+  const auto found = fields.find(key);
+  return found == fields.end() ? std::string() : found->second;
+}
+
+Fields encode_spec(const StdioSpec& spec) {
+  Fields fields = {
+      {"id", spec.stream_id},
+      {"container", spec.container_id},
+      {"generation", std::to_string(spec.generation)},
+      {"stdin", spec.want_stdin ? "1" : "0"},
+      {"stdin_once", spec.stdin_once ? "1" : "0"},
+      {"tty", spec.tty ? "1" : "0"},
+      {"log.driver", spec.log.driver},
+      {"log.path", spec.log.path},
+      {"log.max_size", std::to_string(spec.log.max_size)},
+      {"log.max_file", std::to_string(spec.log.max_file)},
+  };
+  for (const auto& [key, value] : spec.log.attrs) fields[kAttrPrefix + key] = value;
+  return fields;
+}
+
+StdioSpec decode_spec(const Fields& fields) {
+  StdioSpec spec;
+  spec.stream_id = text_field(fields, "id");
+  spec.container_id = text_field(fields, "container");
+  spec.generation = int_field(fields, "generation");
+  spec.want_stdin = bool_field(fields, "stdin");
+  spec.stdin_once = bool_field(fields, "stdin_once");
+  spec.tty = bool_field(fields, "tty");
+  spec.log.driver = text_field(fields, "log.driver");
+  spec.log.path = text_field(fields, "log.path");
+  spec.log.max_size = int_field(fields, "log.max_size", -1);
+  spec.log.max_file = static_cast<int>(int_field(fields, "log.max_file", 1));
+  const std::string prefix = kAttrPrefix;
+  for (const auto& [key, value] : fields) {
+    if (key.starts_with(prefix)) spec.log.attrs[key.substr(prefix.size())] = value;
+  }
+  return spec;
+}
+
+Status check_stream_id(const std::string& id) {
+  constexpr size_t kMaxLength = 128;
+  bool is_good = !id.empty() && id.size() <= kMaxLength && id.front() != '.';
+  for (const char c : id) {
+    is_good =
+        is_good && (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-');
+  }
+  return is_good ? Status() : invalid_argument("stream id " + quote(id) + ": not a usable name");
+}
+
+Fields encode_status(const Status& status) {
+  return {{"code", std::string(code_name(status.code()))}, {"message", status.message()}};
+}
+
+Status decode_status(const Fields& fields) {
+  return {code_from_name(text_field(fields, "code")), text_field(fields, "message")};
+}
+
+std::string encode_end(EndReason reason, const std::string& message, int64_t log_position) {
+  return encode_string_map({{"reason", std::string(kEndNames[static_cast<size_t>(reason)])},
+                            {"message", message},
+                            {"log_position", std::to_string(log_position)}});
+}
+
+Frame decode_end(std::string_view body) {
+  Frame frame;
+  const Result<Fields> fields = decode_string_map(body);
+  if (!fields.is_ok()) {
+    frame.reason = EndReason::kFailed;
+    frame.message = fields.status().message();
+    return frame;
+  }
+  const std::string name = text_field(*fields, "reason");
+  frame.reason = EndReason::kFailed;
+  for (size_t i = 0; i < kEndNames.size(); ++i) {
+    if (kEndNames[i] == name) frame.reason = static_cast<EndReason>(i);
+  }
+  frame.message = text_field(*fields, "message");
+  frame.log_position = int_field(*fields, "log_position", -1);
+  return frame;
+}
+
+}  // namespace pouch::io

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "core/base/status.h"
+#include "core/io/keeper_hooks.h"
+
+namespace pouch::keeper {
+
+struct KeeperConfig {
+  std::string root_dir;
+  std::string run_dir;
+  int64_t idle_exit_ms = 10'000;
+  int64_t drain_grace_ms = 2000;
+  std::map<std::string, std::string> settings;  ///< "--set key=value", for the hooks
+};
+
+/// What ties the worker to its engine. Called in the worker before it serves; null: stdio, logs and attach
+/// only.
+Result<std::unique_ptr<io::KeeperHooks>> make_keeper_hooks(const KeeperConfig& config);
+
+}  // namespace pouch::keeper

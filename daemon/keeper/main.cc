@@ -1,0 +1,150 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/base/log.h"
+#include "core/base/text.h"
+#include "core/io/keeper_server.h"
+#include "core/sys/file.h"
+#include "core/sys/secure_dir.h"
+#include "daemon/keeper/hooks.h"
+#include "daemon/keeper/supervisor.h"
+
+namespace pouch::keeper {
+namespace {
+
+constexpr char kUsage[] =
+    "usage: pouch-keeper --run-dir DIR [--root DIR] [--idle-exit-ms N] [--drain-grace-ms N] [--set "
+    "KEY=VALUE]...\n"
+    "       pouch-keeper --version\n"
+    "Keeps the stdio and logs of one engine root's containers. Started by the engine; see docs/.\n";
+
+Status parse_number(const std::string& text, int64_t& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool is_good = error == std::errc() && end == text.data() + text.size();
+  return is_good ? Status() : invalid_argument(quote(text) + " is not a number");
+}
+
+Status add_setting(const std::string& text, KeeperConfig& config) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) return invalid_argument(quote(text) + " is not KEY=VALUE");
+  config.settings[text.substr(0, equals)] = text.substr(equals + 1);
+  return {};
+}
+
+Result<KeeperConfig> parse_arguments(int argc, char** argv) {
+  KeeperConfig config;
+  const auto take_text = [](std::string& to) {
+    return [&to](const std::string& value) {
+      to = value;
+      return Status();
+    };
+  };
+  const auto take_number = [](int64_t& to) {
+    return [&to](const std::string& value) { return parse_number(value, to); };
+  };
+  const std::map<std::string, std::function<Status(const std::string&)>> options = {
+      {"--run-dir", take_text(config.run_dir)},
+      {"--root", take_text(config.root_dir)},
+      {"--idle-exit-ms", take_number(config.idle_exit_ms)},
+      {"--drain-grace-ms", take_number(config.drain_grace_ms)},
+      {"--set", [&](const std::string& value) { return add_setting(value, config); }},
+  };
+  for (int i = 1; i < argc; i += 2) {
+    const auto option = options.find(argv[i]);
+    if (option == options.end()) return invalid_argument("unknown option " + quote(argv[i]));
+    if (i + 1 >= argc) return invalid_argument("option " + quote(argv[i]) + " needs a value");
+    POUCH_RETURN_IF_ERROR(option->second(argv[i + 1]).prefix("option " + quote(argv[i])));
+  }
+  if (config.run_dir.empty()) return invalid_argument("--run-dir is needed");
+  return config;
+}
+
+void log_to_stderr() {
+  add_log_sink(LogLevel::kInfo, [](const LogRecord& record) {
+    sys::write_all(STDERR_FILENO, format_log_line(record) + "\n").ignore();
+  });
+}
+
+// Four descriptors or so a container.
+void raise_descriptor_limit() {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+Status serve(const KeeperConfig& config, int listener, int supervisor_pid) {
+  POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<io::KeeperHooks> hooks, make_keeper_hooks(config));
+  io::KeeperServerOptions options;
+  options.run_dir = config.run_dir;
+  options.listener = UniqueFd(listener);
+  options.idle_exit_ms = config.idle_exit_ms;
+  options.drain_grace_ms = config.drain_grace_ms;
+  options.keeper_pid = supervisor_pid;
+  options.hooks = hooks.get();
+  POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<io::KeeperServer> server,
+                         io::KeeperServer::create(std::move(options)));
+  return server->run();
+}
+
+int run_worker(const KeeperConfig& config, int listener, int supervisor_pid) {
+  Status served;
+  try {
+    served = serve(config, listener, supervisor_pid);
+  } catch (const std::exception& exception) {
+    served = internal_error(std::string("the worker failed: ") + exception.what());
+  }
+  if (!served.is_ok()) log_error("keeper", served.message());
+  return served.is_ok() ? 0 : 1;
+}
+
+int fail(const Status& status, int code) {
+  const std::string line = "pouch-keeper: " + status.message() + "\n";
+  sys::write_all(STDERR_FILENO, line).ignore();
+  return code;
+}
+
+int keeper_main(int argc, char** argv) {
+  if (argc == 2 && std::string_view(argv[1]) == "--version") {
+    ::puts("pouch-keeper " POUCH_VERSION);
+    return 0;
+  }
+  if (argc == 2 && std::string_view(argv[1]) == "--help") {
+    ::fputs(kUsage, stdout);
+    return 0;
+  }
+  const Result<KeeperConfig> config = parse_arguments(argc, argv);
+  if (!config.is_ok()) {
+    ::fputs(kUsage, stderr);
+    return fail(config.status(), 2);
+  }
+  log_to_stderr();
+  ::signal(SIGPIPE, SIG_IGN);
+  raise_descriptor_limit();
+  Status done = sys::secure_mkdir(config->run_dir).status();
+  if (done.is_ok()) {
+    done = supervise(config->run_dir, [&](int listener, int supervisor_pid) {
+      return run_worker(*config, listener, supervisor_pid);
+    });
+  }
+  return done.is_ok() ? 0 : fail(done, 1);
+}
+
+}  // namespace
+}  // namespace pouch::keeper
+
+int main(int argc, char** argv) {
+  return pouch::keeper::keeper_main(argc, argv);
+}

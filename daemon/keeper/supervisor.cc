@@ -1,0 +1,120 @@
+#include "daemon/keeper/supervisor.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/base/text.h"
+#include "core/io/keeper_server.h"
+#include "core/sys/file.h"
+
+namespace pouch::keeper {
+namespace {
+
+constexpr int64_t kSoundRunNs = 1'000'000'000;  // a worker that lived longer is restarted at once
+constexpr int kMaxPauseMs = 5000;
+
+sigset_t watched_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT, SIGCHLD}) ::sigaddset(&set, signal);
+  return set;
+}
+
+// The lock; nothing when another keeper serves the folder. One that is just ending is waited for.
+Result<std::unique_ptr<sys::FileLock>> lock_folder(const std::string& run_dir) {
+  const Deadline deadline = Deadline::after_ms(10'000);
+  for (;;) {
+    Result<sys::FileLock> lock = sys::FileLock::try_acquire(run_dir + "/" + io::kKeeperLock);
+    if (lock.is_ok()) return std::make_unique<sys::FileLock>(std::move(*lock));
+    if (lock.code() != Code::kConflict) return lock.status();
+    if (io::connect_to(run_dir).is_ok()) return std::unique_ptr<sys::FileLock>();
+    if (deadline.has_passed())
+      return lock.status().prefix("another keeper holds the folder and does not answer");
+    ::poll(nullptr, 0, 5);
+  }
+}
+
+int start_worker(const WorkerMain& worker_main, int listener) {
+  const int supervisor = ::getpid();
+  const int pid = ::fork();
+  if (pid != 0) return pid;
+  const sigset_t set = watched_signals();
+  ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
+  ::_exit(worker_main(listener, supervisor));
+}
+
+struct WorkerEnd {
+  bool was_told_to_stop = false;
+  int status = 0;
+};
+
+WorkerEnd wait_worker(int pid) {
+  WorkerEnd end;
+  const sigset_t set = watched_signals();
+  while (::waitpid(pid, &end.status, WNOHANG) == 0) {
+    siginfo_t info = {};
+    const int signal = ::sigwaitinfo(&set, &info);
+    if (signal != SIGTERM && signal != SIGINT) continue;
+    end.was_told_to_stop = true;
+    ::kill(pid, SIGTERM);
+  }
+  return end;
+}
+
+bool has_waiting_client(int listener) {
+  pollfd item = {listener, POLLIN, 0};
+  return ::poll(&item, 1, 0) > 0;
+}
+
+void log_end(int status) {
+  const std::string how = WIFSIGNALED(status) ? "by signal " + std::to_string(WTERMSIG(status))
+                                              : "with code " + std::to_string(WEXITSTATUS(status));
+  log_error("keeper", "the worker ended " + how + "; restarted");
+}
+
+void keep_worker(const WorkerMain& worker_main, int listener) {
+  int pause_ms = 0;
+  for (;;) {
+    const int64_t began = boot_now_ns();
+    const int pid = start_worker(worker_main, listener);
+    const WorkerEnd end = pid > 0 ? wait_worker(pid) : WorkerEnd{false, 1 << 8};
+    if (end.was_told_to_stop) return;
+    if (WIFEXITED(end.status) && WEXITSTATUS(end.status) == 0) {
+      // A client may have come just as the worker decided to end.
+      if (!has_waiting_client(listener)) return;
+      continue;
+    }
+    log_end(end.status);
+    const bool was_sound = boot_now_ns() - began > kSoundRunNs;
+    if (!was_sound) ::poll(nullptr, 0, pause_ms);
+    pause_ms = was_sound ? 0 : std::clamp(pause_ms * 2, 50, kMaxPauseMs);
+  }
+}
+
+}  // namespace
+
+Status supervise(const std::string& run_dir, const WorkerMain& worker_main) {
+  POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<sys::FileLock> lock, lock_folder(run_dir));
+  if (lock == nullptr) return {};
+  const std::string pid_text = std::to_string(::getpid()) + "\n";
+  if (::ftruncate(lock->fd(), 0) != 0 || ::pwrite(lock->fd(), pid_text.data(), pid_text.size(), 0) < 0) {
+    return errno_status(errno, "write " + quote(run_dir + "/" + io::kKeeperLock));
+  }
+  const sigset_t set = watched_signals();
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  // The socket is the supervisor's: while a worker is replaced, clients wait in its queue.
+  POUCH_ASSIGN_OR_RETURN(const UniqueFd listener, io::listen_in(run_dir));
+  keep_worker(worker_main, listener.get());
+  ::unlink((run_dir + "/" + io::kKeeperSocket).c_str());
+  return {};
+}
+
+}  // namespace pouch::keeper
