@@ -4,8 +4,8 @@ include(CMakePackageConfigHelpers)
 
 set(pouch_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/pouch)
 
-if(TARGET libpouch)
-  install(TARGETS libpouch EXPORT pouch-targets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+if(TARGET pouch_shared)
+  install(TARGETS pouch_shared EXPORT pouch-targets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
     INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
   install(DIRECTORY ${CMAKE_SOURCE_DIR}/capi/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
     FILES_MATCHING PATTERN "*.h")

@@ -1,0 +1,92 @@
+#include "core/remote/dockerd.h"
+
+#include <array>
+#include <charconv>
+
+#include "core/api/container.gen.h"
+#include "core/api/system.gen.h"
+#include "core/base/text.h"
+
+namespace pouch::remote {
+namespace {
+
+struct Addition {
+  std::string_view op;
+  std::string_view option;
+  ApiVersion since;
+};
+
+// From Moby's docs/api/version-history.md.
+constexpr std::array kAdditions = {
+    Addition{"container.create", "platform", {1, 41}}, Addition{"container.stop", "signal", {1, 42}},
+    Addition{"image.inspect", "manifests", {1, 48}},   Addition{"image.inspect", "platform", {1, 49}},
+    Addition{"image.list", "manifests", {1, 47}},      Addition{"image.list", "shared-size", {1, 42}},
+    Addition{"image.load", "platform", {1, 48}},       Addition{"image.remove", "platforms", {1, 50}},
+};
+
+// What Moby never had.
+constexpr std::array<std::string_view, 1> kOurOperations = {"image.from_rootfs"};
+
+bool is_asked_for(const Json* options, const std::string& name) {
+  if (options == nullptr || !options->isObject() || !options->isMember(name)) return false;
+  const Json& value = (*options)[name];
+  return !value.isNull() && !(value.isBool() && !value.asBool());
+}
+
+template <class T>
+Result<std::string> canonical(std::string_view line) {
+  const Result<T> document = api::parse_document<T>(line, api::DecodeMode::kLenient);
+  if (!document.is_ok()) return document.status();
+  return api::to_json_text(*document);
+}
+
+}  // namespace
+
+ApiVersion ApiVersion::parse(std::string_view text) {
+  ApiVersion out;
+  const char* const end = text.data() + text.size();
+  const auto major = std::from_chars(text.data(), end, out.major);
+  if (major.ec != std::errc() || major.ptr == end || *major.ptr != '.') return {};
+  const auto minor = std::from_chars(major.ptr + 1, end, out.minor);
+  return minor.ec == std::errc() ? out : ApiVersion{};
+}
+
+Status check_dockerd_knows(const api::OpInfo& op, const Json* options, ApiVersion version) {
+  for (const std::string_view ours : kOurOperations) {
+    if (op.name == ours)
+      return not_implemented(std::string(op.name) + ": a stock dockerd has no such operation");
+  }
+  for (const Addition& addition : kAdditions) {
+    if (op.name != addition.op || version >= addition.since) continue;
+    if (!is_asked_for(options, std::string(addition.option))) continue;
+    return not_implemented(std::string(op.name) + ": option " + std::string(addition.option) +
+                           ": needs API " + addition.since.str() + ", this dockerd has " + version.str());
+  }
+  return {};
+}
+
+Result<std::string> canonical_message(std::string_view op, std::string_view line) {
+  if (op == "container.wait") return canonical<api::WaitResult>(line);
+  if (op == "system.events") return canonical<api::EventMessage>(line);
+  POUCH_ASSIGN_OR_RETURN(const Json json, parse_json(line));
+  if (json.isObject() && json.isMember("errorDetail")) {
+    const Json& detail = json["errorDetail"];
+    const Json& message = detail.isObject() ? detail["message"] : detail;
+    return internal_error(
+        std::string(trim(message.isString() ? message.asString() : json["error"].asString())));
+  }
+  return canonical<api::ProgressMessage>(line);
+}
+
+void LoadedImages::take(std::string_view message) {
+  const Result<Json> json = parse_json(message);
+  if (!json.is_ok() || !json->isObject() || !(*json)["stream"].isString()) return;
+  const std::string text((*json)["stream"].asString());
+  constexpr std::string_view kById = "Loaded image ID: ";
+  constexpr std::string_view kByName = "Loaded image: ";
+  if (text.starts_with(kById)) ids_.emplace_back(trim(std::string_view(text).substr(kById.size())));
+  if (text.starts_with(kByName))
+    references_.emplace_back(trim(std::string_view(text).substr(kByName.size())));
+}
+
+}  // namespace pouch::remote

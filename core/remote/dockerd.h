@@ -1,0 +1,46 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/api/op.h"
+#include "core/base/status.h"
+
+// What differs when the server is a stock dockerd.
+
+namespace pouch::remote {
+
+/// "1.41" as {1, 41}; {0, 0} for what is no version.
+struct ApiVersion {
+  int major = 0;
+  int minor = 0;
+
+  static ApiVersion parse(std::string_view text);
+  std::string str() const { return std::to_string(major) + "." + std::to_string(minor); }
+  friend auto operator<=>(const ApiVersion&, const ApiVersion&) = default;
+};
+
+/// The version of the routes that we speak.
+inline constexpr ApiVersion kOurVersion{1, 50};
+
+/// NotImplemented naming the operation or the option that a dockerd of this version would not know, and would
+/// ignore in silence.
+Status check_dockerd_knows(const api::OpInfo& op, const Json* options, ApiVersion version);
+
+/// A line of a message stream in the spec's form; the error when it tells of one.
+Result<std::string> canonical_message(std::string_view op, std::string_view line);
+
+/// Collects what an image.load says it has loaded, for the result that dockerd does not give.
+class LoadedImages {
+ public:
+  void take(std::string_view message);
+  const std::vector<std::string>& references() const { return references_; }
+  const std::vector<std::string>& ids() const { return ids_; }
+
+ private:
+  std::vector<std::string> references_;
+  std::vector<std::string> ids_;
+};
+
+}  // namespace pouch::remote

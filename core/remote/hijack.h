@@ -1,0 +1,46 @@
+#pragma once
+
+#include <memory>
+
+#include "core/remote/body_stream.h"
+#include "core/remote/socket.h"
+
+namespace pouch::remote {
+
+/// A duplex operation: a request that upgrades its connection, then bytes both ways.
+class Hijack : public StreamTask, public std::enable_shared_from_this<Hijack> {
+ public:
+  Hijack(const Address& address, Request request, std::shared_ptr<StreamPipe> pipe, Completion completion);
+
+  /// Dials, sends the request, and returns once the answer's head has come; its error when it is one.
+  Status open(const Call& call);
+  const Head& head() const { return parser_.head(); }
+  /// Between open() and run().
+  void set_format(BodyFormat format);
+
+  void run() override;
+  void abort() override;
+
+ private:
+  std::string request_text() const;
+  Status read_head(const Call& call);
+  Result<std::string> read_error_body(const Call& call);
+  Result<std::string> pump();
+  Status send_input();
+  Result<bool> receive_output();
+
+  const Address address_;
+  const Request request_;
+  Socket socket_;
+  HeadParser parser_;
+  std::string early_;                ///< what came behind the head
+  std::optional<size_t> body_left_;  ///< set when the answer has a Content-Length
+  const std::shared_ptr<StreamPipe> pipe_;
+  const Completion completion_;
+  std::optional<BodyDecoder> decoder_;
+  std::string pending_;  ///< input that is not sent yet
+  bool input_ended_ = false;
+  std::atomic<bool> aborted_{false};
+};
+
+}  // namespace pouch::remote

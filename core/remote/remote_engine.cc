@@ -1,0 +1,241 @@
+#include "core/remote/remote_engine.h"
+
+#include <utility>
+
+#include "core/base/text.h"
+#include "core/remote/hijack.h"
+#include "core/remote/target.h"
+
+namespace pouch::remote {
+namespace {
+
+// One thread per open stream.
+constexpr size_t kMaxStreams = 1024;
+// For the questions asked in the name of a stream after its end.
+constexpr int64_t kQuestionMs = 30'000;
+// What a dockerd older than the header is taken for, as Docker's own client does.
+constexpr ApiVersion kOldestVersion{1, 24};
+
+// Only printable ASCII travels; other names stay in this process.
+bool is_header_text(const std::string& text) {
+  if (text.empty() || text.size() > 64) return false;
+  for (const char c : text) {
+    if (c < ' ' || c > '~') return false;
+  }
+  return true;
+}
+
+Json ping_info(const Head& head) {
+  Json info = json_object();
+  info["ApiVersion"] = head.header("api-version");
+  info["OSType"] = head.header("ostype");
+  info["Experimental"] = to_lower(head.header("docker-experimental")) == "true";
+  if (const std::string builder = head.header("builder-version"); !builder.empty())
+    info["BuilderVersion"] = builder;
+  if (const std::string swarm = head.header("swarm"); !swarm.empty()) info["SwarmStatus"] = swarm;
+  return info;
+}
+
+bool is_true(const Json* document, const char* name) {
+  return document != nullptr && document->isObject() && (*document)[name].isBool() &&
+         (*document)[name].asBool();
+}
+
+Result<Json> parse_answer(const Transfer& transfer, std::string_view body) {
+  if (trim(body).empty()) return Json();
+  Result<Json> json = parse_json(body, {kMaxBodyBytes, 64});
+  if (json.is_ok()) return json;
+  return Status(Code::kDataLoss,
+                transfer.op() + ": the server's answer is no document: " + json.status().message());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RemoteEngine>> RemoteEngine::open(const std::string& uri) {
+  POUCH_ASSIGN_OR_RETURN(Address address, Address::parse(uri));
+  return std::unique_ptr<RemoteEngine>(new RemoteEngine(std::move(address)));
+}
+
+RemoteEngine::RemoteEngine(Address address) : address_(std::move(address)), executor_(kMaxStreams) {}
+
+RemoteEngine::~RemoteEngine() {
+  std::vector<std::weak_ptr<StreamTask>> tasks;
+  {
+    const std::lock_guard lock(mutex_);
+    tasks.swap(tasks_);
+  }
+  for (const auto& weak : tasks) {
+    if (const auto task = weak.lock()) task->abort();
+  }
+}
+
+Result<Json> RemoteEngine::ping(const Call& call) {
+  Request request{"system.ping", "GET", "/_ping", {"Pouch-Strict: 1"}, std::nullopt};
+  POUCH_ASSIGN_OR_RETURN(const auto transfer, Transfer::begin(pool_, address_, std::move(request)));
+  POUCH_RETURN_IF_ERROR(transfer->run_to_end(call));
+  const Head& head = transfer->head();
+  if (head.status != 200) return error_of_answer(head, transfer->take_body(), "system.ping");
+  ApiVersion version = ApiVersion::parse(head.header("api-version"));
+  if (version == ApiVersion{}) version = kOldestVersion;
+  const std::lock_guard lock(mutex_);
+  server_ = Server{head.is_pouchd(), std::min(version, kOurVersion)};
+  return ping_info(head);
+}
+
+Result<RemoteEngine::Server> RemoteEngine::server(const Call& call) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (server_) return *server_;
+  }
+  POUCH_RETURN_IF_ERROR(ping(call).status());
+  const std::lock_guard lock(mutex_);
+  return *server_;
+}
+
+Result<Request> RemoteEngine::make_request(const Operation& operation, const Server& server,
+                                           const Call& call) const {
+  const api::OpInfo& op = operation.op;
+  Request request{std::string(op.name), std::string(op.method), {}, {}, std::nullopt};
+  if (server.is_pouchd) {
+    request.headers.emplace_back("Pouch-Strict: 1");
+    if (is_header_text(call.request_id)) request.headers.push_back("Pouch-Request-Id: " + call.request_id);
+  } else {
+    POUCH_RETURN_IF_ERROR(check_dockerd_knows(op, operation.options, server.version));
+  }
+  const std::string version = (server.is_pouchd ? kOurVersion : server.version).str();
+  POUCH_ASSIGN_OR_RETURN(request.target, request_target(op, version, operation.ids, operation.options));
+  if (operation.config != nullptr) request.body = write_json(*operation.config);
+  return request;
+}
+
+Result<Json> RemoteEngine::call_json(const api::OpInfo& op, const std::vector<std::string>& ids,
+                                     const Json* config, const Json* options, const Call& call) {
+  if (op.wire == "ping") return ping(call);
+  POUCH_ASSIGN_OR_RETURN(const Server peer, server(call));
+  POUCH_ASSIGN_OR_RETURN(Request request, make_request({op, ids, config, options}, peer, call));
+  POUCH_ASSIGN_OR_RETURN(const auto transfer, Transfer::begin(pool_, address_, std::move(request)));
+  POUCH_RETURN_IF_ERROR(transfer->run_to_end(call));
+  const std::string body = transfer->take_body();
+  if (transfer->head().status < 200 || transfer->head().status >= 300) {
+    return error_of_answer(transfer->head(), body, op.name);
+  }
+  if (!op.has_result) return Json();
+  return parse_answer(*transfer, body);
+}
+
+Result<StreamPtr> RemoteEngine::open_json(const api::OpInfo& op, const std::vector<std::string>& ids,
+                                          const Json* config, const Json* options, const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(const Server peer, server(call));
+  const Operation operation{op, ids, config, options};
+  if (op.kind == api::OpKind::kDuplex) return open_hijack(operation, peer, call);
+  return open_body(operation, peer, call);
+}
+
+Result<StreamPtr> RemoteEngine::open_body(const Operation& operation, const Server& server,
+                                          const Call& call) {
+  const api::OpInfo& op = operation.op;
+  POUCH_ASSIGN_OR_RETURN(Request request, make_request(operation, server, call));
+  POUCH_ASSIGN_OR_RETURN(BodyFormat format, format_of(operation, server, call));
+  const auto loaded = std::make_shared<LoadedImages>();
+  if (!server.is_pouchd && op.frames == api::OpFrames::kMessages) {
+    format.canonical = [name = std::string(op.name), loaded](std::string_view line) {
+      Result<std::string> message = canonical_message(name, line);
+      if (message.is_ok()) loaded->take(*message);
+      return message;
+    };
+  }
+  POUCH_ASSIGN_OR_RETURN(auto transfer, Transfer::begin(pool_, address_, std::move(request)));
+  const auto pipe = std::make_shared<StreamPipe>(format.merge ? QueuePolicy::kLatest : QueuePolicy::kBlock);
+  const auto task = std::make_shared<BodyStream>(std::move(transfer), pipe, std::move(format),
+                                                 completion_of(operation, server, loaded));
+  if (op.kind == api::OpKind::kUpload) {
+    // With `path` the bytes are on the server's host already.
+    const bool has_path = operation.options != nullptr && operation.options->isMember("path");
+    if (!has_path) task->upload();
+  } else {
+    POUCH_RETURN_IF_ERROR(task->open(call));
+  }
+  StreamPtr stream = pipe->open();
+  start(task);
+  return stream;
+}
+
+Result<StreamPtr> RemoteEngine::open_hijack(const Operation& operation, const Server& server,
+                                            const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(Request request, make_request(operation, server, call));
+  POUCH_ASSIGN_OR_RETURN(BodyFormat format, format_of(operation, server, call));
+  const auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kBlock);
+  const auto task =
+      std::make_shared<Hijack>(address_, std::move(request), pipe, completion_of(operation, server, nullptr));
+  POUCH_RETURN_IF_ERROR(task->open(call));
+  task->set_format(std::move(format));
+  StreamPtr stream = pipe->open();
+  start(task);
+  return stream;
+}
+
+Result<BodyFormat> RemoteEngine::format_of(const Operation& operation, const Server& server,
+                                           const Call& call) {
+  BodyFormat format;
+  format.frames = operation.op.frames;
+  format.end_records = server.is_pouchd;
+  format.merge = operation.op.queue == QueuePolicy::kLatest;
+  if (!server.is_pouchd && format.frames == api::OpFrames::kStdio) {
+    // Before API 1.42 no header tells the two forms apart.
+    POUCH_ASSIGN_OR_RETURN(format.raw_stdio, has_terminal(operation, call));
+  }
+  return format;
+}
+
+Result<bool> RemoteEngine::has_terminal(const Operation& operation, const Call& call) {
+  if (operation.op.name == "exec.start") return is_true(operation.config, "Tty");
+  POUCH_ASSIGN_OR_RETURN(const Json container, call_json(*api::find_operation("container.inspect"),
+                                                         operation.ids, nullptr, nullptr, call));
+  return is_true(&container["Config"], "Tty");
+}
+
+Completion RemoteEngine::completion_of(const Operation& operation, const Server& server,
+                                       const std::shared_ptr<LoadedImages>& loaded) {
+  const std::string op(operation.op.name);
+  if (server.is_pouchd || (op != "exec.start" && op != "image.load")) {
+    return nullptr;
+  }
+  if (op == "exec.start") {
+    if (is_true(operation.config, "Detach")) {
+      return []() -> Result<std::string> { return std::string("{}"); };
+    }
+    return [this, ids = operation.ids]() -> Result<std::string> {
+      POUCH_ASSIGN_OR_RETURN(const Json exec,
+                             call_json(*api::find_operation("exec.inspect"), ids, nullptr, nullptr,
+                                       {Deadline::after_ms(kQuestionMs), nullptr, {}}));
+      Json exit = json_object();
+      if (exec["ExitCode"].isInt64()) exit["ExitCode"] = exec["ExitCode"];
+      return write_json(exit);
+    };
+  }
+  return [this, loaded]() -> Result<std::string> {
+    Json answer = json_object();
+    answer["References"] = json_array();
+    answer["Ids"] = json_array();
+    for (const std::string& id : loaded->ids()) answer["Ids"].append(id);
+    for (const std::string& name : loaded->references()) {
+      POUCH_ASSIGN_OR_RETURN(const Json image,
+                             call_json(*api::find_operation("image.inspect"), {name}, nullptr, nullptr,
+                                       {Deadline::after_ms(kQuestionMs), nullptr, {}}));
+      answer["References"].append(name);
+      answer["Ids"].append(image["Id"]);
+    }
+    return write_json(answer);
+  };
+}
+
+void RemoteEngine::start(const std::shared_ptr<StreamTask>& task) {
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(tasks_, [](const auto& weak) { return weak.expired(); });
+    tasks_.push_back(task);
+  }
+  executor_.submit([task] { task->run(); });
+}
+
+}  // namespace pouch::remote
