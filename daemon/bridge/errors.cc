@@ -1,0 +1,70 @@
+#include <array>
+
+#include "core/base/text.h"
+#include "daemon/bridge/bridge.h"
+
+namespace pouch::bridge {
+namespace {
+
+// What the engine says of an object that is not there, and Moby's words, by which docker-py and others tell
+// what is missing.
+struct Wording {
+  std::string_view ours;  // lower case
+  std::string_view moby;
+};
+
+constexpr std::array kNotFound = {
+    Wording{"no such container", "No such container: "},
+    Wording{"no such image", "No such image: "},
+    Wording{"no such exec", "No such exec instance: "},
+};
+
+// "busybox" is told as "busybox:latest"; a digest or an id stays.
+std::string image_text(const std::string& reference) {
+  const size_t slash = reference.rfind('/');
+  const bool has_tag = reference.find(':', slash == std::string::npos ? 0 : slash) != std::string::npos;
+  return has_tag || reference.find('@') != std::string::npos ? reference : reference + ":latest";
+}
+
+std::string subject(const api::OpInfo* op, const std::vector<std::string>& ids, const Json& config,
+                    std::string_view moby) {
+  const bool is_image = moby.starts_with("No such image");
+  if (op != nullptr && op->name == "container.create") {
+    const bool named = is_image && config.isObject() && config["Image"].isString();
+    return named ? image_text(config["Image"].asString()) : std::string();
+  }
+  if (ids.empty()) return {};
+  return is_image ? image_text(ids[0]) : ids[0];
+}
+
+}  // namespace
+
+ErrorAnswer shape_error(const api::OpInfo* op, const std::vector<std::string>& ids, const Json& config,
+                        const Status& error) {
+  ErrorAnswer answer = {http_status(error.code()), error.message()};
+  if (error.code() == Code::kNotFound) {
+    const std::string folded = to_lower(error.message());
+    for (const Wording& wording : kNotFound) {
+      if (folded.find(wording.ours) == std::string::npos) continue;
+      const std::string name = subject(op, ids, config, wording.moby);
+      if (!name.empty()) answer.message = std::string(wording.moby) + name;
+      break;
+    }
+  }
+  return answer;
+}
+
+std::string stream_error_line(const api::OpInfo& op, const Status& error) {
+  if (op.name == "system.events") return {};
+  Json line = json_object();
+  if (op.name == "container.wait") {
+    line["StatusCode"] = -1;
+    line["Error"]["Message"] = error.message();
+    return write_json(line);
+  }
+  line["errorDetail"]["message"] = error.message();
+  line["error"] = error.message();
+  return write_json(line);
+}
+
+}  // namespace pouch::bridge

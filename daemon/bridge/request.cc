@@ -1,0 +1,88 @@
+#include <array>
+
+#include "daemon/bridge/bridge.h"
+#include "daemon/bridge/json_path.h"
+#include "daemon/bridge/normalise.h"
+#include "daemon/bridge/schema.h"
+
+namespace pouch::bridge {
+namespace {
+
+// What a version did not have yet is not looked at when a client of it sends it.
+struct Gate {
+  std::string_view op;
+  std::string_view path;
+  int since;  // minor
+};
+
+constexpr std::array kConfigGates = {
+    Gate{"container.create", "HostConfig.Mounts[].BindOptions.NonRecursive", 40},
+    Gate{"container.create", "HostConfig.DeviceRequests", 40},
+    Gate{"container.create", "HostConfig.CgroupnsMode", 41},
+    Gate{"container.create", "HostConfig.ConsoleSize", 42},
+    Gate{"container.create", "HostConfig.Mounts[].BindOptions.CreateMountpoint", 42},
+    Gate{"container.create", "HostConfig.Annotations", 43},
+    Gate{"container.create", "Healthcheck.StartInterval", 44},
+    Gate{"container.create", "HostConfig.Mounts[].BindOptions.ReadOnlyNonRecursive", 44},
+    Gate{"container.create", "HostConfig.Mounts[].BindOptions.ReadOnlyForceRecursive", 44},
+    Gate{"exec.create", "ConsoleSize", 42},
+    Gate{"exec.start", "ConsoleSize", 42},
+};
+
+constexpr std::array kOptionGates = {
+    Gate{"container.create", "platform", 41}, Gate{"container.logs", "until", 35},
+    Gate{"container.stop", "signal", 42},     Gate{"container.wait", "condition", 30},
+    Gate{"image.inspect", "manifests", 48},   Gate{"image.inspect", "platform", 49},
+    Gate{"image.list", "manifests", 47},      Gate{"image.list", "shared-size", 42},
+    Gate{"image.load", "platform", 48},       Gate{"image.remove", "platforms", 50},
+};
+
+template <size_t N>
+void apply_gates(const std::array<Gate, N>& gates, std::string_view op, int minor, Json& document) {
+  for (const Gate& gate : gates) {
+    if (gate.op == op && minor < gate.since) remove_path(document, gate.path);
+  }
+}
+
+void normalise_create(int minor, Json& config) {
+  Json& host = config["HostConfig"];
+  if (!host.isObject()) host = json_object();
+  // Version 1.42 took the field away.
+  if (minor >= 42) host.removeMember("KernelMemory");
+  // Until 1.40 containers shared their IPC namespace by default.
+  if (minor < 40 && (!host.isMember("IpcMode") || host["IpcMode"] == "")) host["IpcMode"] = "shareable";
+}
+
+Status normalise_logs(Json& options) {
+  // Moby takes the 0 of its older clients for "no end".
+  if (options.isMember("until") && options["until"] == "1970-01-01T00:00:00Z") options.removeMember("until");
+  const auto is_on = [&](const char* name) { return options.isMember(name) && options[name].asBool(); };
+  if (is_on("stdout") || is_on("stderr")) return {};
+  return invalid_argument("Bad parameters: you must choose at least one stream");
+}
+
+// Until 1.41 `filter=x` was the way to ask for a reference.
+void normalise_image_list(int minor, const QueryItems& query, Json& options) {
+  if (minor >= 41) return;
+  for (const auto& [name, value] : query) {
+    if (name == "filter" && !value.empty()) options["filters"]["reference"].append(value);
+  }
+}
+
+}  // namespace
+
+Status normalise_request(const api::OpInfo& op, int minor, const QueryItems& query, Json& options,
+                         Json& config) {
+  if (options.isMember("filters")) POUCH_RETURN_IF_ERROR(normalise_filters(options["filters"]));
+  apply_gates(kOptionGates, op.name, minor, options);
+  if (const SchemaInfo* schema = config_schema(op.name); schema != nullptr) {
+    normalise_document(*schema, config);
+    apply_gates(kConfigGates, op.name, minor, config);
+  }
+  if (op.name == "container.create" && config.isObject()) normalise_create(minor, config);
+  if (op.name == "container.logs") return normalise_logs(options);
+  if (op.name == "image.list") normalise_image_list(minor, query, options);
+  return {};
+}
+
+}  // namespace pouch::bridge

@@ -1,0 +1,139 @@
+#include <array>
+
+#include "daemon/bridge/bridge.h"
+#include "daemon/bridge/json_path.h"
+
+namespace pouch::bridge {
+namespace {
+
+// Fields that clients of an older version must not see.
+struct Gate {
+  std::string_view op;
+  std::string_view path;  // for a list of documents, of each
+  int since;              // minor
+};
+
+constexpr std::array kGates = {
+    Gate{"container.inspect", "HostConfig.Annotations", 43},
+    Gate{"container.inspect", "Config.Healthcheck.StartInterval", 44},
+    Gate{"container.inspect", "NetworkSettings.Networks{}.DNSNames", 44},
+    Gate{"container.inspect", "NetworkSettings.Networks{}.GwPriority", 48},
+    Gate{"container.inspect", "ImageManifestDescriptor", 48},
+    Gate{"container.list", "NetworkSettings.Networks{}.DNSNames", 44},
+    Gate{"container.list", "HostConfig.Annotations", 46},
+    Gate{"container.list", "NetworkSettings.Networks{}.GwPriority", 48},
+    Gate{"container.list", "ImageManifestDescriptor", 48},
+    Gate{"image.inspect", "Config.Healthcheck.StartInterval", 44},
+    Gate{"image.inspect", "Descriptor", 48},
+    Gate{"image.inspect", "Manifests", 48},
+    Gate{"image.list", "Manifests", 47},
+    Gate{"image.list", "Descriptor", 48},
+    Gate{"system.info", "CDISpecDirs", 44},
+    Gate{"system.info", "Containerd", 46},
+    Gate{"system.info", "FirewallBackend", 49},
+    Gate{"system.info", "DiscoveredDevices", 50},
+};
+
+void default_member(Json& object, const char* name, const Json& value) {
+  if (!object.isMember(name)) object[name] = value;
+}
+
+// Up to 1.49 the config of an image had all the fields of a container's.
+void widen_image_config(Json& config) {
+  if (!config.isObject()) return;
+  for (const char* name : {"Hostname", "Domainname", "User", "Image", "WorkingDir"})
+    default_member(config, name, "");
+  for (const char* name : {"AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce"}) {
+    default_member(config, name, false);
+  }
+  for (const char* name : {"Env", "Cmd", "Volumes", "Entrypoint", "OnBuild", "Labels"}) {
+    default_member(config, name, Json());
+  }
+}
+
+void shape_virtual_size(int minor, Json& image) {
+  if (minor < 44) {
+    image["VirtualSize"] = image["Size"];
+  } else {
+    image.removeMember("VirtualSize");
+  }
+}
+
+void shape_image_inspect(int minor, Json& image) {
+  shape_virtual_size(minor, image);
+  if (minor < 44) default_member(image, "Created", "0001-01-01T00:00:00Z");
+  if (minor < 45) {
+    default_member(image, "Container", "");
+    Json config = json_object();
+    widen_image_config(config);
+    default_member(image, "ContainerConfig", config);
+  } else {
+    image.removeMember("Container");
+  }
+  if (minor < 50 && image.isMember("Config")) widen_image_config(image["Config"]);
+}
+
+// Lists that Moby never sends as null; before 1.43 an image without names had a placeholder.
+void shape_image_names(int minor, Json& image, const char* field, const char* placeholder) {
+  Json& names = image[field];
+  if (!names.isArray()) names = json_array();
+  if (minor < 43 && names.empty()) names.append(placeholder);
+}
+
+void shape_image_summary(int minor, Json& image) {
+  shape_virtual_size(minor, image);
+  shape_image_names(minor, image, "RepoTags", "<none>:<none>");
+  shape_image_names(minor, image, "RepoDigests", "<none>@<none>");
+}
+
+void shape_document(std::string_view op, int minor, Json& document) {
+  if (!document.isObject()) return;
+  for (const Gate& gate : kGates) {
+    if (gate.op == op && minor < gate.since) remove_path(document, gate.path);
+  }
+  if (op == "image.inspect") shape_image_inspect(minor, document);
+  if (op == "image.list") shape_image_summary(minor, document);
+}
+
+// Events carry, up to 1.51, the fields of before 1.22 for containers and images.
+void shape_event(Json& event) {
+  const std::string type = event["Type"].asString();
+  if (type != "container" && type != "image") return;
+  default_member(event, "status", event["Action"]);
+  default_member(event, "id", event["Actor"]["ID"]);
+  const Json& attributes = event["Actor"]["Attributes"];
+  if (type == "container" && attributes.isObject() && attributes.isMember("image")) {
+    default_member(event, "from", attributes["image"]);
+  }
+}
+
+}  // namespace
+
+void shape_response(const api::OpInfo& op, int minor, Json& result) {
+  if (!result.isArray()) return shape_document(op.name, minor, result);
+  for (Json& document : result) shape_document(op.name, minor, document);
+}
+
+std::string shape_message(const api::OpInfo& op, int minor, std::string message) {
+  const bool is_event = op.name == "system.events";
+  const bool is_old_wait = op.name == "container.wait" && minor < 42;
+  if (!is_event && !is_old_wait) return message;
+  Result<Json> document = parse_json(message);
+  if (!document.is_ok() || !document->isObject()) return message;
+  if (is_event) shape_event(*document);
+  if (is_old_wait) default_member(*document, "Error", Json());
+  return write_json(*document);
+}
+
+std::string stream_content_type(const api::OpInfo& op, int minor, bool terminal, bool upgraded) {
+  if (op.frames == api::OpFrames::kMessages) return "application/json";
+  if (op.frames == api::OpFrames::kData) return "application/x-tar";
+  const bool duplex = op.kind == api::OpKind::kDuplex;
+  if (!duplex && minor < 42) return {};  // logs of the time had none
+  if (terminal || minor < 42) return "application/vnd.docker.raw-stream";
+  // Without an upgrade Moby says raw even for what it multiplexes.
+  if (duplex && !upgraded) return "application/vnd.docker.raw-stream";
+  return "application/vnd.docker.multiplexed-stream";
+}
+
+}  // namespace pouch::bridge

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "core/base/cancel.h"
+#include "core/base/unique_fd.h"
+
+namespace pouch::http {
+
+/// Fires a call's token when its client hangs up while the engine works. One thread for all. Thread-safe.
+class DisconnectWatch {
+ public:
+  DisconnectWatch();
+  ~DisconnectWatch();
+  DisconnectWatch(const DisconnectWatch&) = delete;
+  DisconnectWatch& operator=(const DisconnectWatch&) = delete;
+
+  /// Watches while it lives; the socket must stay open for that long.
+  class Guard {
+   public:
+    Guard(DisconnectWatch& watch, int fd, CancelPtr token);
+    ~Guard();
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
+
+   private:
+    DisconnectWatch& watch_;
+    const int fd_;
+    const uint64_t id_;
+  };
+
+  /// Fires all tokens: the server gives up waiting.
+  void fire_all();
+
+ private:
+  uint64_t add(int fd, CancelPtr token);
+  void remove(int fd, uint64_t id);
+  void run();
+
+  UniqueFd epoll_;
+  UniqueFd wake_;
+  std::mutex mutex_;
+  uint64_t next_id_ = 1;                 // protected by mutex_; 0 is the wake-up event
+  std::map<uint64_t, CancelPtr> calls_;  // protected by mutex_
+  std::thread thread_;
+};
+
+}  // namespace pouch::http

@@ -1,0 +1,58 @@
+#include "daemon/http/wire.h"
+
+#include "core/api/json.h"
+
+namespace pouch::http {
+namespace {
+
+Json error_json(const Status& status) {
+  Json error = json_object();
+  error["message"] = status.message();
+  error["code"] = std::string(code_name(status.code()));
+  if (!status.details_json().empty()) {
+    if (Result<Json> details = parse_json(status.details_json()); details.is_ok())
+      error["details"] = *details;
+  }
+  return error;
+}
+
+std::string base64(std::string_view bytes) {
+  static constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t group = 0;
+    for (size_t k = 0; k < 3; ++k) {
+      group = group << 8U | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0U);
+    }
+    for (size_t k = 0; k < 4; ++k) {
+      out += i + k <= bytes.size() ? kDigits[group >> (18U - 6U * k) & 63U] : '=';
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string error_document(const Status& status) {
+  return write_json(error_json(status));
+}
+
+std::string end_record(const Status& status, const std::string& result_json) {
+  if (status.is_ok()) {
+    return "{\"pouchEnd\":{\"result\":" + (result_json.empty() ? "null" : result_json) + "}}";
+  }
+  Json end = json_object();
+  end["pouchEnd"]["error"] = error_json(status);
+  return write_json(end);
+}
+
+std::string end_trailer(const Status& status, const std::string& result_json) {
+  return "Pouch-End: " + base64(end_record(status, result_json)) + "\r\n";
+}
+
+std::string lost_record(uint32_t count) {
+  return "{\"pouchLost\":" + std::to_string(count) + "}";
+}
+
+}  // namespace pouch::http
