@@ -69,12 +69,12 @@ RemoteEngine::~RemoteEngine() {
   }
 }
 
-Result<Json> RemoteEngine::ping(const Call& call) {
-  Request request{"system.ping", "GET", "/_ping", {"Pouch-Strict: 1"}, std::nullopt};
+Result<Json> RemoteEngine::ping(const Call& call, std::string_view op) {
+  Request request{std::string(op), "GET", "/_ping", {"Pouch-Strict: 1"}, std::nullopt};
   POUCH_ASSIGN_OR_RETURN(const auto transfer, Transfer::begin(pool_, address_, std::move(request)));
   POUCH_RETURN_IF_ERROR(transfer->run_to_end(call));
   const Head& head = transfer->head();
-  if (head.status != 200) return error_of_answer(head, transfer->take_body(), "system.ping");
+  if (head.status != 200) return error_of_answer(head, transfer->take_body(), op);
   ApiVersion version = ApiVersion::parse(head.header("api-version"));
   if (version == ApiVersion{}) version = kOldestVersion;
   const std::lock_guard lock(mutex_);
@@ -82,12 +82,12 @@ Result<Json> RemoteEngine::ping(const Call& call) {
   return ping_info(head);
 }
 
-Result<RemoteEngine::Server> RemoteEngine::server(const Call& call) {
+Result<RemoteEngine::Server> RemoteEngine::server(const Call& call, std::string_view op) {
   {
     const std::lock_guard lock(mutex_);
     if (server_) return *server_;
   }
-  POUCH_RETURN_IF_ERROR(ping(call).status());
+  POUCH_RETURN_IF_ERROR(ping(call, op).status());
   const std::lock_guard lock(mutex_);
   return *server_;
 }
@@ -110,8 +110,8 @@ Result<Request> RemoteEngine::make_request(const Operation& operation, const Ser
 
 Result<Json> RemoteEngine::call_json(const api::OpInfo& op, const std::vector<std::string>& ids,
                                      const Json* config, const Json* options, const Call& call) {
-  if (op.wire == "ping") return ping(call);
-  POUCH_ASSIGN_OR_RETURN(const Server peer, server(call));
+  if (op.wire == "ping") return ping(call, op.name);
+  POUCH_ASSIGN_OR_RETURN(const Server peer, server(call, op.name));
   POUCH_ASSIGN_OR_RETURN(Request request, make_request({op, ids, config, options}, peer, call));
   POUCH_ASSIGN_OR_RETURN(const auto transfer, Transfer::begin(pool_, address_, std::move(request)));
   POUCH_RETURN_IF_ERROR(transfer->run_to_end(call));
@@ -125,7 +125,7 @@ Result<Json> RemoteEngine::call_json(const api::OpInfo& op, const std::vector<st
 
 Result<StreamPtr> RemoteEngine::open_json(const api::OpInfo& op, const std::vector<std::string>& ids,
                                           const Json* config, const Json* options, const Call& call) {
-  POUCH_ASSIGN_OR_RETURN(const Server peer, server(call));
+  POUCH_ASSIGN_OR_RETURN(const Server peer, server(call, op.name));
   const Operation operation{op, ids, config, options};
   if (op.kind == api::OpKind::kDuplex) return open_hijack(operation, peer, call);
   return open_body(operation, peer, call);

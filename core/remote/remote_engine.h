@@ -4,6 +4,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/executor.h"
@@ -44,8 +45,8 @@ class RemoteEngine : public RemoteCalls {
 
   explicit RemoteEngine(Address address);
 
-  Result<Json> ping(const Call& call);
-  Result<Server> server(const Call& call);
+  Result<Json> ping(const Call& call, std::string_view op);
+  Result<Server> server(const Call& call, std::string_view op);
   Result<Request> make_request(const Operation& operation, const Server& server, const Call& call) const;
   Result<StreamPtr> open_body(const Operation& operation, const Server& server, const Call& call);
   Result<StreamPtr> open_hijack(const Operation& operation, const Server& server, const Call& call);
