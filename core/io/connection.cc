@@ -18,6 +18,7 @@ Connection::Connection(uint64_t id, UniqueFd fd, sys::EventLoop& loop, RequestHa
     : id_(id), fd_(std::move(fd)), loop_(loop), handler_(handler), limits_(limits) {}
 
 Connection::~Connection() {
+  end_stall();
   detach();
   if (linger_timer_ != 0) loop_.cancel(linger_timer_);
   if (watch_ != 0) loop_.remove(watch_);
@@ -36,6 +37,7 @@ void Connection::detach() {
 
 void Connection::close() {
   if (is_closed()) return;
+  end_stall();
   detach();
   if (linger_timer_ != 0) loop_.cancel(std::exchange(linger_timer_, 0));
   loop_.remove(std::exchange(watch_, 0));
@@ -157,21 +159,49 @@ void Connection::bind(Stream& stream) {
   if (early_close_) stream.client_closed_stdin();
 }
 
-void Connection::deliver(FrameType type, std::string_view data, int64_t log_position) {
+void Connection::deliver(FrameType type, std::string_view data) {
   const bool is_wanted = type == FrameType::kStdout ? attach_.want_stdout : attach_.want_stderr;
   if (is_closed() || is_ending_ || !is_wanted) return;
-  if (outbox_.size() - sent_ + data.size() > limits_.max_unsent) {
-    detach();
-    end(EndReason::kLagged, "the client read too slowly", log_position);
-    return;
-  }
   append_message(outbox_, static_cast<uint8_t>(type), data);
   send_some();
+  if (is_closed()) return;
+  const size_t unsent = outbox_.size() - sent_;
+  // Over the double it comes only when the stream cannot be paused: its process has ended.
+  if (unsent > 2 * limits_.max_unsent) return lag();
+  if (unsent > limits_.max_unsent) begin_stall();
+}
+
+// A client that is slower than the process slows it down, as it would at the end of a pipe; one that stands
+// still does so for a moment only, and is then ended.
+void Connection::begin_stall() {
+  if (stall_timer_ != 0) return;
+  sent_at_check_ = total_sent_;
+  stall_timer_ = loop_.after_ms(limits_.max_stall_ms, [this] { check_stall(); });
+}
+
+void Connection::check_stall() {
+  stall_timer_ = 0;
+  if (total_sent_ - sent_at_check_ < limits_.min_progress) return lag();
+  begin_stall();
+}
+
+void Connection::end_stall() {
+  if (stall_timer_ == 0) return;
+  loop_.cancel(std::exchange(stall_timer_, 0));
+  if (stream_ != nullptr) stream_->reconsider_pause();
+}
+
+void Connection::lag() {
+  const int64_t log_position = stream_ == nullptr ? -1 : stream_->log_position();
+  end_stall();
+  detach();
+  end(EndReason::kLagged, "the client read too slowly", log_position);
 }
 
 void Connection::end(EndReason reason, const std::string& message, int64_t log_position) {
   if (is_closed() || is_ending_) return;
   stream_ = nullptr;
+  end_stall();
   waiting_for_.clear();
   append_message(outbox_, static_cast<uint8_t>(FrameType::kEnd), encode_end(reason, message, log_position));
   is_ending_ = true;
@@ -197,7 +227,9 @@ void Connection::send_some() {
     if (put < 0 && errno == EAGAIN) break;
     if (put < 0) return close();
     sent_ += static_cast<size_t>(put);
+    total_sent_ += static_cast<size_t>(put);
   }
+  if (outbox_.size() - sent_ < limits_.max_unsent / 2) end_stall();
   if (sent_ == outbox_.size()) {
     outbox_.clear();
     sent_ = 0;

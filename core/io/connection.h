@@ -26,8 +26,11 @@ class RequestHandler {
 };
 
 struct ConnectionLimits {
-  size_t max_unsent = 1024 * 1024;  ///< output waiting for a client, before it is ended with kLagged
-  size_t max_stdin = 64 * 1024;     ///< stdin waiting for the process, before we stop reading from the client
+  size_t max_unsent = 1024 * 1024;  ///< output waiting for a client, before its stream is paused
+  int64_t max_stall_ms = 1000;      ///< how often a client that paused its stream must have read something
+  size_t min_progress =
+      32 * 1024;                 ///< what it must have read by then, in bytes; else it is ended with kLagged
+  size_t max_stdin = 64 * 1024;  ///< stdin waiting for the process, before we stop reading from the client
   int64_t lagged_linger_ms = 30'000;  ///< how long a lagging client may take to read its end
 };
 
@@ -52,9 +55,10 @@ class Connection : public Subscriber {
   /// Set while it waits for a stream that is not open.
   const std::string& waiting_for() const { return waiting_for_; }
 
-  void deliver(FrameType type, std::string_view data, int64_t log_position) override;
+  void deliver(FrameType type, std::string_view data) override;
   void end(EndReason reason, const std::string& message, int64_t log_position) override;
   void stdin_taken(size_t bytes) override;
+  bool is_congested() const override { return stall_timer_ != 0; }
 
  private:
   void on_event(uint32_t events);
@@ -66,6 +70,10 @@ class Connection : public Subscriber {
   void send_some();
   void update_events();
   void detach();
+  void lag();
+  void begin_stall();
+  void check_stall();
+  void end_stall();
   void close();
 
   const uint64_t id_;
@@ -75,10 +83,13 @@ class Connection : public Subscriber {
   const ConnectionLimits& limits_;
   sys::EventLoop::WatchId watch_ = 0;
   sys::EventLoop::TimerId linger_timer_ = 0;
+  sys::EventLoop::TimerId stall_timer_ = 0;  // while congested
 
   MessageReader inbox_;
   std::string outbox_;
   size_t sent_ = 0;
+  uint64_t total_sent_ = 0;
+  uint64_t sent_at_check_ = 0;
   bool has_said_hello_ = false;
   bool is_busy_ = false;    // a request waits for its answer
   bool is_ending_ = false;  // close once the outbox is sent

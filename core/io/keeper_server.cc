@@ -67,6 +67,7 @@ struct KeeperServer::Impl : RequestHandler {
         scratch(std::move(scratch_pipe)),
         context{*loop, *scratch, options.hooks, options.run_dir + "/io", options.drain_grace_ms} {
     limits.max_unsent = options.max_unsent;
+    limits.max_stall_ms = options.max_stall_ms;
   }
 
   Status start();

@@ -131,16 +131,31 @@ void Stream::note_log_failure(const Status& failure) {
 
 OutputTap::Outcome Stream::pump(Watched& output) {
   const FrameType type = output.tap->stream() == LogStream::kStdout ? FrameType::kStdout : FrameType::kStderr;
-  const int64_t position = log_position();
   Status log_failure;
   const auto outcome =
       output.tap->pump(context_.scratch, log_.get(), log_failure, [&](std::string_view chunk) {
         // A copy: a client that is too slow leaves while it is served.
         const std::vector<Subscriber*> subscribers = subscribers_;
-        for (Subscriber* subscriber : subscribers) subscriber->deliver(type, chunk, position);
+        for (Subscriber* subscriber : subscribers) subscriber->deliver(type, chunk);
       });
   note_log_failure(log_failure);
+  reconsider_pause();
   return outcome;
+}
+
+// Never while draining: what a process leaves behind is little, and must be read in time.
+void Stream::reconsider_pause() {
+  const bool should_pause =
+      !is_draining_ && std::any_of(subscribers_.begin(), subscribers_.end(),
+                                   [](const Subscriber* subscriber) { return subscriber->is_congested(); });
+  if (should_pause == is_paused_) return;
+  is_paused_ = should_pause;
+  for (Watched& output : outputs_) {
+    if (!output.is_open) continue;
+    Status changed =
+        context_.loop.set_events(output.watch, should_pause ? 0U : static_cast<uint32_t>(EPOLLIN));
+    if (!changed.is_ok()) log_error("io", changed.message(), spec_.container_id);
+  }
 }
 
 void Stream::on_output(size_t index) {
@@ -167,6 +182,7 @@ void Stream::drain(DrainDone done) {
   drain_waiters_.push_back(std::move(done));
   if (is_draining_) return;
   is_draining_ = true;
+  reconsider_pause();
   drop_stdin();
   // Without our own writers the end of file comes when the runtime's are closed.
   for (Watched& output : outputs_) output.tap->close_writer();
@@ -236,6 +252,7 @@ void Stream::unsubscribe(Subscriber* subscriber, bool had_stdin) {
   for (StdinChunk& chunk : stdin_queue_) {
     if (chunk.from == subscriber) chunk.from = nullptr;
   }
+  reconsider_pause();
   if (had_stdin) client_closed_stdin();
 }
 

@@ -31,10 +31,12 @@ struct StreamContext {
 class Subscriber {
  public:
   virtual ~Subscriber() = default;
-  virtual void deliver(FrameType type, std::string_view data, int64_t log_position) = 0;
+  virtual void deliver(FrameType type, std::string_view data) = 0;
   virtual void end(EndReason reason, const std::string& message, int64_t log_position) = 0;
   /// So many bytes of its stdin went into the FIFO (or were dropped).
   virtual void stdin_taken(size_t bytes) = 0;
+  /// True while no more output should come; Stream::reconsider_pause() is called when that ends.
+  virtual bool is_congested() const = 0;
 };
 
 /// One process's stdio: FIFOs, log and clients. Loop thread only.
@@ -50,6 +52,9 @@ class Stream {
 
   const StdioSpec& spec() const { return spec_; }
   StdioPaths paths() const;
+
+  int64_t log_position() const { return log_ ? log_->position() : -1; }  ///< bytes; -1 without a log
+  void reconsider_pause();
 
   void subscribe(Subscriber* subscriber);
   /// It is gone; when it had `stdin` and the stream is stdin_once, the process's stdin closes.
@@ -103,7 +108,6 @@ class Stream {
   void cut_off();
   void finish(EndReason reason, const std::string& message);
   void release_all();
-  int64_t log_position() const { return log_ ? log_->position() : -1; }
 
   StreamContext& context_;
   const StdioSpec spec_;
@@ -122,6 +126,7 @@ class Stream {
 
   std::vector<DrainDone> drain_waiters_;
   bool is_draining_ = false;
+  bool is_paused_ = false;  // a client is congested
   bool is_finished_ = false;
   sys::EventLoop::TimerId drain_timer_ = 0;
 };
