@@ -151,7 +151,7 @@ Status StreamPipe::push(Channel channel, std::string data) {
   std::unique_lock lock(mutex_);
   const auto fits = [&] { return queue_.empty() || queued_bytes_ + data.size() <= kCapacity; };
   if (policy_ == QueuePolicy::kBlock) {
-    changed_.wait(lock, [&] { return fits() || gone_ || cancelled_; });
+    changed_.wait(lock, [&] { return fits() || gone_ || cancelled_ || result_; });
   }
   if (gone_ || cancelled_) return gone_status();
   if (result_) return {Code::kClosed, "the stream has ended"};
@@ -208,11 +208,12 @@ void StreamPipe::add_dropped(uint32_t count) {
 
 Result<std::string> StreamPipe::read_input(size_t max, Deadline deadline) {
   std::unique_lock lock(mutex_);
-  const auto ready = [&] { return !input_.empty() || input_closed_ || gone_ || cancelled_; };
+  const auto ready = [&] { return !input_.empty() || input_closed_ || gone_ || cancelled_ || result_; };
   if (!wait_until(lock, changed_, deadline, ready)) {
     return Status(Code::kDeadlineExceeded, "no bytes came from the client within the deadline");
   }
   if (cancelled_) return gone_status();
+  if (result_) return Status(Code::kClosed, "the stream has ended");
   if (input_.empty() && !input_closed_) return gone_status();
   std::string bytes = input_.substr(0, max);
   input_.erase(0, bytes.size());
@@ -268,7 +269,8 @@ void StreamPipe::consumer_gone(bool cancelled) {
 
 void StreamPipe::update_events() {
   set_event(output_event_.get(), output_set_, !queue_.empty() || result_.has_value() || cancelled_);
-  set_event(input_event_.get(), input_set_, !input_.empty() || input_closed_ || gone_ || cancelled_);
+  set_event(input_event_.get(), input_set_,
+            !input_.empty() || input_closed_ || gone_ || cancelled_ || result_.has_value());
 }
 
 StreamPtr single_message_stream(std::string json) {

@@ -38,8 +38,8 @@ class StreamPipe : public std::enable_shared_from_this<StreamPipe> {
 
   // The operation's side.
 
-  /// Queues a frame by the policy; Cancelled when the consumer cancelled, Closed when it is gone, Lagged when
-  /// ended.
+  /// Queues a frame by the policy; Cancelled when the consumer cancelled, Closed when it is gone or finish()
+  /// was called, Lagged when ended.
   Status push(Channel channel, std::string data);
   /// kLatest: `key` says which older message this one replaces.
   Status push_latest(const std::string& key, std::string message);
@@ -50,7 +50,7 @@ class StreamPipe : public std::enable_shared_from_this<StreamPipe> {
   /// `count` frames were lost before they came here: told in the next frame's flags.
   void add_dropped(uint32_t count);
   /// Bytes from the consumer, at least one; empty = close_write() was called and all is read.
-  /// Cancelled, Closed (consumer gone) or DeadlineExceeded else.
+  /// Cancelled, Closed (consumer gone, or finish() was called) or DeadlineExceeded else.
   Result<std::string> read_input(size_t max, Deadline deadline);
   /// An eventfd, readable when read_input would not wait.
   int input_fd() const { return input_event_.get(); }
