@@ -52,7 +52,8 @@ class Content : public Service {
   Status remove(const Call& call, const Digest& digest) const;
 
   /// Opens (or resumes) the ingest `ref`, e.g. "layer-sha256:…". `total` 0 and an empty digest: not known
-  /// yet. While another writer has the ref: waits for it within the deadline, then Unavailable.
+  /// yet. While another writer has the ref: waits for it within the deadline, then Unavailable or
+  /// DeadlineExceeded.
   Result<BlobWriter> open_writer(const Call& call, const std::string& ref, int64_t total,
                                  const Digest& expected) const;
   /// A whole small blob in one call; ok with labels set where it exists already.

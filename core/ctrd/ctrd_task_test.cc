@@ -118,8 +118,10 @@ std::string TaskTest::parent;
 TEST_F(TaskTest, WholeLifeWithOutputAndExitCode) {
   const std::string out_path = containerd->dir() + "/out-" + id.str();
   const UniqueFd out = open_fifo(out_path);
-  const auto pid = create({"sh", "-c", "echo hello from inside; exit 7"},
-                          {.stdin_path = {}, .stdout_path = out_path, .stderr_path = {}, .terminal = false});
+  const UniqueFd err = open_fifo(out_path + "-err");
+  const auto pid = create(
+      {"sh", "-c", "echo hello from inside; echo oops >&2; exit 7"},
+      {.stdin_path = {}, .stdout_path = out_path, .stderr_path = out_path + "-err", .terminal = false});
   ASSERT_TRUE(pid.is_ok()) << pid.status().to_string();
   EXPECT_GT(*pid, 1U);
   EXPECT_EQ(client->tasks().get(call, id)->status, TaskStatus::kCreated);
@@ -130,6 +132,7 @@ TEST_F(TaskTest, WholeLifeWithOutputAndExitCode) {
   ASSERT_TRUE(started.is_ok()) << started.status().to_string();
   EXPECT_EQ(*started, *pid);
   EXPECT_EQ(read_line(out.get()), "hello from inside\n");
+  EXPECT_EQ(read_line(err.get()), "oops\n");
   auto future = promise.get_future();
   ASSERT_EQ(future.wait_for(std::chrono::seconds(10)), std::future_status::ready);
   const auto exit = future.get();
@@ -152,7 +155,8 @@ TEST_F(TaskTest, KillPauseListAndStates) {
   ASSERT_TRUE(client->tasks().start(call, id).is_ok());
   EXPECT_EQ(client->tasks().create(call, {.id = id, .rootfs = {}, .stdio = {}, .options = {}}).code(),
             Code::kAlreadyExists);
-  EXPECT_EQ(client->tasks().remove(call, id).code(), Code::kConflict);
+  EXPECT_EQ(client->tasks().remove(call, id).code(), Code::kConflict)
+      << client->tasks().remove(call, id).status().to_string();
   EXPECT_EQ(client->tasks().list_pids(call, id).value(), std::vector<uint32_t>{*pid});
   ASSERT_TRUE(client->tasks().pause(call, id).is_ok());
   EXPECT_EQ(client->tasks().get(call, id)->status, TaskStatus::kPaused);
@@ -175,13 +179,14 @@ TEST_F(TaskTest, ExecWithInputAndExitCode) {
   ASSERT_TRUE(client->tasks().start(call, id).is_ok());
   const ExecId exec("exec-1");
   const std::string base = containerd->dir() + "/" + id.str();
-  const UniqueFd in = open_fifo(base + "-in");
+  UniqueFd in = open_fifo(base + "-in");
   const UniqueFd out = open_fifo(base + "-out");
+  const UniqueFd err = open_fifo(base + "-err");
   const ExecCreate create_exec{.id = id,
                                .exec_id = exec,
                                .stdio = {.stdin_path = base + "-in",
                                          .stdout_path = base + "-out",
-                                         .stderr_path = {},
+                                         .stderr_path = base + "-err",
                                          .terminal = false},
                                .process_json = minimal_process({"sh", "-c", "cat; exit 3"})};
   ASSERT_TRUE(client->tasks().exec(call, create_exec).is_ok());
@@ -194,7 +199,7 @@ TEST_F(TaskTest, ExecWithInputAndExitCode) {
   ASSERT_EQ(::write(in.get(), "echo back\n", 10), 10);
   EXPECT_EQ(read_line(out.get()), "echo back\n");
   ASSERT_TRUE(client->tasks().close_io(call, id, exec).is_ok());
-  const_cast<UniqueFd&>(in).reset();
+  in.reset();
   auto future = promise.get_future();
   ASSERT_EQ(future.wait_for(std::chrono::seconds(10)), std::future_status::ready);
   EXPECT_EQ(future.get()->status, 3U);
@@ -206,14 +211,14 @@ TEST_F(TaskTest, ExecWithInputAndExitCode) {
 TEST_F(TaskTest, TerminalIsResized) {
   const std::string out_path = containerd->dir() + "/tty-" + id.str();
   const UniqueFd out = open_fifo(out_path);
-  const auto pid =
-      create({"sh", "-c", "while ! stty size | grep -q '33 111'; do sleep 0.05; done; echo resized"},
-             {.stdin_path = {}, .stdout_path = out_path, .stderr_path = {}, .terminal = true});
+  const auto pid = create(
+      {"sh", "-c", "while ! stty size 2>/dev/null | grep -q '33 111'; do sleep 0.05; done; echo resized"},
+      {.stdin_path = {}, .stdout_path = out_path, .stderr_path = {}, .terminal = true});
   ASSERT_TRUE(pid.is_ok()) << pid.status().to_string();
   ASSERT_TRUE(client->tasks().start(call, id).is_ok());
   const Status resized = client->tasks().resize_pty(call, id, {}, 111, 33);
   ASSERT_TRUE(resized.is_ok()) << resized.to_string();
-  EXPECT_TRUE(read_line(out.get()).find("resized") != std::string::npos);
+  EXPECT_EQ(read_line(out.get()), "resized\r\n");
 }
 
 TEST_F(TaskTest, RuntimesLastWordsArePassedOn) {

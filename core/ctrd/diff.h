@@ -11,9 +11,9 @@
 namespace pouch::ctrd {
 
 struct DiffOptions {
-  std::string media_type;  ///< of the layer to make; empty: gzip-compressed OCI layer
-  std::string ref;         ///< ingest name; empty: containerd makes one
-  Labels labels;           ///< of the blob
+  std::string media_type{};  ///< of the layer to make; empty: gzip-compressed OCI layer
+  std::string ref{};         ///< ingest name; empty: containerd makes one
+  Labels labels{};           ///< of the blob
 };
 
 /// Unpacks layers and makes them. Threads and errors: see Client. No deadline unless the call has one.

@@ -11,8 +11,8 @@
 namespace pouch::ctrd {
 
 struct NamespaceInfo {
-  std::string name;
-  Labels labels;  ///< e.g. "containerd.io/defaults/snapshotter"
+  std::string name{};
+  Labels labels{};  ///< e.g. "containerd.io/defaults/snapshotter"
 };
 
 /// containerd's namespaces. They come into being on first use; creating one sets labels. Threads and errors:
@@ -21,6 +21,7 @@ class Namespaces : public Service {
  public:
   using Service::Service;
 
+  /// An absent namespace is like an empty one (containerd does not tell them apart).
   Result<NamespaceInfo> get(const Call& call, const std::string& name) const;
   Result<std::vector<NamespaceInfo>> list(const Call& call) const;
   Status create(const Call& call, const std::string& name, const Labels& labels = {}) const;

@@ -44,6 +44,10 @@ void fill_stdio(const StdioPaths& stdio, Request& request) {
   request.set_terminal(stdio.terminal);
 }
 
+bool is_running(TaskStatus status) {
+  return status == TaskStatus::kRunning || status == TaskStatus::kPaused || status == TaskStatus::kPausing;
+}
+
 ExitInfo exit_from(const pb::DeleteResponse& message) {
   return {.status = message.exit_status(),
           .exited_at = timestamp_from(message.exited_at()),
@@ -123,8 +127,13 @@ Result<ExitInfo> Tasks::remove(const Call& call, const ContainerId& id) const {
                 .name = "tasks.delete",
                 .object = id.str(),
                 .default_ms = kSlowMs};
-  POUCH_RETURN_IF_ERROR(transport().unary(call, rpc, request, response));
-  return exit_from(response);
+  const Status status = transport().unary(call, rpc, request, response);
+  if (status.is_ok()) return exit_from(response);
+  if (status.code() != Code::kInternal) return status;
+  // containerd 1.6 says Unknown where later ones say FailedPrecondition.
+  const Result<TaskInfo> task = get(call, id);
+  if (task.is_ok() && is_running(task->status)) return conflict(status.message());
+  return status;
 }
 
 Result<ExitInfo> Tasks::remove_exec(const Call& call, const ContainerId& id, const ExecId& exec_id) const {

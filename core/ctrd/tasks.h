@@ -15,17 +15,17 @@
 namespace pouch::ctrd {
 
 struct TaskCreate {
-  ContainerId id;                      ///< of an existing container record
-  std::vector<Mount> rootfs;           ///< what Snapshots::mounts() answered
-  StdioPaths stdio;                    ///< open our ends before create(), or the shim blocks
-  std::optional<RuncOptions> options;  ///< overrides the record's runtime options
+  ContainerId id{};                      ///< of an existing container record
+  std::vector<Mount> rootfs{};           ///< what Snapshots::mounts() answered
+  StdioPaths stdio{};                    ///< open our ends before create(), or the shim blocks
+  std::optional<RuncOptions> options{};  ///< overrides the record's runtime options
 };
 
 struct ExecCreate {
-  ContainerId id;
-  ExecId exec_id;
-  StdioPaths stdio;
-  std::string process_json;  ///< OCI runtime spec's `process` object, JSON
+  ContainerId id{};
+  ExecId exec_id{};
+  StdioPaths stdio{};
+  std::string process_json{};  ///< OCI runtime spec's `process` object, JSON
 };
 
 class AsyncCall;

@@ -151,61 +151,31 @@ void set_deadline(grpc::ClientContext& context, Deadline deadline) {
   context.set_deadline(gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), span));
 }
 
-/// Keeps gRPC initialised: a call may be freed after its channel.
-class LibraryUse {
- public:
-  LibraryUse() { grpc_init(); }
-  ~LibraryUse() { grpc_shutdown(); }
-  LibraryUse(const LibraryUse&) = delete;
-  LibraryUse& operator=(const LibraryUse&) = delete;
-};
+// gRPC stays initialised once used: its shutdown, which every last channel would start, joins threads and was
+// seen to take ten seconds.
+void keep_library() {
+  static std::once_flag once;
+  std::call_once(once, grpc_init);
+}
 
-/// A call of any kind that runs: the core can find and cancel it.
-class ActiveCall {
- public:
-  ActiveCall() = default;
-  virtual ~ActiveCall() = default;
-  ActiveCall(const ActiveCall&) = delete;
-  ActiveCall& operator=(const ActiveCall&) = delete;
+struct CallContext;
 
-  void cancel_call() {
-    const SignalBlock block;
-    context.TryCancel();
-  }
-
- private:
-  LibraryUse library_;
-
- public:
-  grpc::ClientContext context;
-};
-
-/// Outlives the core: calls that end after it still find it.
+/// The contexts that live on one channel. Each holds the channel, and whoever frees the channel joins gRPC's
+/// threads: that must be the core (see Core::~Core), so it waits here until it is the last. Outlives the
+/// core.
 class Registry {
  public:
-  void add(const std::shared_ptr<ActiveCall>& call) {
+  void add(CallContext* raw, const std::shared_ptr<CallContext>& context) {
     const std::lock_guard lock(mutex_);
-    calls_.emplace(call.get(), call);
+    contexts_.emplace(raw, context);
   }
-  void remove(ActiveCall* call) {
+  void remove(CallContext* raw) {
     const std::lock_guard lock(mutex_);
-    calls_.erase(call);
-    if (calls_.empty()) idle_.notify_all();
+    contexts_.erase(raw);
+    if (contexts_.empty()) idle_.notify_all();
   }
-  /// Cancels all and waits until they have ended.
-  void drain() {
-    std::vector<std::shared_ptr<ActiveCall>> running;
-    std::unique_lock lock(mutex_);
-    closed_ = true;
-    for (const auto& [raw, weak] : calls_) {
-      if (auto call = weak.lock()) running.push_back(std::move(call));
-    }
-    lock.unlock();  // a call may end within TryCancel()
-    for (const auto& call : running) call->cancel_call();
-    running.clear();
-    lock.lock();
-    idle_.wait(lock, [this] { return calls_.empty(); });
-  }
+  /// Cancels all calls and waits until they have ended.
+  void drain();
   bool is_closed() {
     const std::lock_guard lock(mutex_);
     return closed_;
@@ -214,9 +184,49 @@ class Registry {
  private:
   std::mutex mutex_;
   std::condition_variable idle_;
-  std::map<ActiveCall*, std::weak_ptr<ActiveCall>> calls_;
+  // Below protected by mutex_.
+  std::map<CallContext*, std::weak_ptr<CallContext>> contexts_;
   bool closed_ = false;
 };
+
+/// What gRPC needs of a call while it runs.
+struct CallContext {
+  struct Entry {
+    std::shared_ptr<Registry> registry;
+    CallContext* owner;
+    ~Entry() { registry->remove(owner); }
+  };
+  explicit CallContext(std::shared_ptr<Registry> registry) : entry{std::move(registry), this} {}
+  CallContext(const CallContext&) = delete;
+  CallContext& operator=(const CallContext&) = delete;
+
+  static std::shared_ptr<CallContext> make(const std::shared_ptr<Registry>& registry) {
+    auto context = std::make_shared<CallContext>(registry);
+    registry->add(context.get(), context);
+    return context;
+  }
+  void cancel() {
+    const SignalBlock block;
+    grpc.TryCancel();
+  }
+
+  Entry entry;  ///< first, so that it leaves the registry when the channel has been let go
+  grpc::ClientContext grpc;
+};
+
+void Registry::drain() {
+  std::vector<std::shared_ptr<CallContext>> running;
+  std::unique_lock lock(mutex_);
+  closed_ = true;
+  for (const auto& [raw, weak] : contexts_) {
+    if (auto context = weak.lock()) running.push_back(std::move(context));
+  }
+  lock.unlock();  // the last reference may be dropped here
+  for (const auto& context : running) context->cancel();
+  running.clear();
+  lock.lock();
+  idle_.wait(lock, [this] { return contexts_.empty(); });
+}
 
 }  // namespace
 
@@ -259,6 +269,7 @@ Transport::Core::Core(std::string path) : socket_path(std::move(path)) {
   args.SetMaxReceiveMessageSize(kMaxMessageBytes);
   args.SetMaxSendMessageSize(kMaxMessageBytes);
   const SignalBlock block;
+  keep_library();
   channel = grpc::CreateCustomChannel("unix:" + socket_path, grpc::InsecureChannelCredentials(), args);
 }
 
@@ -284,8 +295,8 @@ Transport::Core::~Core() {
 
 namespace {
 
-struct UnaryState : ActiveCall {
-  std::shared_ptr<Registry> registry;
+struct UnaryState {
+  std::shared_ptr<CallContext> context;
   grpc::ByteBuffer request;
   grpc::ByteBuffer response;
   std::mutex mutex;
@@ -295,18 +306,19 @@ struct UnaryState : ActiveCall {
   grpc::Status status;
 };
 
-class AsyncUnary : public AsyncCall, public ActiveCall, public std::enable_shared_from_this<AsyncUnary> {
+class AsyncUnary : public AsyncCall, public std::enable_shared_from_this<AsyncUnary> {
  public:
   using Done = std::function<void(Result<std::string>)>;
   AsyncUnary(std::shared_ptr<Registry> registry, std::string what, Done done)
       : registry_(std::move(registry)), what_(std::move(what)), done_(std::move(done)) {}
   ~AsyncUnary() override = default;
 
-  void start(const Transport::Core& core, std::string_view path, const MessageLite& request) {
+  void start(const Transport::Core& core, std::string_view path, const MessageLite& request,
+             std::shared_ptr<CallContext> context) {
     request_ = serialize(request);
-    registry_->add(shared_from_this());
-    core.start_unary(context, path, request_, response_,
-                     [self = shared_from_this()](grpc::Status status) { self->finish(status); });
+    context_ = context;
+    core.start_unary(context->grpc, path, request_, response_,
+                     [self = shared_from_this()](const grpc::Status& status) { self->finish(status); });
   }
 
   void finish(const grpc::Status& status) {
@@ -317,7 +329,9 @@ class AsyncUnary : public AsyncCall, public ActiveCall, public std::enable_share
     } else {
       deliver(status_of(status, what_));
     }
-    registry_->remove(this);
+    std::shared_ptr<CallContext> ended;  // freed outside the lock
+    const std::lock_guard lock(mutex_);
+    ended.swap(context_);
   }
 
   void deliver(Result<std::string> answer) {
@@ -338,13 +352,15 @@ class AsyncUnary : public AsyncCall, public ActiveCall, public std::enable_share
 
   void cancel() override {
     Done dropped;  // destroyed outside the lock
+    std::shared_ptr<CallContext> context;
     {
       std::unique_lock lock(mutex_);
       dropped = std::exchange(done_, nullptr);
+      context = context_;
       if (runner_ == std::this_thread::get_id()) return;
       idle_.wait(lock, [this] { return runner_ == std::thread::id(); });
     }
-    if (dropped) cancel_call();
+    if (dropped && context) context->cancel();
   }
 
  private:
@@ -356,20 +372,17 @@ class AsyncUnary : public AsyncCall, public ActiveCall, public std::enable_share
   std::condition_variable idle_;
   // Below protected by mutex_.
   Done done_;
+  std::shared_ptr<CallContext> context_;  ///< null once ended: a handle may outlive the client
   std::thread::id runner_;
 };
 
 void start_blocking(const Transport::Core& core, const std::shared_ptr<UnaryState>& state,
                     std::string_view path) {
-  state->registry->add(state);
-  core.start_unary(state->context, path, state->request, state->response, [state](grpc::Status status) {
-    {
-      const std::lock_guard lock(state->mutex);
-      state->status = std::move(status);
-      state->is_done = true;
-      state->ended.notify_all();
-    }
-    state->registry->remove(state.get());
+  core.start_unary(state->context->grpc, path, state->request, state->response, [state](grpc::Status status) {
+    const std::lock_guard lock(state->mutex);
+    state->status = std::move(status);
+    state->is_done = true;
+    state->ended.notify_all();
   });
 }
 
@@ -430,16 +443,16 @@ Status Transport::unary(const Call& call, const Rpc& rpc, const MessageLite& req
   const Call bounded = with_default_deadline(call, rpc.default_ms);
   if (Status before = bounded.check(); !before.is_ok()) return before.prefix(what);
   auto state = std::make_shared<UnaryState>();
-  state->registry = core_->registry;
+  state->context = CallContext::make(core_->registry);
   state->request = serialize(request);
-  add_headers(state->context, *this);
-  set_deadline(state->context, bounded.deadline);
+  add_headers(state->context->grpc, *this);
+  set_deadline(state->context->grpc, bounded.deadline);
   start_blocking(*core_, state, rpc.path);
   std::unique_lock lock(state->mutex);
   const Status waited = wait_for(lock, state->ended, bounded, [&] { return state->is_done; });
   if (!waited.is_ok()) {
     lock.unlock();
-    state->cancel_call();  // its end is not waited for: a busy gRPC thread must not hold the caller
+    state->context->cancel();  // its end is not waited for: a busy gRPC thread must not hold the caller
     return waited.prefix(what);
   }
   POUCH_RETURN_IF_ERROR(status_of(state->status, what));
@@ -458,15 +471,16 @@ std::shared_ptr<AsyncCall> Transport::unary_async(const Rpc& rpc, const MessageL
     call->deliver(std::move(owner));
     return call;
   }
-  add_headers(call->context, *this);
-  call->start(*core_, rpc.path, request);
+  auto context = CallContext::make(core_->registry);
+  add_headers(context->grpc, *this);
+  call->start(*core_, rpc.path, request, std::move(context));
   return call;
 }
 
 // ---- Streams ----
 
-struct Stream::State : ActiveCall, grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
-  std::shared_ptr<Registry> registry;
+struct Stream::State : grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+  std::shared_ptr<CallContext> context;
   std::string what;
   Status broken;  ///< set when the stream could not be opened
   grpc::ByteBuffer outgoing;
@@ -499,13 +513,10 @@ struct Stream::State : ActiveCall, grpc::ClientBidiReactor<grpc::ByteBuffer, grp
   }
   void OnDone(const grpc::Status& end) override {
     const std::shared_ptr<State> keep = std::move(self);
-    {
-      const std::lock_guard lock(mutex);
-      is_done = true;
-      status = end;
-      changed.notify_all();
-    }
-    registry->remove(this);
+    const std::lock_guard lock(mutex);
+    is_done = true;
+    status = end;
+    changed.notify_all();
   }
 };
 
@@ -513,22 +524,22 @@ Stream::Stream(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 Stream::~Stream() {
   if (state_->is_finished || !state_->broken.is_ok()) return;
-  state_->cancel_call();
+  state_->context->cancel();
   state_->RemoveHold();
 }
 
 std::unique_ptr<Stream> Transport::open_stream(const Rpc& rpc) const {
   auto state = std::make_shared<Stream::State>();
   state->what = context_of(rpc);
-  state->registry = core_->registry;
   state->broken = core_->check_owner();
   if (!state->broken.is_ok()) return std::make_unique<Stream>(state);
-  add_headers(state->context, *this);
+  state->context = CallContext::make(core_->registry);
+  add_headers(state->context->grpc, *this);
   state->self = state;
-  core_->registry->add(state);
   const SignalBlock block;
   grpc::GenericStub(core_->channel)
-      .PrepareBidiStreamingCall(&state->context, std::string(rpc.path), grpc::StubOptions(), state.get());
+      .PrepareBidiStreamingCall(&state->context->grpc, std::string(rpc.path), grpc::StubOptions(),
+                                state.get());
   state->AddHold();  // reads and writes are started outside of gRPC's callbacks
   state->StartCall();
   return std::make_unique<Stream>(state);
@@ -542,7 +553,7 @@ Status Stream::await(const Call& call, const std::function<bool()>& done) {
   lock.unlock();
   state_->broken = waited.prefix(state_->what);
   state_->is_finished = true;
-  state_->cancel_call();
+  state_->context->cancel();
   state_->RemoveHold();
   return state_->broken;
 }

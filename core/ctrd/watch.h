@@ -21,12 +21,12 @@ enum class TaskEventKind {
 
 struct TaskEvent {
   TaskEventKind kind = TaskEventKind::kCreate;
-  ContainerId container_id;
-  ExecId exec_id;            ///< empty: the first process
+  ContainerId container_id{};
+  ExecId exec_id{};          ///< empty: the first process
   uint32_t pid = 0;          ///< 0 where the event has none
   uint32_t exit_status = 0;  ///< kExit and kDelete
-  Timestamp exited_at;       ///< kExit and kDelete
-  Timestamp at;              ///< when containerd published it
+  Timestamp exited_at{};     ///< kExit and kDelete
+  Timestamp at{};            ///< when containerd published it
 };
 
 /// Called on the watch's own thread, one call at a time; further events wait meanwhile. Must not throw and

@@ -54,7 +54,7 @@ Result<std::string> make_busybox_layer(const std::string& dir) {
     fs::create_directories(tree + folder, error);
   }
   fs::copy_file("/bin/busybox", tree + "/bin/busybox", fs::copy_options::overwrite_existing, error);
-  for (const char* name : {"sh", "cat", "echo", "sleep", "true", "false", "ls", "stty", "ps", "kill"}) {
+  for (const char* name : {"sh", "cat", "echo", "sleep", "true", "false", "ls", "stty", "ps", "kill", "grep"}) {
     fs::create_symlink("busybox", tree + "/bin/" + name, error);
   }
   std::ofstream(tree + "/etc/passwd") << "root:x:0:0:root:/root:/bin/sh\n";
@@ -99,7 +99,7 @@ std::string minimal_spec(const std::string& id, const std::vector<std::string>& 
          R"({"destination":"/dev","type":"tmpfs","source":"tmpfs","options":["nosuid","mode=755","size=65536k"]},)"
          R"({"destination":"/dev/pts","type":"devpts","source":"devpts",)"
          R"("options":["nosuid","noexec","newinstance","ptmxmode=0666","mode=0620"]}],)"
-         R"("linux":{"cgroupsPath":"/pouch-test/)" +
+         R"("linux":{"cgroupsPath":"/pouch-test-)" +
          id + R"(","namespaces":[{"type":"pid"},{"type":"ipc"},{"type":"uts"},{"type":"mount"}]}})";
 }
 

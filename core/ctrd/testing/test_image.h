@@ -18,14 +18,14 @@ Result<std::string> make_busybox_layer(const std::string& dir);
 
 /// The layer in containerd: blob, unpacked and committed snapshot, both kept by a gc.root label.
 struct TestLayer {
-  Descriptor blob;
-  Digest diff_id;
-  std::string snapshot;  ///< committed name, to be a parent
+  Descriptor blob{};
+  Digest diff_id{};
+  std::string snapshot{};  ///< committed name, to be a parent
 };
 Result<TestLayer> import_busybox(const Client& client, const std::string& dir);
 
 /// A small OCI runtime spec (JSON) without a network namespace of its own: `args` in a container with pid,
-/// mount, ipc and uts namespaces, cgroup "/<parent>/<id>".
+/// mount, ipc and uts namespaces, cgroup "/pouch-test-<id>".
 std::string minimal_spec(const std::string& id, const std::vector<std::string>& args, bool terminal = false);
 /// The `process` object of such a spec, for an exec.
 std::string minimal_process(const std::vector<std::string>& args, bool terminal = false);
