@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "core/api/stream.h"
+#include "core/api/system.gen.h"
+#include "core/base/cancel.h"
+#include "core/base/status.h"
+#include "core/store/engine_context.h"
+
+namespace pouch {
+
+/// How many objects the root has, from the managers that have them.
+struct ObjectCounts {
+  int64_t containers = 0;
+  int64_t running = 0;
+  int64_t paused = 0;
+  int64_t stopped = 0;
+  int64_t images = 0;
+};
+
+/// All of system.* (core/api/engine.gen.h has the contract of each). Thread-safe.
+class SystemManager {
+ public:
+  /// The context must outlive the manager.
+  SystemManager(EngineContext& context, std::function<Result<ObjectCounts>()> count)
+      : context_(context), count_(std::move(count)) {}
+
+  Result<api::PingInfo> ping(const Call& call);
+  Result<api::VersionInfo> version(const Call& call);
+  Result<api::SystemInfo> info(const Call& call);
+  Result<StreamPtr> events(const api::SystemEventsOptions& options, const Call& call);
+
+ private:
+  EngineContext& context_;
+  const std::function<Result<ObjectCounts>()> count_;
+};
+
+}  // namespace pouch
