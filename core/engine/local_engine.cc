@@ -1,0 +1,217 @@
+#include "core/engine/local_engine.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "core/container/container_manager.h"
+#include "core/engine/root.h"
+#include "core/image/image_manager.h"
+#include "core/system/system_manager.h"
+
+namespace pouch {
+namespace {
+
+/// How the image manager sees containers.
+class ContainerUsers final : public ImageUsers {
+ public:
+  explicit ContainerUsers(ContainerManager& containers) : containers_(containers) {}
+
+  Result<std::vector<ImageUse>> uses_of_image(const Digest& image_id) override {
+    POUCH_ASSIGN_OR_RETURN(const auto containers, containers_.uses_of_image(image_id));
+    std::vector<ImageUse> uses;
+    uses.reserve(containers.size());
+    for (const ContainerUse& use : containers) uses.push_back({use.id, use.running});
+    return uses;
+  }
+
+ private:
+  ContainerManager& containers_;
+};
+
+}  // namespace
+
+/// The managers in the order in which they need each other; they end in the opposite one, before the root.
+struct LocalEngine::Parts {
+  explicit Parts(std::unique_ptr<Root> opened)
+      : root(std::move(opened)),
+        images(root->context()),
+        containers(root->context(), images),
+        users(containers),
+        system(root->context(), [this] { return count(); }) {
+    images.set_users(&users);
+  }
+
+  Result<ObjectCounts> count() {
+    POUCH_ASSIGN_OR_RETURN(const ContainerCounts counts, containers.counts());
+    POUCH_ASSIGN_OR_RETURN(const int64_t image_count, images.count());
+    return ObjectCounts{counts.total, counts.running, counts.paused, counts.stopped, image_count};
+  }
+
+  Status check() const {
+    if (::getpid() == pid) return {};
+    return {Code::kForked, "this engine was opened before fork(); open one in this process"};
+  }
+
+  const pid_t pid = ::getpid();
+  const std::unique_ptr<Root> root;
+  ImageManager images;
+  ContainerManager containers;
+  ContainerUsers users;
+  SystemManager system;
+};
+
+LocalEngine::LocalEngine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+LocalEngine::~LocalEngine() {
+  if (parts_->check().is_ok()) return;
+  // The threads and locks belong to the parent: the child's copy is left as it is.
+  [[maybe_unused]] Parts* const left = parts_.release();
+}
+
+Result<std::unique_ptr<LocalEngine>> LocalEngine::open(EngineOptions options) {
+  POUCH_ASSIGN_OR_RETURN(std::unique_ptr<Root> root, Root::open(std::move(options)));
+  const std::string what = "open engine root " + root->context().root_dir();
+  auto parts = std::make_unique<Parts>(std::move(root));
+  POUCH_RETURN_IF_ERROR(parts->containers.open().prefix(what));
+  return std::unique_ptr<LocalEngine>(new LocalEngine(std::move(parts)));
+}
+
+ContainerManager& LocalEngine::containers() {
+  return parts_->containers;
+}
+
+EngineContext& LocalEngine::context() {
+  return parts_->root->context();
+}
+
+// From here on: the contract, operation by operation.
+
+#define POUCH_FORWARD(manager, call_expression) \
+  do {                                          \
+    POUCH_RETURN_IF_ERROR(parts_->check());     \
+    return parts_->manager.call_expression;     \
+  } while (false)
+
+Result<StreamPtr> LocalEngine::container_attach(const std::string& id,
+                                                const api::ContainerAttachOptions& options,
+                                                const Call& call) {
+  POUCH_FORWARD(containers, attach(id, options, call));
+}
+
+Result<api::ContainerCreateResult> LocalEngine::container_create(const api::ContainerCreateConfig& config,
+                                                                 const api::ContainerCreateOptions& options,
+                                                                 const Call& call) {
+  POUCH_FORWARD(containers, create(config, options, call));
+}
+
+Result<api::ContainerInspect> LocalEngine::container_inspect(const std::string& id,
+                                                             const api::ContainerInspectOptions& options,
+                                                             const Call& call) {
+  POUCH_FORWARD(containers, inspect(id, options, call));
+}
+
+Status LocalEngine::container_kill(const std::string& id, const api::ContainerKillOptions& options,
+                                   const Call& call) {
+  POUCH_FORWARD(containers, kill(id, options, call));
+}
+
+Result<std::vector<api::ContainerSummary>> LocalEngine::container_list(
+    const api::ContainerListOptions& options, const Call& call) {
+  POUCH_FORWARD(containers, list(options, call));
+}
+
+Result<StreamPtr> LocalEngine::container_logs(const std::string& id, const api::ContainerLogsOptions& options,
+                                              const Call& call) {
+  POUCH_FORWARD(containers, logs(id, options, call));
+}
+
+Status LocalEngine::container_remove(const std::string& id, const api::ContainerRemoveOptions& options,
+                                     const Call& call) {
+  POUCH_FORWARD(containers, remove(id, options, call));
+}
+
+Status LocalEngine::container_rename(const std::string& id, const api::ContainerRenameOptions& options,
+                                     const Call& call) {
+  POUCH_FORWARD(containers, rename(id, options, call));
+}
+
+Status LocalEngine::container_start(const std::string& id, const api::ContainerStartOptions& options,
+                                    const Call& call) {
+  POUCH_FORWARD(containers, start(id, options, call));
+}
+
+Status LocalEngine::container_stop(const std::string& id, const api::ContainerStopOptions& options,
+                                   const Call& call) {
+  POUCH_FORWARD(containers, stop(id, options, call));
+}
+
+Result<StreamPtr> LocalEngine::container_wait(const std::string& id, const api::ContainerWaitOptions& options,
+                                              const Call& call) {
+  POUCH_FORWARD(containers, wait(id, options, call));
+}
+
+Result<api::IdResult> LocalEngine::exec_create(const std::string& id, const api::ExecConfig& config,
+                                               const Call& call) {
+  POUCH_FORWARD(containers, exec_create(id, config, call));
+}
+
+Result<api::ExecInspect> LocalEngine::exec_inspect(const std::string& id, const Call& call) {
+  POUCH_FORWARD(containers, exec_inspect(id, call));
+}
+
+Result<StreamPtr> LocalEngine::exec_start(const std::string& id, const api::ExecStartConfig& config,
+                                          const Call& call) {
+  POUCH_FORWARD(containers, exec_start(id, config, call));
+}
+
+Result<StreamPtr> LocalEngine::image_from_rootfs(const api::ImageFromRootfsOptions& options,
+                                                 const Call& call) {
+  POUCH_FORWARD(images, from_rootfs(options, call));
+}
+
+Result<api::ImageInspect> LocalEngine::image_inspect(const std::string& name,
+                                                     const api::ImageInspectOptions& options,
+                                                     const Call& call) {
+  POUCH_FORWARD(images, inspect(name, options, call));
+}
+
+Result<std::vector<api::ImageSummary>> LocalEngine::image_list(const api::ImageListOptions& options,
+                                                               const Call& call) {
+  POUCH_FORWARD(images, list(options, call));
+}
+
+Result<StreamPtr> LocalEngine::image_load(const api::ImageLoadOptions& options, const Call& call) {
+  POUCH_FORWARD(images, load(options, call));
+}
+
+Result<std::vector<api::ImageDeleteItem>> LocalEngine::image_remove(const std::string& name,
+                                                                    const api::ImageRemoveOptions& options,
+                                                                    const Call& call) {
+  POUCH_FORWARD(images, remove(name, options, call));
+}
+
+Status LocalEngine::image_tag(const std::string& name, const api::ImageTagOptions& options,
+                              const Call& call) {
+  POUCH_FORWARD(images, tag(name, options, call));
+}
+
+Result<StreamPtr> LocalEngine::system_events(const api::SystemEventsOptions& options, const Call& call) {
+  POUCH_FORWARD(system, events(options, call));
+}
+
+Result<api::SystemInfo> LocalEngine::system_info(const Call& call) {
+  POUCH_FORWARD(system, info(call));
+}
+
+Result<api::PingInfo> LocalEngine::system_ping(const Call& call) {
+  POUCH_FORWARD(system, ping(call));
+}
+
+Result<api::VersionInfo> LocalEngine::system_version(const Call& call) {
+  POUCH_FORWARD(system, version(call));
+}
+
+#undef POUCH_FORWARD
+
+}  // namespace pouch

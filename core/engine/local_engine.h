@@ -1,0 +1,85 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/api/engine.gen.h"
+#include "core/base/status.h"
+#include "core/store/engine_context.h"
+
+namespace pouch {
+
+class ContainerManager;
+
+/// The engine in this process, on a root of this host. Thread-safe; destroy it after the last call has
+/// returned. Any number of processes, and any number of times within one, may have the same root open.
+/// After fork() the child's copy answers Forked; its destruction touches nothing.
+class LocalEngine final : public Engine {
+ public:
+  /// Opens or makes the root and finishes what dead engines left half-done. Needs euid 0. Does not need
+  /// containerd: operations that do answer Unavailable while it cannot be reached.
+  static Result<std::unique_ptr<LocalEngine>> open(EngineOptions options);
+  ~LocalEngine() override;
+  LocalEngine(const LocalEngine&) = delete;
+  LocalEngine& operator=(const LocalEngine&) = delete;
+
+  // For the keeper's worker, which shares more than the contract with its engine.
+  ContainerManager& containers();
+  EngineContext& context();
+
+  Result<StreamPtr> container_attach(const std::string& id, const api::ContainerAttachOptions& options,
+                                     const Call& call) override;
+  Result<api::ContainerCreateResult> container_create(const api::ContainerCreateConfig& config,
+                                                      const api::ContainerCreateOptions& options,
+                                                      const Call& call) override;
+  Result<api::ContainerInspect> container_inspect(const std::string& id,
+                                                  const api::ContainerInspectOptions& options,
+                                                  const Call& call) override;
+  Status container_kill(const std::string& id, const api::ContainerKillOptions& options,
+                        const Call& call) override;
+  Result<std::vector<api::ContainerSummary>> container_list(const api::ContainerListOptions& options,
+                                                            const Call& call) override;
+  Result<StreamPtr> container_logs(const std::string& id, const api::ContainerLogsOptions& options,
+                                   const Call& call) override;
+  Status container_remove(const std::string& id, const api::ContainerRemoveOptions& options,
+                          const Call& call) override;
+  Status container_rename(const std::string& id, const api::ContainerRenameOptions& options,
+                          const Call& call) override;
+  Status container_start(const std::string& id, const api::ContainerStartOptions& options,
+                         const Call& call) override;
+  Status container_stop(const std::string& id, const api::ContainerStopOptions& options,
+                        const Call& call) override;
+  Result<StreamPtr> container_wait(const std::string& id, const api::ContainerWaitOptions& options,
+                                   const Call& call) override;
+
+  Result<api::IdResult> exec_create(const std::string& id, const api::ExecConfig& config,
+                                    const Call& call) override;
+  Result<api::ExecInspect> exec_inspect(const std::string& id, const Call& call) override;
+  Result<StreamPtr> exec_start(const std::string& id, const api::ExecStartConfig& config,
+                               const Call& call) override;
+
+  Result<StreamPtr> image_from_rootfs(const api::ImageFromRootfsOptions& options, const Call& call) override;
+  Result<api::ImageInspect> image_inspect(const std::string& name, const api::ImageInspectOptions& options,
+                                          const Call& call) override;
+  Result<std::vector<api::ImageSummary>> image_list(const api::ImageListOptions& options,
+                                                    const Call& call) override;
+  Result<StreamPtr> image_load(const api::ImageLoadOptions& options, const Call& call) override;
+  Result<std::vector<api::ImageDeleteItem>> image_remove(const std::string& name,
+                                                         const api::ImageRemoveOptions& options,
+                                                         const Call& call) override;
+  Status image_tag(const std::string& name, const api::ImageTagOptions& options, const Call& call) override;
+
+  Result<StreamPtr> system_events(const api::SystemEventsOptions& options, const Call& call) override;
+  Result<api::SystemInfo> system_info(const Call& call) override;
+  Result<api::PingInfo> system_ping(const Call& call) override;
+  Result<api::VersionInfo> system_version(const Call& call) override;
+
+ private:
+  struct Parts;
+  explicit LocalEngine(std::unique_ptr<Parts> parts);
+
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace pouch

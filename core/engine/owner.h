@@ -1,0 +1,34 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/base/status.h"
+#include "core/sys/file.h"
+
+namespace pouch {
+
+/// The proof that an open engine lives: a locked file <root>/owners/<token>. The lock goes with the process,
+/// however it ends; a child made by fork() shares it until it ends or executes another program.
+class Owner {
+ public:
+  /// A new token in the folder, which must exist. Removes what dead owners left.
+  static Result<std::unique_ptr<Owner>> create(const std::string& folder);
+  ~Owner();
+  Owner(const Owner&) = delete;
+  Owner& operator=(const Owner&) = delete;
+
+  const std::string& token() const { return token_; }
+  /// Whether the owner of a token, ours or another's, is alive. Thread-safe.
+  bool is_alive(const std::string& token) const;
+
+ private:
+  Owner(std::string folder, std::string token, sys::FileLock lock);
+
+  const std::string folder_;
+  const std::string token_;
+  const sys::FileLock lock_;
+  const int pid_;
+};
+
+}  // namespace pouch
