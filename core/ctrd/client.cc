@@ -83,6 +83,7 @@ Client::~Client() = default;
 Result<std::shared_ptr<Client>> Client::connect(const std::string& socket_path, const std::string& ns,
                                                 Deadline deadline) {
   if (ns.empty()) return invalid_argument("containerd: the namespace must not be empty");
+  POUCH_RETURN_IF_ERROR(Transport::check_process());
   const Deadline limit = deadline.is_never() ? Deadline::after_ms(kConnectMs) : deadline;
   const Call call{.deadline = limit, .cancel = nullptr, .request_id = {}};
   std::shared_ptr<Client> client;

@@ -316,8 +316,10 @@ TEST_F(CtrdTest, ForkedChildIsTold) {
   ASSERT_TRUE(client->version().get(call).is_ok());
   const pid_t child = ::fork();
   if (child == 0) {
-    const bool told = client->version().get(Call()).code() == Code::kForked &&
-                      client->content().list(Call()).code() == Code::kForked;
+    const bool told =
+        client->version().get(Call()).code() == Code::kForked &&
+        client->content().list(Call()).code() == Code::kForked &&
+        Client::connect(client->socket_path(), "x", Deadline::after_ms(100)).code() == Code::kForked;
     client.reset();  // must not hang or harm the parent
     ::_exit(told ? 0 : 1);
   }

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -157,6 +158,10 @@ void keep_library() {
   static std::once_flag once;
   std::call_once(once, grpc_init);
 }
+
+// The process that first used gRPC. A forked child that uses it too shares its parent's epoll descriptor, and
+// the parent then crashes.
+std::atomic<pid_t> library_pid{0};
 
 struct CallContext;
 
@@ -406,6 +411,14 @@ Status sleep_for(const Call& call, int64_t ms) {
 }
 
 // ---- Transport ----
+
+Status Transport::check_process() {
+  pid_t expected = 0;
+  if (library_pid.compare_exchange_strong(expected, ::getpid()) || expected == ::getpid()) return {};
+  return {Code::kForked, "containerd: this process was forked from one that used containerd (pid " +
+                             std::to_string(expected) +
+                             "): exec a program first, or connect only in children"};
+}
 
 Transport::Transport(std::shared_ptr<Core> core, std::string ns, std::string lease_id)
     : core_(std::move(core)), ns_(std::move(ns)), lease_id_(std::move(lease_id)) {}

@@ -69,6 +69,8 @@ class Transport {
  public:
   struct Core;
 
+  /// Forked in a child of a process that has a transport. To be called before the constructor.
+  static Status check_process();
   /// Does not connect yet: the first call does.
   Transport(const std::string& socket_path, const std::string& ns);
   Transport(std::shared_ptr<Core> core, std::string ns, std::string lease_id);
