@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "core/base/status.h"
 #include "core/io/stdio.h"
@@ -33,6 +34,15 @@ class KeeperHooks {
                            int64_t generation) = 0;
   /// False keeps the keeper alive without streams and clients.
   virtual bool is_idle() const { return true; }
+};
+
+/// Holds read ends of FIFOs in a process that outlives the worker, so that what is in them is not lost when
+/// the worker is killed and the writers leave before another one is there.
+class FifoVault {
+ public:
+  virtual ~FifoVault() = default;
+  virtual void hold(const std::string& stream_id, const std::vector<int>& fds) = 0;
+  virtual void release(const std::string& stream_id) = 0;
 };
 
 }  // namespace pouch::io

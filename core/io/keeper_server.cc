@@ -65,7 +65,8 @@ struct KeeperServer::Impl : RequestHandler {
       : options(std::move(server_options)),
         loop(std::move(event_loop)),
         scratch(std::move(scratch_pipe)),
-        context{*loop, *scratch, options.hooks, options.run_dir + "/io", options.drain_grace_ms} {
+        context{*loop,        *scratch, options.hooks, options.run_dir + "/io", options.drain_grace_ms,
+                options.vault} {
     limits.max_unsent = options.max_unsent;
     limits.max_stall_ms = options.max_stall_ms;
   }

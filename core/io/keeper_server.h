@@ -21,6 +21,7 @@ struct KeeperServerOptions {
   int64_t max_stall_ms = 1000;      ///< after so long without progress such a client is ended with kLagged
   int keeper_pid = 0;               ///< the supervisor's, for status
   KeeperHooks* hooks = nullptr;     ///< may be null; outlives the server
+  FifoVault* vault = nullptr;       ///< likewise
 };
 
 /// The worker's work: stdio, logs and attach for all containers of a root, on the one thread that calls

@@ -114,6 +114,11 @@ Status Stream::open_all(bool is_adopted) {
   POUCH_RETURN_IF_ERROR(add_tap("stdout", LogStream::kStdout));
   if (!spec_.tty) POUCH_RETURN_IF_ERROR(add_tap("stderr", LogStream::kStderr));
   if (spec_.want_stdin && !is_stdin_closed_) POUCH_RETURN_IF_ERROR(open_stdin());
+  if (context_.vault != nullptr) {
+    std::vector<int> fds;
+    for (const Watched& output : outputs_) fds.push_back(output.tap->fd());
+    context_.vault->hold(spec_.stream_id, fds);
+  }
   return {};
 }
 
@@ -217,6 +222,7 @@ void Stream::finish(EndReason reason, const std::string& message) {
         output.tap->bytes();
   }
   drop_stdin();
+  if (context_.vault != nullptr) context_.vault->release(spec_.stream_id);
   const int64_t position = log_position();
   for (Subscriber* subscriber : std::exchange(subscribers_, {})) subscriber->end(reason, message, position);
   release_all();

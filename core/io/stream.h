@@ -25,6 +25,7 @@ struct StreamContext {
   KeeperHooks* hooks;  // may be null
   std::string io_dir;  // <run dir>/io
   int64_t drain_grace_ms = 2000;
+  FifoVault* vault = nullptr;
 };
 
 /// An attached client, as a stream sees it. It is told nothing more after end().

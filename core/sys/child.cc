@@ -102,7 +102,11 @@ Result<ExitStatus> Child::wait(Deadline deadline) {
   siginfo_t info = {};
   while (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd_.get()), &info, WEXITED | __WALL) !=
          0) {
-    if (errno != EINTR) return errno_status(errno, "wait for process " + std::to_string(pid_));
+    if (errno == EINTR) continue;
+    pidfd_.reset();
+    if (errno != ECHILD) return errno_status(errno, "wait for process " + std::to_string(pid_));
+    return unavailable("wait for process " + std::to_string(pid_) +
+                       ": its exit status was taken by another waitpid() of this program");
   }
   pidfd_.reset();
   if (info.si_code == CLD_EXITED) return ExitStatus{info.si_status, 0};

@@ -27,7 +27,9 @@ struct ExitStatus {
   int signal = 0;  ///< 0 unless ended by one
 };
 
-/// A child of ours which the host cannot reap by accident. Destroying it kills (SIGKILL) and reaps.
+/// A child of ours. A host that reaps with waitpid(-1), or ignores SIGCHLD, can take its exit status away
+/// (exec gives every child back to SIGCHLD); wait() then answers Unavailable. Destroying it kills (SIGKILL)
+/// and reaps.
 class Child {
  public:
   /// Starts it with nothing inherited but what `spec` names. The error says when it could not be executed.

@@ -188,7 +188,7 @@ Result<int> start_child(ExecPlan& plan, int* pidfd) {
   int error = 0;
   {
     const SignalsBlocked blocked;
-    // No exit signal in the low byte: the host's SIGCHLD handler and waitpid(-1) do not see it.
+    // No exit signal: until exec, which resets it to SIGCHLD, a waitpid(-1) of the host does not see it.
     pid = ::clone(run_plan, stack.top(), CLONE_VM | CLONE_VFORK | CLONE_PIDFD, &plan, &new_pidfd);
     error = errno;
   }
@@ -211,6 +211,7 @@ Result<int> start_orphan(ExecPlan& plan) {
   int error = 0;
   {
     const SignalsBlocked blocked;
+    // No exit signal, and it never executes anything: the host cannot see it.
     middle = ::clone(run_middle, outer.top(), CLONE_VM | CLONE_VFORK, &step);
     error = errno;
   }

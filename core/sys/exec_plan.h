@@ -31,7 +31,7 @@ struct ExecPlan {
 };
 
 void finish_plan(ExecPlan& plan);  ///< fills argv and envp
-/// A child of ours that no waitpid(-1) sees and no SIGCHLD tells of; its pidfd in `*pidfd` when not null.
+/// A child of ours; its pidfd in `*pidfd` when not null.
 Result<int> start_child(ExecPlan& plan, int* pidfd);
 /// A process that is nobody's child but init's.
 Result<int> start_orphan(ExecPlan& plan);

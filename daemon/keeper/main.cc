@@ -20,6 +20,7 @@
 #include "core/sys/secure_dir.h"
 #include "daemon/keeper/hooks.h"
 #include "daemon/keeper/supervisor.h"
+#include "daemon/keeper/vault.h"
 
 namespace pouch::keeper {
 namespace {
@@ -85,24 +86,26 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-Status serve(const KeeperConfig& config, int listener, int supervisor_pid) {
+Status serve(const KeeperConfig& config, const WorkerPlace& place) {
   POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<io::KeeperHooks> hooks, make_keeper_hooks(config));
   io::KeeperServerOptions options;
   options.run_dir = config.run_dir;
-  options.listener = UniqueFd(listener);
+  options.listener = UniqueFd(place.listener);
   options.idle_exit_ms = config.idle_exit_ms;
   options.drain_grace_ms = config.drain_grace_ms;
-  options.keeper_pid = supervisor_pid;
+  options.keeper_pid = place.supervisor_pid;
   options.hooks = hooks.get();
+  VaultClient vault(place.vault_socket);
+  options.vault = &vault;
   POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<io::KeeperServer> server,
                          io::KeeperServer::create(std::move(options)));
   return server->run();
 }
 
-int run_worker(const KeeperConfig& config, int listener, int supervisor_pid) {
+int run_worker(const KeeperConfig& config, const WorkerPlace& place) {
   Status served;
   try {
-    served = serve(config, listener, supervisor_pid);
+    served = serve(config, place);
   } catch (const std::exception& exception) {
     served = internal_error(std::string("the worker failed: ") + exception.what());
   }
@@ -135,9 +138,7 @@ int keeper_main(int argc, char** argv) {
   raise_descriptor_limit();
   Status done = sys::secure_mkdir(config->run_dir).status();
   if (done.is_ok()) {
-    done = supervise(config->run_dir, [&](int listener, int supervisor_pid) {
-      return run_worker(*config, listener, supervisor_pid);
-    });
+    done = supervise(config->run_dir, [&](const WorkerPlace& place) { return run_worker(*config, place); });
   }
   return done.is_ok() ? 0 : fail(done, 1);
 }

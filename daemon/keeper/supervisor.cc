@@ -3,17 +3,20 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/io/keeper_server.h"
 #include "core/sys/file.h"
+#include "daemon/keeper/vault.h"
 
 namespace pouch::keeper {
 namespace {
@@ -42,13 +45,31 @@ Result<std::unique_ptr<sys::FileLock>> lock_folder(const std::string& run_dir) {
   }
 }
 
-int start_worker(const WorkerMain& worker_main, int listener) {
+// Descriptors that the supervisor has for its life and its workers.
+struct Belongings {
+  UniqueFd listener;
+  UniqueFd signals;  // signalfd of watched_signals()
+  Vault vault;
+};
+
+Result<Belongings> gather(const std::string& run_dir) {
+  const sigset_t set = watched_signals();
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  POUCH_ASSIGN_OR_RETURN(Vault vault, Vault::create());
+  UniqueFd signals(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals.is_valid()) return errno_status(errno, "create signalfd");
+  // The socket is the supervisor's: while a worker is replaced, clients wait in its queue.
+  POUCH_ASSIGN_OR_RETURN(UniqueFd listener, io::listen_in(run_dir));
+  return Belongings{std::move(listener), std::move(signals), std::move(vault)};
+}
+
+int start_worker(const WorkerMain& worker_main, const Belongings& belongings) {
   const int supervisor = ::getpid();
   const int pid = ::fork();
   if (pid != 0) return pid;
   const sigset_t set = watched_signals();
   ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
-  ::_exit(worker_main(listener, supervisor));
+  ::_exit(worker_main({belongings.listener.get(), belongings.vault.worker_end(), supervisor}));
 }
 
 struct WorkerEnd {
@@ -56,15 +77,19 @@ struct WorkerEnd {
   int status = 0;
 };
 
-WorkerEnd wait_worker(int pid) {
+WorkerEnd wait_worker(int pid, Belongings& belongings) {
   WorkerEnd end;
-  const sigset_t set = watched_signals();
   while (::waitpid(pid, &end.status, WNOHANG) == 0) {
-    siginfo_t info = {};
-    const int signal = ::sigwaitinfo(&set, &info);
-    if (signal != SIGTERM && signal != SIGINT) continue;
-    end.was_told_to_stop = true;
-    ::kill(pid, SIGTERM);
+    std::array<pollfd, 2> items = {
+        {{belongings.signals.get(), POLLIN, 0}, {belongings.vault.own_end(), POLLIN, 0}}};
+    ::poll(items.data(), items.size(), -1);
+    belongings.vault.receive_all();
+    signalfd_siginfo info = {};
+    while (::read(belongings.signals.get(), &info, sizeof info) == sizeof info) {
+      if (info.ssi_signo == SIGCHLD) continue;
+      end.was_told_to_stop = true;
+      ::kill(pid, SIGTERM);
+    }
   }
   return end;
 }
@@ -80,16 +105,16 @@ void log_end(int status) {
   log_error("keeper", "the worker ended " + how + "; restarted");
 }
 
-void keep_worker(const WorkerMain& worker_main, int listener) {
+void keep_worker(const WorkerMain& worker_main, Belongings& belongings) {
   int pause_ms = 0;
   for (;;) {
     const int64_t began = boot_now_ns();
-    const int pid = start_worker(worker_main, listener);
-    const WorkerEnd end = pid > 0 ? wait_worker(pid) : WorkerEnd{false, 1 << 8};
+    const int pid = start_worker(worker_main, belongings);
+    const WorkerEnd end = pid > 0 ? wait_worker(pid, belongings) : WorkerEnd{false, 1 << 8};
     if (end.was_told_to_stop) return;
     if (WIFEXITED(end.status) && WEXITSTATUS(end.status) == 0) {
       // A client may have come just as the worker decided to end.
-      if (!has_waiting_client(listener)) return;
+      if (!has_waiting_client(belongings.listener.get())) return;
       continue;
     }
     log_end(end.status);
@@ -108,11 +133,8 @@ Status supervise(const std::string& run_dir, const WorkerMain& worker_main) {
   if (::ftruncate(lock->fd(), 0) != 0 || ::pwrite(lock->fd(), pid_text.data(), pid_text.size(), 0) < 0) {
     return errno_status(errno, "write " + quote(run_dir + "/" + io::kKeeperLock));
   }
-  const sigset_t set = watched_signals();
-  ::sigprocmask(SIG_BLOCK, &set, nullptr);
-  // The socket is the supervisor's: while a worker is replaced, clients wait in its queue.
-  POUCH_ASSIGN_OR_RETURN(const UniqueFd listener, io::listen_in(run_dir));
-  keep_worker(worker_main, listener.get());
+  POUCH_ASSIGN_OR_RETURN(Belongings belongings, gather(run_dir));
+  keep_worker(worker_main, belongings);
   ::unlink((run_dir + "/" + io::kKeeperSocket).c_str());
   return {};
 }

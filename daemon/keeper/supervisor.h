@@ -7,8 +7,15 @@
 
 namespace pouch::keeper {
 
+/// What a worker is given by its supervisor.
+struct WorkerPlace {
+  int listener = -1;
+  int vault_socket = -1;  ///< for VaultClient
+  int supervisor_pid = 0;
+};
+
 /// A worker's main: serves on the listening socket, answers its exit code; 0 ends the keeper.
-using WorkerMain = std::function<int(int listener, int supervisor_pid)>;
+using WorkerMain = std::function<int(const WorkerPlace& place)>;
 
 /// Takes the run folder's lock and socket and keeps one worker process alive until it ends by itself with 0.
 /// Ok at once when another keeper serves the folder. For a process with one thread; SIGTERM ends both.

@@ -1,0 +1,159 @@
+#include <unistd.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "core/base/executor.h"
+#include "core/base/log.h"
+#include "core/container/container_manager.h"
+#include "core/ctrd/client.h"
+#include "core/ctrd/tasks.h"
+#include "core/engine/local_engine.h"
+#include "daemon/keeper/hooks.h"
+
+namespace pouch::keeper {
+namespace {
+
+constexpr int64_t kRetryMs = 1'000;
+constexpr int64_t kCloseMs = 10'000;  // for Tasks.CloseIO
+constexpr std::chrono::seconds kStopGrace{2};
+
+/// Opens the root in the keeper's role, where its container manager records the exits of all containers, and
+/// passes closed stdins on to the runtime. The engine lives on threads of its own, never on the loop's.
+class EngineHooks final : public io::KeeperHooks {
+ public:
+  explicit EngineHooks(EngineOptions options) : options_(std::move(options)) {}
+  ~EngineHooks() override { stop(); }
+  EngineHooks(const EngineHooks&) = delete;
+  EngineHooks& operator=(const EngineHooks&) = delete;
+
+  Status start(io::StreamControl&) override {
+    // The manager drains through the socket as any client does: the loop serves it like them.
+    opener_ = start_thread([this] { open_engine(); });
+    return {};
+  }
+
+  void stop() override;
+
+  void close_stdin(const std::string& stream_id, const std::string& container_id, int64_t) override {
+    closers_.submit([this, stream_id, container_id] { pass_close(stream_id, container_id); });
+  }
+
+  // While containers run somebody must see them end, also when their output is closed already.
+  bool is_idle() const override {
+    const std::lock_guard lock(mutex_);
+    if (!engine_) return true;  // nothing can be done without; the next client starts a keeper again
+    const auto counts = engine_->containers().counts();
+    return !counts.is_ok() || counts->running + counts->paused == 0;
+  }
+
+ private:
+  void open_engine();
+  std::shared_ptr<LocalEngine> wait_engine();
+  void pass_close(const std::string& stream_id, const std::string& container_id);
+
+  const EngineOptions options_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  // Below protected by mutex_.
+  std::shared_ptr<LocalEngine> engine_;
+  bool is_stopping_ = false;
+
+  std::thread opener_;
+  Executor closers_;
+};
+
+void EngineHooks::open_engine() {
+  std::string last_error;
+  while (true) {
+    // A root that was removed meanwhile is not to be made anew.
+    auto engine = ::access((options_.root_dir + "/pouch.db").c_str(), F_OK) == 0
+                      ? LocalEngine::open(options_)
+                      : Result<std::unique_ptr<LocalEngine>>(not_found("the root has no database"));
+    std::unique_lock lock(mutex_);
+    if (engine.is_ok() && !is_stopping_) {
+      engine_ = std::move(*engine);
+      changed_.notify_all();
+      return;
+    }
+    if (!engine.is_ok() && engine.status().message() != last_error) {
+      last_error = engine.status().message();
+      log_error("keeper", last_error + "; tried again every second");
+    }
+    changed_.wait_for(lock, std::chrono::milliseconds(kRetryMs), [this] { return is_stopping_; });
+    if (is_stopping_) return;
+  }
+}
+
+std::shared_ptr<LocalEngine> EngineHooks::wait_engine() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return engine_ != nullptr || is_stopping_; });
+  return engine_;
+}
+
+void EngineHooks::pass_close(const std::string& stream_id, const std::string& container_id) {
+  const auto engine = wait_engine();
+  if (!engine) return;
+  const Call call{Deadline::after_ms(kCloseMs), nullptr, {}};
+  const auto client = engine->context().ctrd(call);
+  // The stream of a first process has its container's id, that of an exec its own.
+  const ExecId exec(stream_id == container_id ? std::string() : stream_id);
+  const Status closed =
+      client.is_ok() ? (*client)->tasks().close_io(call, ContainerId(container_id), exec) : client.status();
+  // NotFound: it has ended meanwhile, and its input with it.
+  if (!closed.is_ok() && closed.code() != Code::kNotFound) {
+    log_warning("keeper", "close the input: " + closed.message(), container_id);
+  }
+}
+
+void EngineHooks::stop() {
+  std::shared_ptr<LocalEngine> engine;
+  {
+    const std::lock_guard lock(mutex_);
+    is_stopping_ = true;
+    engine = std::move(engine_);
+  }
+  changed_.notify_all();
+  if (opener_.joinable()) opener_.join();
+  closers_.stop();
+  if (!engine) return;
+  // Work under way may wait for the loop, which no longer runs. What is half-done then is recovered by the
+  // next engine, as after a kill; the process ends now.
+  struct Ending {
+    std::mutex mutex;
+    std::condition_variable done;
+    bool is_done = false;
+  };
+  const auto ending = std::make_shared<Ending>();
+  std::thread ender = start_thread([ending, engine = std::move(engine)]() mutable {
+    engine.reset();
+    const std::lock_guard lock(ending->mutex);
+    ending->is_done = true;
+    ending->done.notify_all();
+  });
+  std::unique_lock lock(ending->mutex);
+  const bool ended = ending->done.wait_for(lock, kStopGrace, [&ending] { return ending->is_done; });
+  lock.unlock();
+  if (ended) {
+    ender.join();
+  } else {
+    ender.detach();
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<io::KeeperHooks>> make_keeper_hooks(const KeeperConfig& config) {
+  if (config.root_dir.empty()) return std::unique_ptr<io::KeeperHooks>();
+  EngineOptions options;
+  options.root_dir = config.root_dir;
+  options.run_dir = config.run_dir;
+  options.role = EngineRole::kKeeper;
+  return std::unique_ptr<io::KeeperHooks>(new EngineHooks(std::move(options)));
+}
+
+}  // namespace pouch::keeper

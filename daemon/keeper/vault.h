@@ -1,0 +1,41 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/base/unique_fd.h"
+#include "core/io/keeper_hooks.h"
+
+namespace pouch::keeper {
+
+/// The worker's side: hands descriptors to the supervisor over a socket both share.
+class VaultClient : public io::FifoVault {
+ public:
+  explicit VaultClient(int socket) : socket_(socket) {}
+  void hold(const std::string& stream_id, const std::vector<int>& fds) override;
+  void release(const std::string& stream_id) override;
+
+ private:
+  void send(char verb, const std::string& stream_id, const std::vector<int>& fds);
+  const int socket_;
+};
+
+/// The supervisor's side: keeps them open and does nothing with them.
+class Vault {
+ public:
+  static Result<Vault> create();
+  int worker_end() const { return worker_end_.get(); }
+  int own_end() const { return own_end_.get(); }
+  /// Takes the messages that have come.
+  void receive_all();
+
+ private:
+  bool receive_one();
+  UniqueFd worker_end_;
+  UniqueFd own_end_;
+  std::map<std::string, std::vector<UniqueFd>> held_;
+};
+
+}  // namespace pouch::keeper
