@@ -1,6 +1,12 @@
 #include "core/remote/body_stream.h"
 
 namespace pouch::remote {
+namespace {
+
+// How long to wait for the text of an error whose status is known.
+constexpr int64_t kErrorTextMs = 2000;
+
+}  // namespace
 
 Result<std::string> complete(Result<std::string> result, const Completion& completion) {
   if (!result.is_ok() || !completion) return result;
@@ -58,7 +64,7 @@ Result<std::string> BodyStream::pump() {
   if (is_upload_) {
     if (Status head = transfer_->run_to_head(forever); !head.is_ok()) return head;
     if (transfer_->head().status >= 300) {
-      transfer_->run_to_end(forever).ignore();  // a cut error text is better than none
+      transfer_->stop_upload_and_collect({Deadline::after_ms(kErrorTextMs), nullptr, {}});
       return error_of_answer(transfer_->head(), transfer_->take_body(), transfer_->op());
     }
   }

@@ -1,6 +1,7 @@
 #include "core/remote/transfer.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 
 #include "core/base/text.h"
@@ -104,6 +105,15 @@ Status Transfer::run_to_end(const Call& call) {
   return ended_status();
 }
 
+void Transfer::stop_upload_and_collect(const Call& call) {
+  upload_stopped_ = true;
+  size_t announced = kMaxBodyBytes;
+  const std::string length = head().header("content-length");
+  std::from_chars(length.data(), length.data() + length.size(), announced);
+  // libcurl does not see the end of an answer whose request is not at its end.
+  drive(call, [&] { return body_.size() >= announced; }).ignore();
+}
+
 Status Transfer::drive(const Call& call, const std::function<bool()>& done) {
   CURLM* const multi = handle_->multi.get();
   const CancelLink link(call.cancel, [multi] { curl_multi_wakeup(multi); });
@@ -131,7 +141,7 @@ void Transfer::wait(const Call& call) {
   const int left = call.deadline.poll_timeout_ms();
   const int timeout = left < 0 ? kMaxPollMs : std::min(left, kMaxPollMs);
   curl_waitfd source{source_fd_, CURL_WAIT_POLLIN, 0};
-  const bool watch = upload_paused_ && source_fd_ >= 0;
+  const bool watch = upload_paused_ && !upload_stopped_ && source_fd_ >= 0;
   curl_multi_poll(handle_->multi.get(), watch ? &source : nullptr, watch ? 1 : 0, timeout, nullptr);
   if (watch && source.revents != 0) {
     upload_paused_ = false;
@@ -252,6 +262,7 @@ size_t Transfer::take_bytes(std::string_view bytes) {
 }
 
 size_t Transfer::give_bytes(char* data, size_t room) {
+  if (upload_stopped_) return CURL_READFUNC_PAUSE;
   Result<std::optional<std::string>> piece = source_(room);
   if (!piece.is_ok()) {
     failure_ = piece.status();

@@ -45,6 +45,9 @@ class Transfer {
   Status run_to_head(const Call& call);
   /// Returns when the exchange has ended. Without a sink the body is collected; see take_body().
   Status run_to_end(const Call& call);
+  /// After an early error: sends nothing more, returns when the announced body has come or the call's time is
+  /// up.
+  void stop_upload_and_collect(const Call& call);
   /// From now on the body goes there, what has come before first.
   Status set_sink(BodySink sink);
   /// Makes a driving thread return Cancelled.
@@ -90,6 +93,7 @@ class Transfer {
   BodySource source_;
   int source_fd_ = -1;
   bool upload_paused_ = false;
+  bool upload_stopped_ = false;
   Status failure_;  ///< of a callback
   std::optional<CURLcode> ended_;
   std::atomic<bool> aborted_{false};
