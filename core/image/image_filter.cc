@@ -1,0 +1,136 @@
+#include "core/image/image_filter.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "core/base/text.h"
+#include "core/image/image_list.h"
+
+namespace pouch::image {
+namespace {
+
+Status bad_value(const std::string& key, std::string_view value) {
+  return invalid_argument("filters: invalid value " + quote(value) + " of the filter " + quote(key));
+}
+
+Result<bool> parse_bool(const std::string& key, const std::string& value) {
+  const std::string lower = to_lower(value);
+  if (lower == "true" || lower == "1" || lower == "t") return true;
+  if (lower == "false" || lower == "0" || lower == "f") return false;
+  return bad_value(key, value);
+}
+
+bool is_pattern(std::string_view text) {
+  const size_t open = text.find('[');
+  return !text.empty() && (open == std::string_view::npos || text.find(']', open) != std::string_view::npos);
+}
+
+bool has_label(const std::map<std::string, std::string>& labels, const std::string& wanted) {
+  const size_t equals = wanted.find('=');
+  const auto label = labels.find(wanted.substr(0, equals));
+  if (label == labels.end()) return false;
+  return equals == std::string::npos || label->second == wanted.substr(equals + 1);
+}
+
+struct Unit {
+  std::string_view name;
+  int64_t ns;
+};
+
+// Longer names before those that they begin with.
+constexpr std::array<Unit, 6> kUnits{{{"ms", 1'000'000},
+                                      {"us", 1'000},
+                                      {"ns", 1},
+                                      {"h", 3'600'000'000'000},
+                                      {"m", 60'000'000'000},
+                                      {"s", 1'000'000'000}}};
+constexpr int64_t kMaxDurationNs = int64_t{1} << 61;
+
+// "1h30m" as Go writes durations, whole numbers only.
+std::optional<int64_t> parse_duration_ns(std::string_view text) {
+  if (text.empty()) return std::nullopt;
+  int64_t total = 0;
+  while (!text.empty()) {
+    int64_t number = 0;
+    size_t digits = 0;
+    while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9' && digits < 12) {
+      number = number * 10 + (text[digits++] - '0');
+    }
+    text.remove_prefix(digits);
+    const auto* unit = std::ranges::find_if(kUnits, [&](const Unit& u) { return text.starts_with(u.name); });
+    if (digits == 0 || unit == kUnits.end() || number > (kMaxDurationNs - total) / unit->ns)
+      return std::nullopt;
+    text.remove_prefix(unit->name.size());
+    total += number * unit->ns;
+  }
+  return total;
+}
+
+}  // namespace
+
+Result<Timestamp> parse_point_in_time(std::string_view text, Timestamp now) {
+  if (const auto duration = parse_duration_ns(text); duration) return Timestamp{now.ns - *duration};
+  if (auto unix = Timestamp::parse_unix_decimal(text); unix.is_ok()) return unix;
+  if (auto full = Timestamp::parse_rfc3339(text); full.is_ok()) return full;
+  if (auto local = Timestamp::parse_rfc3339(std::string(text) + "Z"); local.is_ok()) return local;
+  if (auto date = Timestamp::parse_rfc3339(std::string(text) + "T00:00:00Z"); date.is_ok()) return date;
+  return invalid_argument(quote(text) + " is no time: seconds since 1970, RFC 3339 or a duration like 24h");
+}
+
+Result<ImageFilter> ImageFilter::make(store::Session& session, const std::optional<Filters>& filters) {
+  ImageFilter filter;
+  if (!filters) return filter;
+  for (const auto& [key, values] : *filters) POUCH_RETURN_IF_ERROR(filter.add(session, key, values));
+  return filter;
+}
+
+Status ImageFilter::add(store::Session& session, const std::string& key,
+                        const std::vector<std::string>& values) {
+  static constexpr std::array<std::string_view, 6> kKeys{"before",    "dangling", "label",
+                                                         "reference", "since",    "until"};
+  if (std::ranges::find(kKeys, key) == kKeys.end())
+    return invalid_argument("filters: invalid filter " + quote(key));
+  for (const std::string& value : values) {
+    if (key == "dangling") {
+      POUCH_ASSIGN_OR_RETURN(dangling_, parse_bool(key, value));
+    } else if (key == "reference") {
+      if (!is_pattern(value)) return bad_value(key, value);
+      references_.push_back(value);
+    } else if (key == "label") {
+      labels_.push_back(value);
+    } else if (key == "until") {
+      auto until = parse_point_in_time(value, Timestamp::now());
+      if (!until.is_ok()) return bad_value(key, value);
+      before_ = before_ ? std::min(*before_, *until) : *until;
+    } else {
+      auto id = resolve_image(session, value);
+      // The contract of image.list knows no NotFound.
+      if (!id.is_ok()) return invalid_argument("filters: " + key + ": " + id.status().message());
+      POUCH_ASSIGN_OR_RETURN(const std::optional<ImageRow> row, find_image(session, *id));
+      const Timestamp created = row ? row->created : Timestamp();
+      if (key == "before") before_ = before_ ? std::min(*before_, created) : created;
+      if (key == "since") since_ = since_ ? std::max(*since_, created) : created;
+    }
+  }
+  return {};
+}
+
+bool ImageFilter::admits(const ImageRow& row, const ImageConfigFacts& facts,
+                         std::vector<NameRow>& names) const {
+  if (dangling_ && *dangling_ != names.empty()) return false;
+  if (before_ && row.created >= *before_) return false;
+  if (since_ && row.created <= *since_) return false;
+  static const std::map<std::string, std::string> kNoLabels;
+  const auto& labels = facts.config && facts.config->labels ? *facts.config->labels : kNoLabels;
+  if (!std::ranges::all_of(labels_, [&](const std::string& wanted) { return has_label(labels, wanted); }))
+    return false;
+  if (references_.empty()) return true;
+  std::erase_if(names, [&](const NameRow& name) {
+    return std::ranges::none_of(
+        references_, [&](const std::string& pattern) { return matches_reference(pattern, name.reference); });
+  });
+  return !names.empty();
+}
+
+}  // namespace pouch::image

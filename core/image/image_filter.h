@@ -1,0 +1,42 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/base/status.h"
+#include "core/image/image_config.h"
+#include "core/image/image_store.h"
+
+namespace pouch::image {
+
+/// The filters of image.list: reference, dangling, label, before, since, until. Values of one key are OR-ed
+/// (labels AND-ed), keys AND-ed, as Moby does.
+class ImageFilter {
+ public:
+  using Filters = std::map<std::string, std::vector<std::string>>;
+
+  /// InvalidArgument: an unknown key or bad value, or the absent image of before or since.
+  static Result<ImageFilter> make(store::Session& session, const std::optional<Filters>& filters);
+
+  /// Takes from `names` those that a reference filter leaves out.
+  bool admits(const ImageRow& row, const ImageConfigFacts& facts, std::vector<NameRow>& names) const;
+
+ private:
+  Status add(store::Session& session, const std::string& key, const std::vector<std::string>& values);
+
+  std::optional<bool> dangling_;
+  std::vector<std::string> references_;  ///< patterns
+  std::vector<std::string> labels_;      ///< "key" or "key=value"
+  std::optional<Timestamp> before_;      ///< made before this
+  std::optional<Timestamp> since_;       ///< made after this
+};
+
+/// A point in time as Docker's clients write it: seconds since 1970, RFC 3339, a date, or a duration such as
+/// "24h" or "1h30m" before `now`. InvalidArgument else.
+Result<Timestamp> parse_point_in_time(std::string_view text, Timestamp now);
+
+}  // namespace pouch::image

@@ -1,0 +1,188 @@
+#include "core/image/image_importer.h"
+
+#include "core/base/log.h"
+#include "core/ctrd/content.h"
+#include "core/ctrd/images.h"
+#include "core/events/event_log.h"
+#include "core/image/layer_importer.h"
+
+namespace pouch::image {
+namespace {
+
+constexpr int64_t kCleanUpMs = 10'000;
+// containerd's garbage collector follows labels of this form from blob to blob.
+constexpr const char* kConfigRefLabel = "containerd.io/gc.ref.content.config";
+constexpr const char* kLayerRefLabel = "containerd.io/gc.ref.content.l.";
+constexpr const char* kSnapshotRefLabel = "containerd.io/gc.ref.snapshot.";
+
+// containerd refuses empty label values nowhere, but reads them as "remove" in updates.
+std::string root_label(const EngineContext& context) {
+  return context.root_id.empty() ? "system" : context.root_id;
+}
+
+ctrd::Labels manifest_labels(const ImageContent& content) {
+  ctrd::Labels labels{{kConfigRefLabel, content.config.digest.str()}};
+  for (size_t i = 0; i < content.layers.size(); ++i) {
+    labels[kLayerRefLabel + std::to_string(i)] = content.layers[i].blob.digest.str();
+  }
+  return labels;
+}
+
+// A crashed import holds disk space for so long. Longer than any import takes.
+constexpr Duration kLeaseLife{int64_t{24} * 3600 * 1'000'000'000};
+constexpr int64_t kSettleMs = 60'000;
+
+}  // namespace
+
+Result<ctrd::HeldLease> hold_import_lease(const EngineContext& context,
+                                          const std::shared_ptr<ctrd::Client>& client, const Call& call) {
+  return ctrd::HeldLease::create(
+      call, client, kLeaseLife,
+      {{"pouch.root", root_label(context)}, {"pouch.owner", context.owner_token}, {"pouch.for", "image"}});
+}
+
+Call settled(const Call& call) {
+  Call out;
+  out.deadline = Deadline::after_ms(kSettleMs);
+  out.request_id = call.request_id;
+  return out;
+}
+
+ctrd::ImageRecord image_record(const EngineContext& context, const std::string& name,
+                               const ctrd::Descriptor& target) {
+  ctrd::ImageRecord record;
+  record.name = name;
+  record.labels = {{"pouch.root", root_label(context)}};
+  record.target = target;
+  return record;
+}
+
+Status append_image_event(const EngineContext& context, store::Transaction& transaction,
+                          const std::string& action, const Digest& id, const std::string& name,
+                          const ctrd::Labels& labels) {
+  if (context.events == nullptr) return {};
+  events::Event event;
+  event.type = "image";
+  event.action = action;
+  event.actor_id = id.str();
+  event.attributes = labels;
+  event.attributes["name"] = name;
+  return context.events->append(transaction, std::move(event)).status();
+}
+
+Result<ImportedImage> ImageImporter::import(const Call& call, const ImageContent& content) {
+  const std::vector<ChainId> chain = chain_ids(content.facts.diff_ids);
+  const std::string& snapshotter = context_.options.snapshotter;
+  ImportedImage image;
+  POUCH_ASSIGN_OR_RETURN(image.layers,
+                         LayerImporter(leased_, snapshotter).import(call, content.layers, chain));
+  ctrd::Labels config_labels;
+  if (!chain.empty()) config_labels[kSnapshotRefLabel + snapshotter] = chain.back().str();
+  POUCH_RETURN_IF_ERROR(leased_->content().write_blob(call, "config-" + content.config.digest.str(),
+                                                      content.config, content.config_json, config_labels));
+  POUCH_RETURN_IF_ERROR(leased_->content().write_blob(call, "manifest-" + content.manifest.digest.str(),
+                                                      content.manifest, content.manifest_json,
+                                                      manifest_labels(content)));
+  image.names = content.names;
+  if (content.facts.config && content.facts.config->labels) image.labels = *content.facts.config->labels;
+  ImageRow& row = image.row;
+  row.id = content.config.digest;
+  row.config_json = content.config_json;
+  row.manifest = content.manifest;
+  if (!chain.empty()) row.chain_id = chain.back();
+  row.snapshotter = snapshotter;
+  for (const LayerRow& layer : image.layers) row.size += layer.size;
+  row.architecture = content.facts.architecture;
+  row.os = content.facts.os;
+  row.created = content.facts.created;
+  return image;
+}
+
+Result<std::vector<MovedName>> ImageImporter::record(const Call& call,
+                                                     const std::vector<ImportedImage>& images,
+                                                     const std::string& action, bool with_tag_events) {
+  if (Status put = put_records(call, images); !put.is_ok()) {
+    take_back(images);
+    return put;
+  }
+  auto moved = commit(call, images, action, with_tag_events);
+  if (!moved.is_ok()) take_back(images);
+  return moved;
+}
+
+// One record under the image's id keeps it while it has no name; those under names are for `ctr` and its
+// like.
+Status ImageImporter::put_records(const Call& call, const std::vector<ImportedImage>& images) {
+  for (const ImportedImage& image : images) {
+    const ctrd::Descriptor& target = image.row.manifest;
+    POUCH_RETURN_IF_ERROR(
+        leased_->images().put(call, image_record(context_, image.row.id.str(), target)).status());
+    for (const Reference& name : image.names) {
+      POUCH_RETURN_IF_ERROR(leased_->images().put(call, image_record(context_, name.str(), target)).status());
+    }
+  }
+  return {};
+}
+
+Result<std::vector<MovedName>> ImageImporter::commit(const Call& call,
+                                                     const std::vector<ImportedImage>& images,
+                                                     const std::string& action, bool with_tag_events) {
+  std::vector<MovedName> moved;
+  POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context_.db->begin(store::Durability::kKept, call));
+  for (const ImportedImage& image : images) {
+    const Digest& id = image.row.id;
+    POUCH_RETURN_IF_ERROR(put_image(transaction, image.row, image.layers));
+    for (const Reference& name : image.names) {
+      POUCH_ASSIGN_OR_RETURN(const std::optional<Digest> before,
+                             put_name(transaction, name, id, image.row.manifest.digest));
+      if (before) moved.push_back({name, *before});
+      if (!with_tag_events) continue;
+      POUCH_RETURN_IF_ERROR(
+          append_image_event(context_, transaction, "tag", id, name.familiar(), image.labels));
+    }
+    POUCH_RETURN_IF_ERROR(append_image_event(context_, transaction, action, id, id.str(), image.labels));
+  }
+  POUCH_RETURN_IF_ERROR(transaction.commit());
+  return moved;
+}
+
+// Puts containerd's records back to what the database says.
+void ImageImporter::take_back(const std::vector<ImportedImage>& images) {
+  Call call;
+  call.deadline = Deadline::after_ms(kCleanUpMs);
+  auto wanted = recorded_targets(images);
+  if (!wanted.is_ok()) {
+    log_warning("image", "undo of an import: " + wanted.status().message());
+    return;
+  }
+  for (const auto& [name, target] : *wanted) {
+    if (target) {
+      leased_->images().put(call, image_record(context_, name, *target)).status().ignore();
+    } else {
+      leased_->images().remove(call, name, false).ignore();
+    }
+  }
+}
+
+Result<std::map<std::string, std::optional<ctrd::Descriptor>>> ImageImporter::recorded_targets(
+    const std::vector<ImportedImage>& images) {
+  std::map<std::string, std::optional<ctrd::Descriptor>> targets;
+  POUCH_ASSIGN_OR_RETURN(store::Snapshot session, context_.db->read());
+  const auto look_up = [&](const std::string& record, const std::optional<Digest>& id) -> Status {
+    std::optional<ctrd::Descriptor>& target = targets[record];
+    if (!id) return {};
+    POUCH_ASSIGN_OR_RETURN(const std::optional<ImageRow> row, find_image(session, *id));
+    if (row) target = row->manifest;
+    return {};
+  };
+  for (const ImportedImage& image : images) {
+    POUCH_RETURN_IF_ERROR(look_up(image.row.id.str(), image.row.id));
+    for (const Reference& name : image.names) {
+      POUCH_ASSIGN_OR_RETURN(const std::optional<Digest> owner, find_name(session, name.str()));
+      POUCH_RETURN_IF_ERROR(look_up(name.str(), owner));
+    }
+  }
+  return targets;
+}
+
+}  // namespace pouch::image

@@ -1,0 +1,142 @@
+#include "core/image/layer_importer.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <utility>
+
+#include "core/base/text.h"
+#include "core/base/unique_fd.h"
+#include "core/ctrd/content.h"
+#include "core/ctrd/diff.h"
+#include "core/ctrd/snapshots.h"
+#include "core/image/content_sink.h"
+
+namespace pouch::image {
+namespace {
+
+constexpr int64_t kCleanUpMs = 10'000;
+// containerd's name for the diff id that belongs to a compressed layer.
+constexpr const char* kUncompressedLabel = "containerd.io/uncompressed";
+// Tells snapshotters which layer an extraction is for.
+constexpr const char* kSnapshotRefLabel = "containerd.io/snapshot.ref";
+
+Status diff_mismatch(const ImageLayer& layer, const Digest& got) {
+  return {Code::kDataLoss, "layer " + layer.blob.digest.str() + " unpacks to " + got.str() +
+                               ", but the image config says " + layer.diff_id.str()};
+}
+
+// containerd answers Unknown for a layer that is no tar; what it says tells the reason.
+Status apply_error(const ImageLayer& layer, const Status& status) {
+  const std::string context = "unpack layer " + layer.blob.digest.str();
+  const std::string text = to_lower(status.message());
+  if (text.find("no space left") != std::string::npos || text.find("quota exceeded") != std::string::npos) {
+    return Status(Code::kResourceExhausted, status.message()).prefix(context);
+  }
+  static constexpr std::array<std::string_view, 6> kDamage{"unexpected eof", "archive/tar", "gzip: invalid",
+                                                           "corrupt",        "flate:",      "magic number"};
+  for (const std::string_view sign : kDamage) {
+    if (status.code() == Code::kInternal && text.find(sign) != std::string::npos) {
+      return invalid_argument(status.message()).prefix(context + ": the layer is damaged");
+    }
+  }
+  return status.prefix(context);
+}
+
+// So that a power cut cannot leave an image that is known but has holes. Only where containerd's files are
+// reachable by the same path; elsewhere containerd's own habits must do.
+void sync_upper(const std::vector<ctrd::Mount>& mounts) {
+  if (mounts.empty()) return;
+  std::string folder = mounts.front().type == "bind" ? mounts.front().source : std::string();
+  for (const std::string& option : mounts.front().options) {
+    if (option.starts_with("upperdir=")) folder = option.substr(std::string_view("upperdir=").size());
+  }
+  if (folder.empty()) return;
+  const UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() >= 0) ::syncfs(fd.get());
+}
+
+}  // namespace
+
+Result<std::vector<LayerRow>> LayerImporter::import(const Call& call, const std::vector<ImageLayer>& layers,
+                                                    const std::vector<ChainId>& chain) {
+  POUCH_ASSIGN_OR_RETURN(const size_t present, count_present(call, chain));
+  std::vector<LayerRow> rows;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    if (i < present) {
+      POUCH_RETURN_IF_ERROR(verify_present(call, layers[i]));
+    } else {
+      POUCH_RETURN_IF_ERROR(unpack(call, layers[i], i == 0 ? std::string() : chain[i - 1].str(), chain[i]));
+    }
+    POUCH_ASSIGN_OR_RETURN(const ctrd::SnapshotUsage usage,
+                           client_->snapshots().usage(call, snapshotter_, chain[i].str()));
+    rows.push_back({chain[i], layers[i].blob.digest, usage.size});
+  }
+  return rows;
+}
+
+// A view on the highest layer that is there, under the lease, pins it and all below against the collector.
+Result<size_t> LayerImporter::count_present(const Call& call, const std::vector<ChainId>& chain) {
+  for (size_t count = chain.size(); count > 0; --count) {
+    const std::string name = chain[count - 1].str();
+    auto stat = client_->snapshots().stat(call, snapshotter_, name);
+    if (stat.code() == Code::kNotFound) continue;
+    if (!stat.is_ok()) return stat.status();
+    auto pin = client_->snapshots().view(call, snapshotter_, "pouch-pin-" + random_hex(8), name);
+    if (pin.is_ok()) return count;
+    if (pin.code() != Code::kNotFound) return pin.status();
+  }
+  return size_t{0};
+}
+
+Status LayerImporter::unpack(const Call& call, const ImageLayer& layer, const std::string& parent,
+                             const ChainId& chain) {
+  const std::string key = "extract-" + random_hex(8) + " " + chain.str();
+  POUCH_ASSIGN_OR_RETURN(
+      const std::vector<ctrd::Mount> mounts,
+      client_->snapshots().prepare(call, snapshotter_, key, parent, {{kSnapshotRefLabel, chain.str()}}));
+  if (Status applied = apply(call, layer, key, mounts); !applied.is_ok()) {
+    discard(key);
+    return applied;
+  }
+  Status committed = client_->snapshots().commit(call, snapshotter_, chain.str(), key);
+  if (committed.is_ok()) return {};
+  discard(key);
+  // Somebody else unpacked the same layer meanwhile.
+  return committed.code() == Code::kAlreadyExists ? Status() : committed;
+}
+
+Status LayerImporter::apply(const Call& call, const ImageLayer& layer, const std::string&,
+                            const std::vector<ctrd::Mount>& mounts) {
+  auto applied = client_->diff().apply(call, layer.blob, mounts);
+  if (!applied.is_ok()) return apply_error(layer, applied.status());
+  if (applied->digest != layer.diff_id) return diff_mismatch(layer, applied->digest);
+  sync_upper(mounts);
+  return client_->content()
+      .update_labels(call, layer.blob.digest, {{kUncompressedLabel, layer.diff_id.str()}})
+      .status();
+}
+
+// The snapshot is there, but the blob that came may be another one than it was made of.
+Status LayerImporter::verify_present(const Call& call, const ImageLayer& layer) {
+  if (layer.blob.digest == layer.diff_id) return {};
+  POUCH_ASSIGN_OR_RETURN(const ctrd::ContentInfo info, client_->content().info(call, layer.blob.digest));
+  const auto known = info.labels.find(kUncompressedLabel);
+  if (known != info.labels.end()) {
+    return known->second == layer.diff_id.str() ? Status() : diff_mismatch(layer, Digest(known->second));
+  }
+  POUCH_ASSIGN_OR_RETURN(const Digest got, uncompressed_digest(*client_, call, layer.blob.digest));
+  if (got != layer.diff_id) return diff_mismatch(layer, got);
+  return client_->content()
+      .update_labels(call, layer.blob.digest, {{kUncompressedLabel, layer.diff_id.str()}})
+      .status();
+}
+
+void LayerImporter::discard(const std::string& key) {
+  Call call;
+  call.deadline = Deadline::after_ms(kCleanUpMs);
+  client_->snapshots().remove(call, snapshotter_, key).ignore();  // the lease's end takes it anyway
+}
+
+}  // namespace pouch::image

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/cancel.h"
+#include "core/base/id.h"
+#include "core/base/status.h"
+#include "core/ctrd/client.h"
+#include "core/image/archive_images.h"
+#include "core/image/image_store.h"
+
+namespace pouch::image {
+
+/// Turns layer blobs of the content store into committed snapshots, by containerd's Diff.Apply.
+class LayerImporter {
+ public:
+  /// The client must be under a lease.
+  LayerImporter(std::shared_ptr<ctrd::Client> client, std::string snapshotter)
+      : client_(std::move(client)), snapshotter_(std::move(snapshotter)) {}
+
+  /// Unpacks what is not there yet, lowest first, and keeps what is there from being collected while the
+  /// lease lives. Every layer is compared with its diff id (DataLoss). `chain` has one id per layer.
+  Result<std::vector<LayerRow>> import(const Call& call, const std::vector<ImageLayer>& layers,
+                                       const std::vector<ChainId>& chain);
+
+ private:
+  Result<size_t> count_present(const Call& call, const std::vector<ChainId>& chain);
+  Status unpack(const Call& call, const ImageLayer& layer, const std::string& parent, const ChainId& chain);
+  Status apply(const Call& call, const ImageLayer& layer, const std::string& key,
+               const std::vector<ctrd::Mount>& mounts);
+  Status verify_present(const Call& call, const ImageLayer& layer);
+  void discard(const std::string& key);
+
+  std::shared_ptr<ctrd::Client> client_;
+  std::string snapshotter_;
+};
+
+}  // namespace pouch::image

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "core/api/common.gen.h"
+#include "core/api/stream_pipe.h"
+
+namespace pouch::image {
+
+/// Messages of an operation to whoever reads its stream. A reader who is gone is no error here.
+class Progress {
+ public:
+  Progress(std::shared_ptr<StreamPipe> pipe, bool is_quiet) : pipe_(std::move(pipe)), is_quiet_(is_quiet) {}
+
+  /// A line that says what was done; always sent.
+  void line(const std::string& text) {
+    api::ProgressMessage message;
+    message.stream = text + "\n";
+    pipe_->push_latest("line " + std::to_string(++lines_), api::to_json_text(message)).ignore();
+  }
+  /// The id of what was made, as Moby's import sends it; always sent.
+  void result(const std::string& id) {
+    api::ProgressMessage message;
+    message.status = id;
+    pipe_->push_latest("result", api::to_json_text(message)).ignore();
+  }
+  /// What goes on with one object; a newer one replaces an unread older one. Not sent when quiet.
+  void status(const std::string& id, const std::string& text) {
+    if (is_quiet_) return;
+    api::ProgressMessage message;
+    message.id = id;
+    message.status = text;
+    pipe_->push_latest(id, api::to_json_text(message)).ignore();
+  }
+
+ private:
+  std::shared_ptr<StreamPipe> pipe_;
+  bool is_quiet_;
+  int lines_ = 0;
+};
+
+/// The first 12 hex digits, as people see them.
+inline std::string short_id(const std::string& digest) {
+  return digest.substr(digest.find(':') + 1, 12);
+}
+
+}  // namespace pouch::image
