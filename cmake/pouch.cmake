@@ -17,8 +17,10 @@ endif()
 
 find_program(POUCH_CCACHE ccache)
 if(POUCH_CCACHE)
-  set(CMAKE_C_COMPILER_LAUNCHER ${POUCH_CCACHE})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${POUCH_CCACHE})
+  # Objects do not depend on where the build directory is: several share one cache.
+  set(pouch_launcher ${CMAKE_COMMAND} -E env CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${POUCH_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${pouch_launcher})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${pouch_launcher})
 endif()
 find_program(POUCH_MOLD mold)
 if(POUCH_MOLD AND NOT POUCH_SANITIZE)

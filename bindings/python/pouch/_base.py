@@ -1,0 +1,74 @@
+"""The generic call and open that the generated operations stand on."""
+
+import json
+from typing import Any, Optional, Sequence
+
+from . import _native
+from ._stream import Stream
+
+_LEVELS = {"error": 1, "warning": 2, "info": 3, "debug": 4, "trace": 5}
+
+
+class Cancel:
+    """Gives up the calls that it was passed to; `fire` is for any thread."""
+
+    def __init__(self):
+        self._native = _native.Cancel()
+
+    def fire(self) -> None:
+        self._native.fire()
+
+
+def _document(value: Any) -> Optional[str]:
+    return None if value is None else json.dumps(value)
+
+
+def _options(options: dict) -> Optional[str]:
+    given = {name: value for name, value in options.items() if value is not None}
+    return json.dumps(given) if given else None
+
+
+def _call_arguments(timeout, cancel, request_id):
+    # 0 means "no limit" below; a timeout of 0 s asks for the shortest limit there is.
+    timeout_ms = 0 if timeout is None else max(1, int(timeout * 1000))
+    return timeout_ms, (cancel or Cancel())._native, request_id or ""
+
+
+class Connection:
+    """One open engine, addressed by URI; generic operations by name. Thread-safe."""
+
+    def __init__(self, uri: Optional[str] = None, log_level: Optional[str] = None):
+        self._native = _native.Client(uri, _LEVELS[log_level] if log_level else 0)
+
+    def call(self, op: str, ids: Sequence[str] = (), config: Any = None, options: Optional[dict] = None, *,
+             timeout: Optional[float] = None, cancel: Optional[Cancel] = None, request_id: Optional[str] = None) -> Any:
+        """Runs an operation with at most one answer, which is returned decoded. `timeout` is in seconds."""
+        text = self._native.call(op, list(ids), _document(config), _options(options or {}),
+                                 *_call_arguments(timeout, cancel, request_id))
+        return json.loads(text) if text else None
+
+    def open(self, op: str, ids: Sequence[str] = (), config: Any = None, options: Optional[dict] = None, *,
+             timeout: Optional[float] = None, cancel: Optional[Cancel] = None,
+             request_id: Optional[str] = None) -> Stream:
+        """Opens an operation that is a stream."""
+        return Stream(self._native.open(op, list(ids), _document(config), _options(options or {}),
+                                        *_call_arguments(timeout, cancel, request_id)))
+
+    def run(self, config: dict, options: dict, attach: bool, timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None):
+        """create, attach, wait and start in one: (answer of create, stream or None)."""
+        timeout_ms, token, _ = _call_arguments(timeout, cancel, None)
+        text, stream = self._native.run(json.dumps(config), _options(options), attach, timeout_ms, token)
+        return json.loads(text), Stream(stream) if stream is not None else None
+
+    def supports(self, op: str) -> bool:
+        """Whether this library knows the operation ("container.stop")."""
+        return self._native.supports(op)
+
+    @property
+    def uri(self) -> str:
+        return self._native.uri()
+
+    def close(self) -> None:
+        """Ends the client; containers go on. Later calls raise Closed."""
+        self._native.close()
