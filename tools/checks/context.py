@@ -35,7 +35,9 @@ class Context:
 
 
 def is_generated(path):
-    return ".gen." in pathlib.PurePath(path).name
+    """Where a language forbids dots in names, `_gen` or a folder named `generated` says it."""
+    pure = pathlib.PurePath(path)
+    return ".gen." in pure.name or pure.stem.endswith("_gen") or "generated" in pure.parts
 
 
 def is_test(path):
