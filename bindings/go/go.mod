@@ -1,0 +1,3 @@
+module pouch.dev/pouch
+
+go 1.19

@@ -1,0 +1,158 @@
+package pouch
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// archive is a docker-archive with no files in it.
+func archive(t *testing.T) string {
+	t.Helper()
+	files := []struct{ name, text string }{
+		{"config.json", `{"architecture":"amd64","os":"linux","config":{"Cmd":["sh"]},"rootfs":{"type":"layers","diff_ids":[]}}`},
+		{"manifest.json", `[{"Config":"config.json","RepoTags":["busybox:latest"],"Layers":[]}]`},
+	}
+	var out bytes.Buffer
+	writer := tar.NewWriter(&out)
+	for _, file := range files {
+		if err := writer.WriteHeader(&tar.Header{Name: file.name, Size: int64(len(file.text)), Mode: 0o644, Format: tar.FormatUSTAR}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := writer.Write([]byte(file.text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := writer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "busybox.tar")
+	if err := os.WriteFile(path, out.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func openMock(t *testing.T) (*Client, context.Context) {
+	t.Helper()
+	client, err := Open("mock://")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	t.Cleanup(cancel)
+	result, err := client.LoadImages(ctx, archive(t))
+	if err != nil || len(result.References) != 1 || result.References[0] != "busybox:latest" {
+		t.Fatalf("load: %+v, %v", result, err)
+	}
+	return client, ctx
+}
+
+func sh(script string) RunConfig {
+	return RunConfig{Image: "busybox", Cmd: []string{"sh", "-c", script}, Network: "none"}
+}
+
+func TestRunReturnsOutput(t *testing.T) {
+	client, ctx := openMock(t)
+	run := RunConfig{Image: "busybox", Cmd: []string{"cat"}, Network: "none", Stdin: strings.NewReader("a\x00b")}
+	if output, err := client.Run(ctx, run); err != nil || string(output) != "a\x00b" {
+		t.Fatalf("%q, %v", output, err)
+	}
+	var exit *ExitError
+	if _, err := client.Run(ctx, sh("echo bad >&2; exit 3")); !errors.As(err, &exit) || exit.ExitCode != 3 || string(exit.Stderr) != "bad\n" {
+		t.Fatalf("%v", err)
+	}
+}
+
+func TestErrorsHaveCodes(t *testing.T) {
+	client, ctx := openMock(t)
+	if _, err := client.Containers.Inspect(ctx, "nosuch", nil); !errors.Is(err, NotFound) {
+		t.Fatalf("%v", err)
+	}
+	tty := true
+	_, err := client.Containers.Create(ctx, ContainerCreateConfig{Image: &[]string{"busybox"}[0], Tty: &tty}, nil)
+	if !errors.Is(err, NotImplemented) || !strings.Contains(err.Error(), "Tty") {
+		t.Fatalf("%v", err)
+	}
+}
+
+func TestContextEndsCallsAndStreams(t *testing.T) {
+	client, ctx := openMock(t)
+	id, err := client.RunDetached(ctx, sh("trap '' TERM; sleep 100"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	patience := int64(60)
+	if err := client.Containers.Stop(short, id, &ContainerStopOptions{T: &patience}); !errors.Is(err, DeadlineExceeded) {
+		t.Fatalf("%v", err)
+	}
+	cancelled, give := context.WithCancel(ctx)
+	time.AfterFunc(50*time.Millisecond, give)
+	if err := client.Containers.Stop(cancelled, id, &ContainerStopOptions{T: &patience}); !errors.Is(err, Cancelled) {
+		t.Fatalf("%v", err)
+	}
+	yes := true
+	stream, err := client.Containers.Logs(ctx, id, &ContainerLogsOptions{Stdout: &yes, Follow: &yes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	again, stop := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer stop()
+	if _, err := stream.Next(again); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("%v", err)
+	}
+}
+
+func TestManyStreamsWaitWithoutThreads(t *testing.T) {
+	client, ctx := openMock(t)
+	id, err := client.RunDetached(ctx, sh("sleep 0.3; echo late"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	yes := true
+	results := make(chan string)
+	const streams = 50
+	for i := 0; i < streams; i++ {
+		stream, err := client.Containers.Logs(ctx, id, &ContainerLogsOptions{Stdout: &yes, Follow: &yes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			defer stream.Close()
+			var out bytes.Buffer
+			_ = stream.Copy(ctx, &out, io.Discard)
+			results <- out.String()
+		}()
+	}
+	for i := 0; i < streams; i++ {
+		if got := <-results; got != "late\n" {
+			t.Fatalf("%q", got)
+		}
+	}
+}
+
+func TestClosedClient(t *testing.T) {
+	client, err := Open("mock://")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+	client.Close()
+	if _, err := client.System.Ping(context.Background()); !errors.Is(err, Closed) {
+		t.Fatalf("%v", err)
+	}
+	if _, err := Open("gopher://"); !errors.Is(err, InvalidArgument) {
+		t.Fatalf("%v", err)
+	}
+}
