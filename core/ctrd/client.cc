@@ -1,14 +1,8 @@
 #include "core/ctrd/client.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "core/base/text.h"
-#include "core/base/unique_fd.h"
 #include "core/ctrd/containers.h"
 #include "core/ctrd/content.h"
 #include "core/ctrd/diff.h"
@@ -29,23 +23,6 @@ namespace health = grpc::health::v1;
 
 constexpr int64_t kConnectMs = 10'000;
 constexpr int64_t kRetryMs = 10;
-
-// Whether somebody listens on the socket: errno says more than gRPC's "failed to connect to all addresses".
-Status probe(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof(address.sun_path)) {
-    return invalid_argument("containerd: socket path " + quote(path) + " must have 1 to 107 bytes");
-  }
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd.is_valid()) return errno_status(errno, "containerd: socket");
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) return {};
-  const int error = errno;
-  const std::string what = "containerd: connect to " + quote(path);
-  if (error == EACCES || error == EPERM) return errno_status(error, what);
-  return unavailable(what + ": " + std::strerror(error));
-}
 
 }  // namespace
 
@@ -83,17 +60,13 @@ Client::~Client() = default;
 Result<std::shared_ptr<Client>> Client::connect(const std::string& socket_path, const std::string& ns,
                                                 Deadline deadline) {
   if (ns.empty()) return invalid_argument("containerd: the namespace must not be empty");
-  POUCH_RETURN_IF_ERROR(Transport::check_process());
   const Deadline limit = deadline.is_never() ? Deadline::after_ms(kConnectMs) : deadline;
   const Call call{.deadline = limit, .cancel = nullptr, .request_id = {}};
-  std::shared_ptr<Client> client;
+  auto client = std::make_shared<Client>(std::make_shared<Transport>(socket_path, ns));
   while (true) {
-    Status status = probe(socket_path);
-    if (status.is_ok()) {
-      if (!client) client = std::make_shared<Client>(std::make_shared<Transport>(socket_path, ns));
-      status = client->ping(call);
-      if (status.is_ok()) return client;
-    }
+    const Status status = client->ping(call);
+    if (status.is_ok()) return client;
+    // Unavailable: nobody listens yet; NotImplemented: it listens but its services are not yet there.
     const bool may_pass = status.code() == Code::kUnavailable || status.code() == Code::kNotImplemented;
     if (!may_pass || limit.has_passed()) return status;
     if (!sleep_for(call, kRetryMs).is_ok()) return status;  // the reason rather than "deadline"
@@ -122,7 +95,7 @@ const std::string& Client::socket_path() const {
 
 Status Client::ping(const Call& call) const {
   health::HealthCheckResponse response;
-  const Rpc rpc{.path = "/grpc.health.v1.Health/Check", .name = "health.check", .object = socket_path()};
+  const Rpc rpc{.path = "/grpc.health.v1.Health/Check", .name = "health.check"};
   POUCH_RETURN_IF_ERROR(impl_->transport->unary(call, rpc, health::HealthCheckRequest(), response));
   if (response.status() == health::HealthCheckResponse::SERVING) return {};
   return unavailable("containerd: " + quote(socket_path()) + " is not yet serving");

@@ -33,7 +33,7 @@ Status sleep_for(const Call& call, int64_t ms);
 class Stream {
  public:
   struct State;
-  explicit Stream(std::shared_ptr<State> state);
+  explicit Stream(std::unique_ptr<State> state);
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -47,13 +47,11 @@ class Stream {
   Result<Poll> poll(const Call& call, int64_t ms, MessageLite& message);
 
  private:
-  Status await(const Call& call, const std::function<bool()>& done);
-  void start_read();
-  Result<bool> take_message(MessageLite& message);
-  /// Ends the stream and tells how it ended.
-  Status finish();
+  Status begin(std::string frame, bool last);
+  Status give_up(const Status& why);
+  Result<bool> next(MessageLite& message);
 
-  std::shared_ptr<State> state_;
+  std::unique_ptr<State> state_;
 };
 
 /// A unary call whose answer goes to a function.
@@ -64,14 +62,12 @@ class AsyncCall {
   virtual void cancel() = 0;
 };
 
-/// A channel to one containerd with the headers of one namespace and lease. Thread-safe.
+/// gRPC to one containerd with the headers of one namespace and lease: messages and status codes over
+/// H2Connection. Connects on the first call and again when the connection is lost. Thread-safe.
 class Transport {
  public:
   struct Core;
 
-  /// Forked in a child of a process that has a transport. To be called before the constructor.
-  static Status check_process();
-  /// Does not connect yet: the first call does.
   Transport(const std::string& socket_path, const std::string& ns);
   Transport(std::shared_ptr<Core> core, std::string ns, std::string lease_id);
   ~Transport();
@@ -82,7 +78,7 @@ class Transport {
   const std::string& ns() const { return ns_; }
   const std::string& lease_id() const { return lease_id_; }
   const std::string& socket_path() const;
-  /// The channel has a living connection right now.
+  /// There is a living connection right now.
   bool is_connected() const;
 
   /// One request, one answer; blocks.
@@ -90,17 +86,17 @@ class Transport {
   /// A unary call whose answer does not matter.
   Status unary(const Call& call, const Rpc& rpc, const MessageLite& request) const;
 
-  /// `done` gets the serialized answer, once, on a thread of gRPC; Closed when the last client goes first.
-  /// No deadline.
+  /// `done` gets the serialized answer, once, on the connection's thread (on the caller's where the call
+  /// cannot begin); Closed when the last client goes first. No deadline.
   std::shared_ptr<AsyncCall> unary_async(const Rpc& rpc, const MessageLite& request,
                                          std::function<void(Result<std::string>)> done) const;
   std::unique_ptr<Stream> open_stream(const Rpc& rpc) const;
-  /// One request, many answers, each handed to `each` (which reuses `response`); an error of `each` ends it.
+  /// One request, many answers, each handed to `each` (which reads `response`); an error of `each` ends it.
   Status server_stream(const Call& call, const Rpc& rpc, const MessageLite& request, MessageLite& response,
                        const std::function<Status()>& each) const;
 
  private:
-  std::shared_ptr<Core> core_;
+  const std::shared_ptr<Core> core_;
   const std::string ns_;
   const std::string lease_id_;
 };
