@@ -32,7 +32,9 @@ ALLOWED = {
     "daemon/http": "core/base core/api core/io daemon/bridge",
     "daemon/bridge": "core/base core/api",
     "daemon/cri": "core/base core/api",
-    "daemon": "core/base core/api core/engine core/sys core/io daemon/http daemon/bridge daemon/cri",
+    # The keeper tends the containers of a root beside LocalEngine, with the same managers.
+    "daemon/keeper": "core/base core/api core/sys core/store core/ctrd core/io core/events core/container core/engine",
+    "daemon": "core/base core/api core/engine core/mock core/sys core/io daemon/http daemon/bridge daemon/cri",
     "cli": "capi",
     "bindings": "capi",
     "examples": "capi",

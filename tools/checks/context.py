@@ -42,7 +42,7 @@ def is_generated(path):
 
 def is_test(path):
     pure = pathlib.PurePath(path)
-    return pure.stem.endswith("_test") or "testing" in pure.parts or pure.parts[0] == "tests"
+    return pure.stem.endswith("_test") or pure.stem.startswith("test_") or "testing" in pure.parts or pure.parts[0] == "tests"
 
 
 def _git(*args):
