@@ -72,8 +72,10 @@ class ContainerManager {
   /// All containers made from the image, those being created included; for image.remove and image.list.
   Result<std::vector<ContainerUse>> uses_of_image(const Digest& image_id);
 
- private:
+  /// For the parts of this folder.
   struct Impl;
+
+ private:
   std::unique_ptr<Impl> impl_;
 };
 

@@ -1,0 +1,84 @@
+#include "core/container/attach_pump.h"
+
+#include "core/api/json.h"
+
+namespace pouch::container {
+namespace {
+
+constexpr size_t kInputPiece = 64 * 1024;
+
+}  // namespace
+
+AttachPump::AttachPump(std::unique_ptr<io::AttachConnection> connection, Reconnect reconnect)
+    : reconnect_(std::move(reconnect)), connection_(std::move(connection)) {}
+
+std::shared_ptr<io::AttachConnection> AttachPump::connection() {
+  const std::lock_guard lock(mutex_);
+  return connection_;
+}
+
+void AttachPump::stop() {
+  const std::lock_guard lock(mutex_);
+  stopped_ = true;
+  connection_->shutdown();
+}
+
+Status AttachPump::reconnect() {
+  if (!reconnect_) return unavailable("the keeper's worker was restarted");
+  POUCH_ASSIGN_OR_RETURN(std::unique_ptr<io::AttachConnection> fresh, reconnect_());
+  if (!fresh) return {Code::kClosed, "the process has ended"};
+  const std::lock_guard lock(mutex_);
+  if (stopped_) return {Code::kClosed, "the attach was ended"};
+  connection_ = std::move(fresh);
+  return {};
+}
+
+Result<io::Frame> AttachPump::pump_output() {
+  while (true) {
+    Result<io::Frame> frame = connection()->read_frame(Deadline::never());
+    if (frame.code() == Code::kUnavailable) {
+      {
+        const std::lock_guard lock(mutex_);
+        if (stopped_) return Status(Code::kClosed, "the attach was ended");
+      }
+      POUCH_RETURN_IF_ERROR(reconnect());
+      continue;
+    }
+    if (!frame.is_ok()) return frame.status();
+    if (frame->type == io::FrameType::kEnd) return frame;
+    const Channel channel = frame->type == io::FrameType::kStderr ? Channel::kStderr : Channel::kStdout;
+    POUCH_RETURN_IF_ERROR(pipe_->push(channel, std::move(frame->data)));
+  }
+}
+
+void AttachPump::pump_input() {
+  while (true) {
+    const auto bytes = pipe_->read_input(kInputPiece, Deadline::never());
+    if (!bytes.is_ok()) return;
+    if (bytes->empty()) {
+      connection()->close_stdin(Deadline::never()).ignore();  // fails when the process has ended
+      return;
+    }
+    if (!connection()->write_stdin(*bytes, Deadline::never()).is_ok()) return;
+  }
+}
+
+Status status_of_end(const io::Frame& end) {
+  switch (end.reason) {
+    case io::EndReason::kLagged: {
+      Json details = json_object();
+      details["log_position"] = std::to_string(end.log_position);
+      return {Code::kLagged, "the reader is too slow: attach again, the log has what is missing",
+              write_json(details)};
+    }
+    case io::EndReason::kShutdown:
+      return unavailable("the keeper was told to stop");
+    case io::EndReason::kExited:
+    case io::EndReason::kFailed:  // the start tells why
+    case io::EndReason::kRemoved:
+      return {};
+  }
+  return {};
+}
+
+}  // namespace pouch::container

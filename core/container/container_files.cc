@@ -1,0 +1,160 @@
+#include "core/container/container_files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <set>
+
+#include "core/base/text.h"
+#include "core/sys/file.h"
+
+namespace pouch::container {
+namespace {
+
+constexpr std::string_view kLoopbackHosts =
+    "127.0.0.1\tlocalhost\n"
+    "::1\tlocalhost ip6-localhost ip6-loopback\n"
+    "fe00::0\tip6-localnet\n"
+    "ff00::0\tip6-mcastprefix\n"
+    "ff02::1\tip6-allnodes\n"
+    "ff02::2\tip6-allrouters\n";
+
+using Lines = std::vector<std::string>;
+
+bool is_host_network(const api::HostConfig& host) {
+  return host.network_mode.value_or("") == "host";
+}
+
+std::vector<std::string> words_of(const std::string& line) {
+  std::vector<std::string> words;
+  std::string word;
+  for (const char c : line + ' ') {
+    if (c != ' ' && c != '\t' && c != '\r') {
+      word += c;
+    } else if (!word.empty()) {
+      words.push_back(std::move(word));
+      word.clear();
+    }
+  }
+  return words;
+}
+
+bool is_loopback(const std::string& address) {
+  return address.starts_with("127.") || address == "::1";
+}
+
+std::string read_or_empty(const std::string& path) {
+  const auto text = sys::read_file(path, size_t{1} << 20);
+  return text.is_ok() ? *text : std::string();
+}
+
+// Files of a container are read by its user whatever our umask is.
+Status write_plain(const std::string& path, std::string_view text) {
+  POUCH_ASSIGN_OR_RETURN(const UniqueFd fd,
+                         sys::open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0644));
+  if (::fchmod(fd.get(), 0644) != 0) return errno_status(errno, "chmod " + path);
+  return sys::write_all(fd.get(), text);
+}
+
+Status make_dirs(const std::string& path) {
+  for (size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
+    const std::string part = path.substr(0, at);
+    if (::mkdir(part.c_str(), 0755) != 0 && errno != EEXIST) {
+      return errno_status(errno, "create folder " + quote(part));
+    }
+    if (at == std::string::npos) return {};
+  }
+}
+
+}  // namespace
+
+ContainerPaths container_paths(const std::string& root_dir, const ContainerId& id) {
+  ContainerPaths paths;
+  paths.dir = root_dir + "/containers/" + id.str();
+  paths.hostname = paths.dir + "/hostname";
+  paths.hosts = paths.dir + "/hosts";
+  paths.resolv_conf = paths.dir + "/resolv.conf";
+  paths.log = paths.dir + "/" + id.str() + "-json.log";
+  return paths;
+}
+
+std::string hosts_text(const api::HostConfig& host, const std::string& host_file) {
+  std::string text = is_host_network(host) ? host_file : std::string(kLoopbackHosts);
+  if (!text.empty() && text.back() != '\n') text += '\n';
+  for (const std::string& entry : host.extra_hosts.value_or(Lines{})) {
+    const size_t colon = entry.find(':');
+    text += entry.substr(colon + 1) + '\t' + entry.substr(0, colon) + '\n';
+  }
+  return text;
+}
+
+std::string resolv_conf_text(const api::HostConfig& host, const std::string& host_file) {
+  const Lines servers = host.dns.value_or(Lines{});
+  const Lines search = host.dns_search.value_or(Lines{});
+  const Lines options = host.dns_options.value_or(Lines{});
+  const bool as_host = is_host_network(host);
+  if (as_host && servers.empty() && search.empty() && options.empty()) return host_file;
+  std::string text;
+  for (const std::string& line : split(host_file, '\n')) {
+    const auto words = words_of(line);
+    if (words.size() < 2) continue;
+    const bool loopback = words[0] == "nameserver" && is_loopback(words[1]) && !as_host;
+    if (words[0] == "nameserver" && (!servers.empty() || loopback)) continue;
+    if ((words[0] == "search" || words[0] == "domain") && !search.empty()) continue;
+    if (words[0] == "options" && !options.empty()) continue;
+    if (words[0].starts_with('#') || words[0].starts_with(';')) continue;
+    text += join(words, " ") + '\n';
+  }
+  for (const std::string& server : servers) text += "nameserver " + server + '\n';
+  if (!search.empty() && search != Lines{"."}) text += "search " + join(search, " ") + '\n';
+  if (!options.empty()) text += "options " + join(options, " ") + '\n';
+  return text;
+}
+
+Status write_container_files(const ContainerPaths& paths, const std::string& hostname,
+                             const api::HostConfig& host) {
+  POUCH_RETURN_IF_ERROR(write_plain(paths.hostname, hostname + "\n"));
+  const std::string hosts = is_host_network(host) ? read_or_empty("/etc/hosts") : std::string();
+  POUCH_RETURN_IF_ERROR(write_plain(paths.hosts, hosts_text(host, hosts)));
+  return write_plain(paths.resolv_conf, resolv_conf_text(host, read_or_empty("/etc/resolv.conf")));
+}
+
+std::vector<spec::BindMount> file_mounts(const ContainerPaths& paths, const spec::MountPlan& plan,
+                                         bool read_only_root) {
+  const auto taken = [&plan](const std::string& destination) {
+    return std::any_of(plan.binds.begin(), plan.binds.end(),
+                       [&](const auto& bind) { return bind.destination == destination; });
+  };
+  std::vector<spec::BindMount> mounts;
+  const auto add = [&](const std::string& source, const std::string& destination) {
+    if (taken(destination)) return;
+    spec::BindMount mount;
+    mount.source = source;
+    mount.destination = destination;
+    mount.read_only = read_only_root;
+    mount.propagation = "rprivate";
+    mounts.push_back(std::move(mount));
+  };
+  add(paths.resolv_conf, "/etc/resolv.conf");
+  add(paths.hostname, "/etc/hostname");
+  add(paths.hosts, "/etc/hosts");
+  return mounts;
+}
+
+Status prepare_bind_sources(const spec::MountPlan& plan, bool create) {
+  for (const spec::BindMount& bind : plan.binds) {
+    struct stat info {};
+    if (::stat(bind.source.c_str(), &info) == 0) continue;
+    if (errno != ENOENT) return errno_status(errno, "bind source path " + quote(bind.source));
+    if (!bind.create_source) {
+      return invalid_argument("invalid mount config for type \"bind\": bind source path does not exist: " +
+                              bind.source);
+    }
+    if (create) POUCH_RETURN_IF_ERROR(make_dirs(bind.source));
+  }
+  return {};
+}
+
+}  // namespace pouch::container

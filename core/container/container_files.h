@@ -1,0 +1,39 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/api/container.gen.h"
+#include "core/base/id.h"
+#include "core/base/status.h"
+#include "core/spec/mounts.h"
+
+namespace pouch::container {
+
+/// Where a container's own files lie: <root>/containers/<id>/.
+struct ContainerPaths {
+  std::string dir;
+  std::string hostname;
+  std::string hosts;
+  std::string resolv_conf;
+  std::string log;  ///< "" with log driver none
+};
+ContainerPaths container_paths(const std::string& root_dir, const ContainerId& id);
+
+/// /etc/hosts, /etc/resolv.conf as Docker gives them for the networks none and host. Pure.
+std::string hosts_text(const api::HostConfig& host, const std::string& host_file);
+/// Nameservers on loopback are of no use in a network namespace of its own and left out there.
+std::string resolv_conf_text(const api::HostConfig& host, const std::string& host_file);
+
+/// Writes the files anew (before every start; they need not survive a crash of the host).
+Status write_container_files(const ContainerPaths& paths, const std::string& hostname,
+                             const api::HostConfig& host);
+/// The bind mounts that show them in the container, where the user mounts nothing else there.
+std::vector<spec::BindMount> file_mounts(const ContainerPaths& paths, const spec::MountPlan& plan,
+                                         bool read_only_root);
+
+/// Makes missing sources of `-v` mounts (empty folders, as Docker does). InvalidArgument where another
+/// source is missing.
+Status prepare_bind_sources(const spec::MountPlan& plan, bool create);
+
+}  // namespace pouch::container

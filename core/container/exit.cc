@@ -1,0 +1,166 @@
+#include "core/base/log.h"
+#include "core/base/text.h"
+#include "core/container/manager_impl.h"
+#include "core/ctrd/containers.h"
+
+namespace pouch {
+
+using container::ContainerRow;
+using container::ProcessKey;
+namespace state = container::state;
+
+namespace {
+
+constexpr int64_t kStepMs = 60'000;
+constexpr int64_t kUnknownExit = 255;  // as containerd has it for a task whose shim is gone
+
+}  // namespace
+
+void ContainerManager::Impl::watch_process(const ProcessKey& key) {
+  const auto client = containerd(own_call(kStepMs));
+  if (!client.is_ok()) return;  // the keeper watches too
+  ctrd::WaitHandle old;
+  {
+    const std::lock_guard lock(mutex);
+    if (closed || waits.contains(key)) return;
+    waits[key];  // taken
+  }
+  auto handle = (*client)->tasks().wait_async(
+      key.container, key.exec, [this, key](Result<ctrd::ExitInfo> exit) { on_process_exit(key, exit); });
+  const std::lock_guard lock(mutex);
+  // Gone again: the callback has run already, or the manager closes; the handle must die outside the lock.
+  if (const auto at = waits.find(key); at != waits.end() && !closed) {
+    at->second = std::move(handle);
+  } else {
+    old = std::move(handle);
+  }
+}
+
+void ContainerManager::Impl::forget_process(const ProcessKey& key) {
+  ctrd::WaitHandle old;  // dies outside the lock, which its callback takes
+  const std::lock_guard lock(mutex);
+  if (const auto at = waits.find(key); at != waits.end()) {
+    old = std::move(at->second);
+    waits.erase(at);
+  }
+  exits.erase(key);
+}
+
+std::optional<ctrd::ExitInfo> ContainerManager::Impl::known_exit(const ProcessKey& key) {
+  const std::lock_guard lock(mutex);
+  const auto at = exits.find(key);
+  return at == exits.end() ? std::nullopt : std::optional<ctrd::ExitInfo>(at->second);
+}
+
+// On a thread of the transport: quick.
+void ContainerManager::Impl::on_process_exit(const ProcessKey& key, const Result<ctrd::ExitInfo>& exit) {
+  {
+    const std::lock_guard lock(mutex);
+    if (closed) return;
+    // The wait broke, which says nothing about the process. A keeper waits anew when containerd is back.
+    if (exit.is_ok()) exits[key] = *exit;
+  }
+  submit([this, key, ok = exit.is_ok()] {
+    ctrd::WaitHandle done;
+    {
+      const std::lock_guard lock(mutex);
+      if (const auto at = waits.find(key); at != waits.end()) {
+        done = std::move(at->second);
+        waits.erase(at);
+      }
+    }
+    if (ok && is_keeper()) {
+      submit_wait([this, key] { key.exec.empty() ? see_foreign_exit(key) : see_foreign_exec_exit(key); });
+    } else if (ok) {
+      key.exec.empty() ? handle_exit(key) : handle_exec_exit(key);
+    }
+  });
+}
+
+Result<std::optional<ContainerRow>> ContainerManager::Impl::claim_exit(const ProcessKey& key,
+                                                                       const std::string& expected_owner) {
+  POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
+                         context.db->begin(store::Durability::kBootScoped, own_call(kStepMs)));
+  POUCH_ASSIGN_OR_RETURN(
+      const int64_t changed,
+      transaction.run("UPDATE containers SET state = 'exiting', owner_token = ?3 WHERE id = ?1 AND "
+                      "generation = ?2 AND state = 'running' AND coalesce(owner_token, '') = ?4",
+                      key.container, key.generation, context.owner_token, expected_owner));
+  if (changed != 1) return std::optional<ContainerRow>();
+  POUCH_ASSIGN_OR_RETURN(auto row, container::load_container(transaction, key.container));
+  POUCH_RETURN_IF_ERROR(transaction.commit());
+  return row;
+}
+
+void ContainerManager::Impl::handle_exit(const ProcessKey& key) {
+  const auto exit = known_exit(key);
+  if (!exit) return;
+  const auto claimed = claim_exit(key, context.owner_token);
+  if (!claimed.is_ok()) {
+    log_error("container", "claim the exit: " + claimed.status().message(), key.container.str());
+    return;
+  }
+  if (!*claimed) return;  // not yet running: its start comes back to it; or another has claimed it
+  drop_exit(key);
+  if (const Status status = finish_exit(**claimed, exit); !status.is_ok()) {
+    log_error("container", "handle the exit: " + status.message(), key.container.str());
+    release_exit(key);
+  }
+}
+
+// Nobody's: the keeper, or whoever opens the root next, tries again.
+void ContainerManager::Impl::release_exit(const ProcessKey& key) {
+  auto transaction = context.db->begin(store::Durability::kBootScoped, own_call(kStepMs));
+  if (!transaction.is_ok()) return;
+  const auto changed = transaction->run(
+      "UPDATE containers SET state = 'running', owner_token = NULL WHERE id = ?1 AND "
+      "generation = ?2 AND owner_token = ?3 AND state = 'exiting'",
+      key.container, key.generation, context.owner_token);
+  if (changed.is_ok()) transaction->commit().ignore();
+}
+
+Status ContainerManager::Impl::finish_exit(ContainerRow row, std::optional<ctrd::ExitInfo> exit) {
+  const Call call = own_call(kStepMs);
+  container::Beside drain(*context.executor, [&]() -> Status {
+    POUCH_ASSIGN_OR_RETURN(const auto keeper, context.keeper(call));
+    return keeper->drain(row.id.str(), call.deadline).status();
+  });
+  POUCH_ASSIGN_OR_RETURN(const auto client, containerd(call));
+  const auto removed = client->tasks().remove(call, row.id);
+  if (removed.is_ok() && !exit) exit = *removed;
+  if (!removed.is_ok() && removed.code() != Code::kNotFound) {
+    log_warning("container", "remove the task: " + removed.status().message(), row.id.str());
+  }
+  if (const Status drained = drain.join(); !drained.is_ok()) {
+    log_warning("container", "drain the output: " + drained.message(), row.id.str());
+  }
+  if (!row.auto_remove) {
+    const Status gone = client->containers().remove(call, row.id);
+    if (!gone.is_ok() && gone.code() != Code::kNotFound) {
+      log_warning("container", "remove containerd's record: " + gone.message(), row.id.str());
+    }
+  }
+  POUCH_ASSIGN_OR_RETURN(const api::ContainerConfig config, row.config());
+  const int64_t code = exit ? int64_t{exit->status} : kUnknownExit;
+  const Timestamp finished = exit && !exit->exited_at.is_zero() ? exit->exited_at : Timestamp::now();
+  const std::string next(row.auto_remove ? state::kRemoving : state::kExited);
+  const std::optional<std::string> owner =
+      row.auto_remove ? std::optional<std::string>(context.owner_token) : std::nullopt;
+  {
+    POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
+                           context.db->begin(store::Durability::kBootScoped, call));
+    POUCH_ASSIGN_OR_RETURN(
+        const int64_t changed,
+        transaction.run("UPDATE containers SET state = ?4, owner_token = ?5, pid = 0, exit_code = ?6, "
+                        "finished_ns = ?7, stopping = 0, paused = 0 "
+                        "WHERE id = ?1 AND generation = ?2 AND owner_token = ?3 AND state = 'exiting'",
+                        row.id, row.generation, context.owner_token, next, owner, code, finished));
+    if (changed != 1) return {};  // taken over
+    POUCH_RETURN_IF_ERROR(
+        append_event(transaction, row, config, "die", {{"exitCode", std::to_string(code)}}));
+    POUCH_RETURN_IF_ERROR(transaction.commit());
+  }
+  return row.auto_remove ? remove_claimed(row) : Status();
+}
+
+}  // namespace pouch

@@ -1,0 +1,173 @@
+#include "core/container/exit_watch.h"
+
+#include "core/base/log.h"
+#include "core/container/manager_impl.h"
+
+namespace pouch {
+
+using container::ContainerRow;
+using container::ExecRow;
+using container::ProcessKey;
+namespace state = container::state;
+
+namespace {
+
+constexpr int64_t kGraceMs = 250;  // the starter's right of way
+constexpr int64_t kNextGraceMs = 1000;
+constexpr int64_t kStartGraceMs = 5000;  // from a task's start to the row's
+constexpr int64_t kStepMs = 60'000;
+
+}  // namespace
+
+namespace container {
+
+ExitWatch::~ExitWatch() {
+  follower_.cancel();
+  watch_.reset();
+}
+
+Status ExitWatch::start() {
+  POUCH_ASSIGN_OR_RETURN(const int64_t seq, manager_.context.events->last_seq());
+  follower_ = manager_.context.events->follow(seq, [this](const events::Event& event) { on_event(event); });
+  POUCH_ASSIGN_OR_RETURN(const auto client, manager_.containerd(manager_.own_call(kStepMs)));
+  watch_ = ctrd::Watch::start(client, *this);
+  return {};
+}
+
+void ExitWatch::on_event(const events::Event& event) {
+  if (event.type != "container") return;
+  const ContainerId id(event.actor_id);
+  if (event.action == "start") {
+    manager_.submit([this, id] {
+      const auto row = manager_.load(id);
+      if (row.is_ok() && *row && (*row)->state == state::kRunning) {
+        manager_.watch_process({id, (*row)->generation, {}});
+      }
+    });
+  } else if (event.action.starts_with("exec_start")) {
+    const auto exec = event.attributes.find("execID");
+    if (exec == event.attributes.end()) return;
+    manager_.submit([this, exec_id = exec->second] {
+      auto snapshot = manager_.context.db->read();
+      if (!snapshot.is_ok()) return;
+      const auto row = container::find_exec(*snapshot, exec_id);
+      if (row.is_ok() && row->state == state::kRunning) {
+        manager_.watch_process({row->container_id, row->generation, row->id});
+      }
+    });
+  }
+}
+
+void ExitWatch::on_task_event(const ctrd::TaskEvent& event) {
+  if (!event.exec_id.empty()) return;
+  if (event.kind == ctrd::TaskEventKind::kOom) {
+    manager_.submit([this, id = event.container_id] { manager_.record_oom(id); });
+  } else if (event.kind == ctrd::TaskEventKind::kStart) {
+    manager_.submit_wait([this, id = event.container_id] { manager_.see_foreign_start(id); });
+  }
+}
+
+void ExitWatch::on_resync() {
+  manager_.submit([this] {
+    const Status status = manager_.reconcile(manager_.own_call(kStepMs));
+    if (!status.is_ok()) log_warning("container", "reconcile: " + status.message());
+  });
+}
+
+void ExitWatch::on_disconnect(const Status& why) {
+  log_warning("container", "containerd's events: " + why.message());
+}
+
+}  // namespace container
+
+void ContainerManager::Impl::drop_exit(const ProcessKey& key) {
+  const std::lock_guard lock(mutex);
+  exits.erase(key);
+}
+
+void ContainerManager::Impl::see_foreign_exit(const ProcessKey& key) {
+  for (int round = 0;; ++round) {
+    const auto seq = context.events->last_seq();
+    const auto row = load(key.container);
+    if (!seq.is_ok() || !row.is_ok()) return;
+    const bool over = !*row || (*row)->generation != key.generation ||
+                      !((*row)->is_running() || (*row)->state == state::kStarting);
+    if (over) return drop_exit(key);
+    const bool orphan = is_orphan((*row)->owner);
+    if ((*row)->state == state::kRunning && (orphan || round > 0)) {
+      const auto exit = known_exit(key);
+      const auto claimed = claim_exit(key, (*row)->owner);
+      if (claimed.is_ok() && *claimed) {
+        drop_exit(key);
+        const Status finished = finish_exit(**claimed, exit);
+        if (finished.is_ok()) return;
+        log_error("container", "handle the exit: " + finished.message(), key.container.str());
+        release_exit(key);
+        return;
+      }
+      continue;
+    }
+    if (orphan) return recover_container(key.container);
+    Call call;
+    call.deadline = Deadline::after_ms(round == 0 ? kGraceMs : kNextGraceMs);
+    call.cancel = closing;
+    const auto died = context.events->wait_for(*seq, call, [&](const events::Event& event) {
+      return event.actor_id == key.container.str() && (event.action == "die" || event.action == "destroy");
+    });
+    if (died.is_ok()) return drop_exit(key);
+    if (died.code() == Code::kCancelled) return;
+  }
+}
+
+void ContainerManager::Impl::see_foreign_exec_exit(const ProcessKey& key) {
+  const auto exit = known_exit(key);
+  if (!exit) return;
+  const auto seq = context.events->last_seq();
+  if (!seq.is_ok()) return;
+  const auto row = [&]() -> Result<ExecRow> {
+    POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context.db->read());
+    return container::find_exec(snapshot, key.exec.str());
+  };
+  const auto now = row();
+  if (now.is_ok() && now->state != state::kExited && !is_orphan(now->owner)) {
+    Call call;
+    call.deadline = Deadline::after_ms(kNextGraceMs);
+    call.cancel = closing;
+    const auto died = context.events->wait_for(*seq, call, [&](const events::Event& event) {
+      const auto exec = event.attributes.find("execID");
+      return event.action == "exec_die" && exec != event.attributes.end() && exec->second == key.exec.str();
+    });
+    if (died.is_ok()) return drop_exit(key);
+    if (died.code() == Code::kCancelled) return;
+  }
+  const auto later = row();
+  if (later.is_ok() && later->state != state::kExited) finish_exec(*later, exit->status);
+  drop_exit(key);
+}
+
+// A start whose starter died before it was told: the row says starting and nobody is there to go on.
+void ContainerManager::Impl::see_foreign_start(const ContainerId& id) {
+  const Deadline deadline = Deadline::after_ms(kStartGraceMs);
+  const Status settled = await_settled(id, deadline);
+  if (!settled.is_ok() && settled.code() != Code::kClosed) {
+    log_debug("container", "a start takes long: " + settled.message(), id.str());
+  }
+}
+
+void ContainerManager::Impl::record_oom(const ContainerId& id) {
+  const auto write = [&]() -> Status {
+    POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
+                           context.db->begin(store::Durability::kBootScoped, own_call(kStepMs)));
+    POUCH_ASSIGN_OR_RETURN(const auto row, container::load_container(transaction, id));
+    if (!row) return {};
+    POUCH_RETURN_IF_ERROR(transaction.run("UPDATE containers SET oom_killed = 1 WHERE id = ?1", id).status());
+    POUCH_ASSIGN_OR_RETURN(const api::ContainerConfig config, row->config());
+    POUCH_RETURN_IF_ERROR(append_event(transaction, *row, config, "oom"));
+    return transaction.commit();
+  };
+  if (const Status status = write(); !status.is_ok()) {
+    log_warning("container", "record an OOM kill: " + status.message(), id.str());
+  }
+}
+
+}  // namespace pouch

@@ -1,0 +1,242 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "core/base/executor.h"
+#include "core/container/background.h"
+#include "core/container/container_manager.h"
+#include "core/container/records.h"
+#include "core/ctrd/client.h"
+#include "core/ctrd/tasks.h"
+#include "core/events/event_log.h"
+#include "core/io/keeper_client.h"
+#include "core/spec/oci_spec.h"
+#include "core/store/engine_context.h"
+
+// The container manager's parts, one .cc file each: create, start, exit, stop, remove, query, wait, logs,
+// attach, exec, recover, exit_watch.
+
+namespace pouch {
+
+namespace container {
+
+class AttachPump;
+class ExecRun;
+class ExitWatch;
+struct Listing;
+
+/// Names one run of one process.
+struct ProcessKey {
+  ContainerId container;
+  int64_t generation = 0;
+  ExecId exec;  ///< empty: the first process
+  friend auto operator<=>(const ProcessKey&, const ProcessKey&) = default;
+};
+
+/// A container on its way from created or exited to running.
+struct StartJob {
+  ContainerRow row;            ///< as claimed: state starting, the new generation
+  std::string previous_state;  ///< where it goes back to on failure
+  api::ContainerConfig config;
+  api::HostConfig host;
+  bool has_record = false;  ///< containerd's container record was made
+  bool has_task = false;
+};
+
+/// A row, and the number of the newest event when it was read: follow from there and nothing is missed.
+struct SeenContainer {
+  ContainerRow row;
+  int64_t seq = 0;
+};
+
+using Attributes = std::map<std::string, std::string>;
+
+}  // namespace container
+
+struct ContainerManager::Impl {
+  Impl(EngineContext& engine, ImageLookup& lookup);
+  ~Impl();
+
+  // create.cc
+  Result<api::ContainerCreateResult> create(const api::ContainerCreateConfig& request,
+                                            const api::ContainerCreateOptions& options, const Call& call);
+  struct CreatePlan;
+  Result<CreatePlan> plan_create(const api::ContainerCreateConfig& request, const std::string& platform,
+                                 const Call& call);
+  Status insert_named(CreatePlan& plan, const std::string& name);
+  Status finish_create(const CreatePlan& plan);
+  Result<std::vector<std::string>> spec_warnings(const CreatePlan& plan);
+
+  // start.cc
+  Status start(const std::string& reference, const api::ContainerStartOptions& options, const Call& call);
+  Status start_now(const std::string& reference, const Call& call);
+  Result<container::StartJob> claim_start(const std::string& reference, const Call& call);
+  Status launch(container::StartJob& job);
+  Result<ctrd::ContainerRecord> container_record(const container::StartJob& job,
+                                                 const std::vector<ctrd::Mount>& rootfs);
+  Status create_record(container::StartJob& job, const ctrd::ContainerRecord& record);
+  Status create_task(container::StartJob& job, const std::vector<ctrd::Mount>& rootfs,
+                     const io::StdioPaths& stdio, uint32_t& pid);
+  Status commit_running(const container::StartJob& job, uint32_t pid);
+  Status undo_start(container::StartJob& job, const Status& why);
+  spec::SpecInput spec_input(const ContainerId& id, const api::ContainerConfig& config,
+                             const api::HostConfig& host) const;
+  const spec::HostFacts& facts();
+
+  // exit.cc
+  void watch_process(const container::ProcessKey& key);
+  void forget_process(const container::ProcessKey& key);
+  void on_process_exit(const container::ProcessKey& key, const Result<ctrd::ExitInfo>& exit);
+  /// When the exit is known and the row runs: does all that an end needs. Whoever claims the row does it.
+  void handle_exit(const container::ProcessKey& key);
+  Result<std::optional<container::ContainerRow>> claim_exit(const container::ProcessKey& key,
+                                                            const std::string& expected_owner);
+  void release_exit(const container::ProcessKey& key);
+  Status finish_exit(container::ContainerRow row, std::optional<ctrd::ExitInfo> exit);
+  std::optional<ctrd::ExitInfo> known_exit(const container::ProcessKey& key);
+
+  // stop.cc
+  Status stop(const std::string& reference, const api::ContainerStopOptions& options, const Call& call);
+  Status kill(const std::string& reference, const api::ContainerKillOptions& options, const Call& call);
+  Status stop_now(const container::SeenContainer& seen, int signal, int64_t seconds);
+  /// NotFound: it has ended.
+  Status send_signal(const container::ContainerRow& row, int signal, bool all);
+  /// Ok when the run that `seen` shows has ended; DeadlineExceeded else.
+  Status await_exit(const container::SeenContainer& seen, Deadline deadline);
+  /// The same for the container's removal.
+  Status await_removal(const container::SeenContainer& seen, Deadline deadline);
+  /// As see(), once no start is under way.
+  Result<container::SeenContainer> see_started(const std::string& reference);
+  Status kill_and_wait(const container::SeenContainer& seen);
+
+  // remove.cc
+  Status remove(const std::string& reference, const api::ContainerRemoveOptions& options, const Call& call);
+  Status rename(const std::string& reference, const std::string& name, const Call& call);
+  Status remove_now(const std::string& reference, bool force);
+  Result<container::ContainerRow> claim_remove(const std::string& reference, bool force);
+  /// The row is in state removing and ours.
+  Status remove_claimed(const container::ContainerRow& row, const container::Attributes& extra = {});
+
+  // query.cc
+  Result<api::ContainerInspect> inspect(const std::string& reference,
+                                        const api::ContainerInspectOptions& options, const Call& call);
+  Result<std::vector<api::ContainerSummary>> list(const api::ContainerListOptions& options, const Call& call);
+  Result<container::Listing> prepare_list(const api::ContainerListOptions& options, const Call& call);
+  Result<std::optional<api::ContainerSummary>> summarize(container::Listing& listing,
+                                                         const container::ContainerRow& row,
+                                                         const Call& call);
+  std::string shown_image(container::Listing& listing, const container::ContainerRow& row, const Call& call);
+  Status measure(const container::ContainerRow& row, const Call& call, std::optional<int64_t>& written,
+                 std::optional<int64_t>& whole);
+
+  // wait.cc
+  Result<StreamPtr> wait(const std::string& reference, const api::ContainerWaitOptions& options);
+
+  // logs.cc
+  Result<StreamPtr> logs(const std::string& reference, const api::ContainerLogsOptions& options);
+
+  // attach.cc
+  Result<StreamPtr> attach(const std::string& reference, const api::ContainerAttachOptions& options,
+                           const Call& call);
+  Result<StreamPtr> start_attach(std::shared_ptr<container::AttachPump> pump,
+                                 const container::SeenContainer& seen,
+                                 const api::ContainerAttachOptions& options, const io::AttachSpec& spec);
+
+  // exec.cc
+  Result<api::IdResult> exec_create(const std::string& reference, const api::ExecConfig& config,
+                                    const Call& call);
+  Result<api::ExecInspect> exec_inspect(const std::string& id);
+  Result<StreamPtr> exec_start(const std::string& id, const api::ExecStartConfig& config, const Call& call);
+  Result<std::shared_ptr<container::ExecRun>> claim_exec(const std::string& id,
+                                                         const api::ExecStartConfig& config);
+  Status launch_exec(container::ExecRun& run);
+  Status commit_exec_running(const container::ExecRun& run, uint32_t pid);
+  void fail_exec(const container::ExecRun& run, const Status& why, int64_t exit_code);
+  void handle_exec_exit(const container::ProcessKey& key);
+  void finish_exec(const container::ExecRow& row, int64_t exit_code);
+  Result<std::string> exec_process(const container::ExecRun& run);
+
+  // recover.cc
+  using Tasks = std::map<std::string, ctrd::TaskInfo>;  ///< first processes by container
+  Status reconcile(const Call& call);
+  Result<Tasks> list_tasks(const Call& call);
+  void recover_row(const container::ContainerRow& row, const Tasks* tasks);
+  void recover_create(const container::ContainerRow& row);
+  void recover_start(const container::ContainerRow& row, const ctrd::TaskInfo* task);
+  void recover_running(const container::ContainerRow& row, const ctrd::TaskInfo* task);
+  void recover_exec(const container::ExecRow& row);
+  /// Takes the row from a dead owner; false when somebody else did.
+  bool take_over(container::ContainerRow& row);
+  /// Looks at one container and its task and does what is due.
+  void recover_container(const ContainerId& id);
+  void drop_stray_tasks(const Tasks& tasks);
+
+  // exit_watch.cc: in the keeper's role, where others start processes and are given time to see their ends
+  void see_foreign_exit(const container::ProcessKey& key);
+  void see_foreign_exec_exit(const container::ProcessKey& key);
+  void see_foreign_start(const ContainerId& id);
+  void record_oom(const ContainerId& id);
+  bool is_keeper() const { return context.options.role == EngineRole::kKeeper; }
+  void drop_exit(const container::ProcessKey& key);
+
+  // manager_impl.cc
+  Result<container::SeenContainer> see(const std::string& reference);
+  Result<std::optional<container::ContainerRow>> load(const ContainerId& id);
+  Result<std::shared_ptr<ctrd::Client>> containerd(const Call& call) { return context.ctrd(call); }
+  Status append_event(store::Transaction& transaction, const container::ContainerRow& row,
+                      const api::ContainerConfig& config, const std::string& action,
+                      const container::Attributes& extra = {});
+  /// The event alone, in a transaction of its own. Logged when it fails.
+  void tell(const container::ContainerRow& row, const std::string& action,
+            const container::Attributes& extra = {});
+  /// Waits until the container is in no transition of another's, at most until the deadline; transitions of
+  /// dead owners are recovered.
+  Status await_settled(const ContainerId& id, Deadline deadline);
+  bool is_mine(const std::string& owner) const { return owner == context.owner_token; }
+  bool is_orphan(const std::string& owner) const;
+  /// For what must end well whoever waits: its own deadline, no cancel.
+  Call own_call(int64_t ms) const;
+  /// Runs `work` on the executor; the caller is free when its call ends.
+  template <class R>
+  R detached(const Call& call, std::function<R()> work) {
+    return run_detached<R>(*context.executor, call,
+                           [held = inflight.enter(), work = std::move(work)] { return work(); });
+  }
+  /// The same on threads that may be blocked for long.
+  template <class R>
+  R detached_wait(const Call& call, std::function<R()> work) {
+    return run_detached<R>(*waiters, call,
+                           [held = inflight.enter(), work = std::move(work)] { return work(); });
+  }
+  void submit(std::function<void()> work);
+  void submit_wait(std::function<void()> work);
+
+  EngineContext& context;
+  ImageLookup& images;
+  container::Inflight inflight;
+  /// Shared with streams, which may outlive the manager.
+  std::shared_ptr<container::Closers> closers = std::make_shared<container::Closers>();
+  CancelPtr closing = std::make_shared<CancelToken>();  ///< fired when the manager goes
+  std::unique_ptr<Executor> waiters;                    ///< for what blocks long: stops, graces
+  std::unique_ptr<Executor> streams;                    ///< pumps of attach and logs
+  std::unique_ptr<container::ExitWatch> exit_watch;     ///< in the keeper's role
+
+  std::mutex mutex;
+  // Below protected by mutex.
+  std::map<container::ProcessKey, ctrd::WaitHandle> waits;
+  std::map<container::ProcessKey, ctrd::ExitInfo> exits;  ///< known and not yet handled
+  std::optional<spec::HostFacts> host_facts;
+  bool closed = false;
+};
+
+/// The error when a step on a container fails: Moby says only the reason, so does this.
+Status foreign_reason(const Status& status);
+
+}  // namespace pouch

@@ -1,0 +1,242 @@
+#include <algorithm>
+
+#include "core/base/log.h"
+#include "core/base/text.h"
+#include "core/container/config_merge.h"
+#include "core/container/container_files.h"
+#include "core/container/list_filter.h"
+#include "core/container/manager_impl.h"
+#include "core/container/status_text.h"
+#include "core/ctrd/snapshots.h"
+
+namespace pouch {
+
+using container::ContainerRow;
+using container::ListFilter;
+namespace state = container::state;
+
+namespace {
+
+constexpr int64_t kSizeMs = 30'000;
+
+// A row's state in Moby's words: transitions show what was before.
+std::string shown_state(const ContainerRow& row) {
+  if (row.is_running()) return row.paused ? "paused" : "running";
+  if (row.state == state::kStarting || row.state == state::kCreating) {
+    return row.started.is_zero() ? "created" : "exited";
+  }
+  return row.state;
+}
+
+std::map<std::string, api::EndpointSettings> networks_of(const api::HostConfig& host) {
+  return {{host.network_mode.value_or("none"), api::EndpointSettings{}}};
+}
+
+std::vector<api::MountPoint> mounts_of(const api::HostConfig& host) {
+  const auto plan = spec::plan_mounts(host);
+  return plan.is_ok() ? spec::mount_points(*plan) : std::vector<api::MountPoint>();
+}
+
+api::ContainerState state_of(const ContainerRow& row) {
+  api::ContainerState out;
+  out.status = shown_state(row);
+  out.running = row.is_running();
+  out.paused = row.is_running() && row.paused;
+  out.oom_killed = row.oom_killed;
+  out.dead = row.state == state::kDead;
+  out.pid = row.is_running() ? row.pid : 0;
+  out.exit_code = row.is_running() ? 0 : row.exit_code;
+  out.error = row.error;
+  out.started_at = row.started;
+  out.finished_at = row.finished;
+  return out;
+}
+
+bool filter_matches(const ListFilter& filter, const ContainerRow& row, const api::ContainerConfig& config,
+                    const api::HostConfig& host) {
+  container::FilterSubject subject;
+  const std::string shown = shown_state(row);
+  subject.id = row.id.str();
+  subject.name = row.name;
+  subject.state = shown;
+  subject.running = row.is_running();
+  subject.exit_code = row.exit_code;
+  subject.has_exited = !row.finished.is_zero();
+  subject.health = "none";
+  subject.image_id = row.image_id.str();
+  subject.created = row.created;
+  if (config.labels) subject.labels = &*config.labels;
+  subject.networks = {host.network_mode.value_or("none")};
+  for (const api::MountPoint& mount : mounts_of(host)) {
+    subject.volumes.push_back(mount.destination);
+    if (!mount.source.empty()) subject.volumes.push_back(mount.source);
+  }
+  for (const auto& [port, empty] : config.exposed_ports.value_or(std::map<std::string, api::Empty>{})) {
+    subject.exposed_ports.push_back(port);
+  }
+  return filter.matches(subject);
+}
+
+}  // namespace
+
+namespace container {
+
+/// One list request: filters with what they refer to, and the names of images already looked up.
+struct Listing {
+  ListFilter filter;
+  bool all = false;
+  int64_t limit = 0;
+  bool size = false;
+  std::map<std::string, std::string> image_ids;  ///< by reference; empty: the name is gone
+};
+
+}  // namespace container
+
+Result<container::Listing> ContainerManager::Impl::prepare_list(const api::ContainerListOptions& options,
+                                                                const Call& call) {
+  container::Listing listing;
+  POUCH_ASSIGN_OR_RETURN(listing.filter, ListFilter::parse(options.filters.value_or(container::FilterMap{})));
+  listing.limit = options.limit.value_or(-1);
+  listing.all = options.all.value_or(false) || listing.limit > 0 || listing.filter.wants_all();
+  listing.size = options.size.value_or(false);
+  std::set<std::string> ancestors;
+  for (const std::string& name : listing.filter.values("ancestor")) {
+    const auto image = images.resolve(name, call);
+    if (image.is_ok()) ancestors.insert(image->id.str());  // an unknown one has no containers
+  }
+  listing.filter.set_ancestors(std::move(ancestors));
+  for (const std::string& name : listing.filter.values("before")) {
+    POUCH_ASSIGN_OR_RETURN(const auto seen, see(name));
+    listing.filter.set_before(seen.row.created);
+  }
+  for (const std::string& name : listing.filter.values("since")) {
+    POUCH_ASSIGN_OR_RETURN(const auto seen, see(name));
+    listing.filter.set_since(seen.row.created);
+  }
+  return listing;
+}
+
+Status ContainerManager::Impl::measure(const ContainerRow& row, const Call& call,
+                                       std::optional<int64_t>& written, std::optional<int64_t>& whole) {
+  Call bounded = call;
+  bounded.deadline = call.deadline.earlier(Deadline::after_ms(kSizeMs));
+  POUCH_ASSIGN_OR_RETURN(const auto client, containerd(bounded));
+  POUCH_ASSIGN_OR_RETURN(const auto usage,
+                         client->snapshots().usage(bounded, row.snapshotter, row.snapshot_key));
+  written = usage.size;
+  const auto image = images.unpacked_bytes(row.image_id, bounded);
+  whole = usage.size + (image.is_ok() ? *image : 0);
+  return {};
+}
+
+// The reference as it was given while it still names the same image, else the id.
+std::string ContainerManager::Impl::shown_image(container::Listing& listing, const ContainerRow& row,
+                                                const Call& call) {
+  const auto [at, is_new] = listing.image_ids.try_emplace(row.image_ref);
+  if (is_new) {
+    const auto image = images.resolve(row.image_ref, call);
+    if (image.is_ok()) at->second = image->id.str();
+  }
+  return at->second == row.image_id.str() ? row.image_ref : row.image_id.str();
+}
+
+Result<std::optional<api::ContainerSummary>> ContainerManager::Impl::summarize(container::Listing& listing,
+                                                                               const ContainerRow& row,
+                                                                               const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(const api::ContainerConfig config, row.config());
+  POUCH_ASSIGN_OR_RETURN(const api::HostConfig host, row.host_config());
+  if (!filter_matches(listing.filter, row, config, host)) return std::optional<api::ContainerSummary>();
+  api::ContainerSummary out;
+  out.id = row.id.str();
+  out.names = std::vector<std::string>{"/" + row.name};
+  out.image = shown_image(listing, row, call);
+  out.image_id = row.image_id.str();
+  out.command = join(container::command_line(config), " ");
+  out.created = row.created.ns / 1'000'000'000;
+  out.ports = std::vector<api::PortSummary>{};
+  out.labels = config.labels.value_or(container::Attributes{});
+  out.state = shown_state(row);
+  out.status =
+      container::status_text({out.state, row.exit_code, row.started, row.finished, ""}, Timestamp::now());
+  out.host_config.network_mode = host.network_mode;
+  out.host_config.annotations = host.annotations;
+  api::ContainerSummaryNetworkSettings networks;
+  networks.networks = networks_of(host);
+  out.network_settings = std::move(networks);
+  out.mounts = mounts_of(host);
+  if (listing.size) {
+    const Status measured = measure(row, call, out.size_rw, out.size_root_fs);
+    if (!measured.is_ok()) log_warning("container", "size: " + measured.message(), row.id.str());
+  }
+  return std::optional<api::ContainerSummary>(std::move(out));
+}
+
+Result<std::vector<api::ContainerSummary>> ContainerManager::Impl::list(
+    const api::ContainerListOptions& options, const Call& call) {
+  POUCH_RETURN_IF_ERROR(call.check());
+  POUCH_ASSIGN_OR_RETURN(container::Listing listing, prepare_list(options, call));
+  std::vector<ContainerRow> rows;
+  {
+    POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context.db->read());
+    POUCH_ASSIGN_OR_RETURN(rows, container::all_containers(snapshot));
+  }
+  std::vector<api::ContainerSummary> out;
+  for (const ContainerRow& row : rows) {
+    if (!listing.all && !row.is_running()) continue;
+    if (listing.limit > 0 && out.size() >= static_cast<size_t>(listing.limit)) break;
+    POUCH_ASSIGN_OR_RETURN(auto summary, summarize(listing, row, call));
+    if (summary) out.push_back(std::move(*summary));
+  }
+  return out;
+}
+
+Result<api::ContainerInspect> ContainerManager::Impl::inspect(const std::string& reference,
+                                                              const api::ContainerInspectOptions& options,
+                                                              const Call& call) {
+  POUCH_RETURN_IF_ERROR(call.check());
+  ContainerRow row;
+  std::vector<container::ExecRow> execs;
+  {
+    POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context.db->read());
+    POUCH_ASSIGN_OR_RETURN(row, container::find_container(snapshot, reference));
+    POUCH_ASSIGN_OR_RETURN(execs, container::execs_of_container(snapshot, row.id));
+  }
+  if (row.state == state::kCreating) return not_found("No such container: " + reference);
+  api::ContainerInspect out;
+  POUCH_ASSIGN_OR_RETURN(out.config, row.config());
+  POUCH_ASSIGN_OR_RETURN(out.host_config, row.host_config());
+  out.id = row.id.str();
+  out.created = row.created;
+  std::vector<std::string> line = container::command_line(out.config);
+  if (!line.empty()) {
+    out.path = line.front();
+    line.erase(line.begin());
+  }
+  out.args = std::move(line);
+  out.state = state_of(row);
+  out.image = row.image_id.str();
+  const auto paths = container::container_paths(context.root_dir(), row.id);
+  out.resolv_conf_path = paths.resolv_conf;
+  out.hostname_path = paths.hostname;
+  out.hosts_path = paths.hosts;
+  out.log_path = row.log_path;
+  out.name = "/" + row.name;
+  out.restart_count = row.restart_count;
+  out.driver = row.snapshotter;
+  out.platform = "linux";
+  std::vector<std::string> exec_ids;
+  for (const container::ExecRow& exec : execs) {
+    if (exec.state != state::kExited) exec_ids.push_back(exec.id.str());
+  }
+  if (!exec_ids.empty()) out.exec_ids = std::move(exec_ids);
+  out.graph_driver.name = row.snapshotter;
+  out.mounts = mounts_of(out.host_config);
+  out.network_settings.ports = std::map<std::string, api::Nullable<std::vector<api::PortBinding>>>{};
+  out.network_settings.networks = networks_of(out.host_config);
+  if (options.size.value_or(false)) {
+    POUCH_RETURN_IF_ERROR(measure(row, call, out.size_rw, out.size_root_fs));
+  }
+  return out;
+}
+
+}  // namespace pouch

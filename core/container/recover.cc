@@ -1,0 +1,254 @@
+#include <signal.h>
+
+#include "core/base/log.h"
+#include "core/base/text.h"
+#include "core/container/manager_impl.h"
+#include "core/ctrd/containers.h"
+#include "core/ctrd/snapshots.h"
+
+namespace pouch {
+
+using container::ContainerRow;
+using container::ExecRow;
+using container::ProcessKey;
+namespace state = container::state;
+
+namespace {
+
+constexpr int64_t kStepMs = 60'000;
+constexpr int64_t kListMs = 5'000;
+constexpr int64_t kKilled = 137;  // what becomes of an exec whose end nobody saw
+
+std::optional<ctrd::ExitInfo> exit_of(const ctrd::TaskInfo* task) {
+  if (task == nullptr || task->status != ctrd::TaskStatus::kStopped) return std::nullopt;
+  ctrd::ExitInfo exit;
+  exit.status = task->exit_status;
+  exit.exited_at = task->exited_at;
+  return exit;
+}
+
+bool runs(const ctrd::TaskInfo* task) {
+  return task != nullptr &&
+         (task->status == ctrd::TaskStatus::kRunning || task->status == ctrd::TaskStatus::kPaused ||
+          task->status == ctrd::TaskStatus::kPausing);
+}
+
+bool is_settled(const ContainerRow& row) {
+  return row.state == state::kCreated || row.state == state::kExited || row.state == state::kDead;
+}
+
+void warn(const std::string& what, const Status& status, const ContainerId& id) {
+  if (!status.is_ok()) log_warning("container", what + ": " + status.message(), id.str());
+}
+
+}  // namespace
+
+Result<ContainerManager::Impl::Tasks> ContainerManager::Impl::list_tasks(const Call& call) {
+  Call bounded = call;
+  bounded.deadline = call.deadline.earlier(Deadline::after_ms(kListMs));
+  POUCH_ASSIGN_OR_RETURN(const auto client, containerd(bounded));
+  POUCH_ASSIGN_OR_RETURN(const auto list, client->tasks().list(bounded));
+  Tasks tasks;
+  for (const ctrd::TaskInfo& task : list) {
+    if (task.exec_id.empty()) tasks[task.id.str()] = task;
+  }
+  return tasks;
+}
+
+Status ContainerManager::Impl::reconcile(const Call& call) {
+  // The tasks first: a row without a task in the older list is looked at again before it is judged.
+  std::vector<ContainerRow> rows;
+  std::vector<ExecRow> execs;
+  const auto read = [&]() -> Status {
+    POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context.db->read());
+    POUCH_ASSIGN_OR_RETURN(rows, container::all_containers(snapshot, true));
+    POUCH_ASSIGN_OR_RETURN(execs, container::active_execs(snapshot));
+    std::erase_if(rows, is_settled);
+    return {};
+  };
+  POUCH_RETURN_IF_ERROR(read());
+  if (rows.empty() && execs.empty() && !is_keeper()) return {};
+  const auto tasks = list_tasks(call);
+  if (!tasks.is_ok()) {
+    log_warning("container", "compare with containerd's tasks: " + tasks.status().message());
+  } else {
+    POUCH_RETURN_IF_ERROR(read());
+  }
+  for (const ContainerRow& row : rows) recover_row(row, tasks.is_ok() ? &*tasks : nullptr);
+  for (const ExecRow& exec : execs) recover_exec(exec);
+  if (is_keeper() && tasks.is_ok()) drop_stray_tasks(*tasks);
+  return {};
+}
+
+bool ContainerManager::Impl::take_over(ContainerRow& row) {
+  const auto take = [&]() -> Result<int64_t> {
+    POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
+                           context.db->begin(store::Durability::kBootScoped, own_call(kStepMs)));
+    POUCH_ASSIGN_OR_RETURN(
+        const int64_t changed,
+        transaction.run("UPDATE containers SET owner_token = ?2 WHERE id = ?1 AND state = ?3 AND "
+                        "generation = ?4 AND coalesce(owner_token, '') = ?5",
+                        row.id, context.owner_token, row.state, row.generation, row.owner));
+    POUCH_RETURN_IF_ERROR(transaction.commit());
+    return changed;
+  };
+  const auto changed = take();
+  warn("take over", changed.status(), row.id);
+  if (!changed.is_ok() || *changed != 1) return false;
+  row.owner = context.owner_token;
+  return true;
+}
+
+void ContainerManager::Impl::recover_row(const ContainerRow& row, const Tasks* tasks) {
+  const bool old_boot = row.boot_id != context.boot_id;
+  if (!old_boot && !is_orphan(row.owner) && !(is_keeper() && row.state == state::kRunning)) return;
+  static const Tasks kNone;
+  if (tasks == nullptr) {
+    if (!old_boot) return;  // nothing is known of what runs
+    tasks = &kNone;
+  }
+  const auto at = tasks->find(row.id.str());
+  const ctrd::TaskInfo* task = at == tasks->end() || old_boot ? nullptr : &at->second;
+  ContainerRow mine = row;
+  if (row.state == state::kCreating) {
+    recover_create(row);
+  } else if (row.state == state::kStarting) {
+    recover_start(row, task);
+  } else if (row.state == state::kRunning) {
+    recover_running(row, task);
+  } else if (row.state == state::kExiting && take_over(mine)) {
+    const auto known = known_exit({row.id, row.generation, {}});
+    warn("finish an exit", finish_exit(mine, known ? known : exit_of(task)), row.id);
+  } else if (row.state == state::kRemoving && take_over(mine)) {
+    warn("finish a removal", remove_claimed(mine), row.id);
+  }
+}
+
+void ContainerManager::Impl::recover_create(const ContainerRow& row) {
+  ContainerRow mine = row;
+  if (!take_over(mine)) return;
+  const Call call = own_call(kStepMs);
+  if (const auto client = containerd(call); client.is_ok()) {
+    const Status removed = (*client)->snapshots().remove(call, row.snapshotter, row.snapshot_key);
+    if (!removed.is_ok() && removed.code() != Code::kNotFound) {
+      warn("undo a create", removed, row.id);
+      return;
+    }
+  }
+  auto transaction = context.db->begin(store::Durability::kBootScoped, call);
+  if (!transaction.is_ok()) return;
+  const auto gone = transaction->run("DELETE FROM containers WHERE id = ?1 AND state = 'creating'", row.id);
+  if (gone.is_ok()) warn("undo a create", transaction->commit(), row.id);
+}
+
+void ContainerManager::Impl::recover_start(const ContainerRow& row, const ctrd::TaskInfo* task) {
+  container::StartJob job;
+  job.row = row;
+  if (!take_over(job.row)) return;
+  job.previous_state = std::string(row.started.is_zero() ? state::kCreated : state::kExited);
+  const auto config = row.config();
+  if (!config.is_ok()) return warn("finish a start", config.status(), row.id);
+  job.config = *config;
+  job.has_record = true;
+  job.has_task = task != nullptr;
+  if (runs(task)) {
+    warn("finish a start", commit_running(job, task->pid), row.id);
+    watch_process({row.id, row.generation, {}});
+    return;
+  }
+  const Status why = unavailable("the process that was starting the container ended before it was done");
+  warn("undo a start", undo_start(job, why), row.id);
+}
+
+void ContainerManager::Impl::recover_running(const ContainerRow& row, const ctrd::TaskInfo* task) {
+  const ProcessKey key{row.id, row.generation, {}};
+  const bool same_boot = row.boot_id == context.boot_id;
+  std::optional<ctrd::TaskInfo> fresh;
+  if (task == nullptr && same_boot) {  // it may be newer than the list
+    const Call call = own_call(kListMs);
+    const auto client = containerd(call);
+    if (!client.is_ok()) return;
+    const auto found = (*client)->tasks().get(call, row.id);
+    if (!found.is_ok() && found.code() != Code::kNotFound)
+      return warn("look for a task", found.status(), row.id);
+    if (found.is_ok()) fresh = *found;
+    if (fresh) task = &*fresh;
+  }
+  if (runs(task) || (task != nullptr && task->status == ctrd::TaskStatus::kCreated)) {
+    if (is_keeper()) watch_process(key);
+    return;
+  }
+  const auto exit = exit_of(task);
+  if (!is_orphan(row.owner) && same_boot) {  // its starter sees it too; it has the right of way
+    if (exit) {
+      const std::lock_guard lock(mutex);
+      exits[key] = *exit;
+    }
+    if (exit && is_keeper()) submit_wait([this, key] { see_foreign_exit(key); });
+    return;
+  }
+  const auto claimed = claim_exit(key, row.owner);
+  if (!claimed.is_ok()) return warn("claim an exit", claimed.status(), row.id);
+  if (!*claimed) return;
+  drop_exit(key);
+  const Status finished = finish_exit(**claimed, exit);
+  warn("finish an exit", finished, row.id);
+  if (!finished.is_ok()) release_exit(key);
+}
+
+void ContainerManager::Impl::recover_container(const ContainerId& id) {
+  const auto row = load(id);
+  if (!row.is_ok() || !*row || is_settled(**row)) return;
+  const Call call = own_call(kListMs);
+  Tasks tasks;
+  const auto client = containerd(call);
+  if (!client.is_ok()) return;
+  const auto task = (*client)->tasks().get(call, id);
+  if (task.is_ok()) {
+    tasks[id.str()] = *task;
+  } else if (task.code() != Code::kNotFound) {
+    return warn("look for a task", task.status(), id);
+  }
+  recover_row(**row, &tasks);
+}
+
+void ContainerManager::Impl::recover_exec(const ExecRow& row) {
+  const bool old_boot = row.boot_id != context.boot_id;
+  if (!old_boot && !is_orphan(row.owner) && !is_keeper()) return;
+  const auto made_in = load(row.container_id);
+  const bool container_runs = !old_boot && made_in.is_ok() && *made_in && (*made_in)->is_running() &&
+                              (*made_in)->generation == row.generation;
+  if (!container_runs) return finish_exec(row, kKilled);
+  const Call call = own_call(kListMs);
+  const auto client = containerd(call);
+  if (!client.is_ok()) return;
+  const auto process = (*client)->tasks().get(call, row.container_id, row.id);
+  if (process.is_ok() && process->status == ctrd::TaskStatus::kRunning) {
+    if (is_keeper()) watch_process({row.container_id, row.generation, row.id});
+    return;
+  }
+  if (!is_orphan(row.owner)) return;
+  if (process.is_ok() && process->status == ctrd::TaskStatus::kStopped) {
+    return finish_exec(row, process->exit_status);
+  }
+  if (process.is_ok() || process.code() == Code::kNotFound) finish_exec(row, kKilled);
+}
+
+// Only what no row knows: made by an engine that died, or left by a removal that could not end it.
+void ContainerManager::Impl::drop_stray_tasks(const Tasks& tasks) {
+  for (const auto& [name, task] : tasks) {
+    const ContainerId id(name);
+    const auto row = load(id);
+    if (!row.is_ok() || (*row && !is_settled(**row))) continue;
+    log_warning("container", "a task without a running container is ended", name);
+    const Call call = own_call(kStepMs);
+    const auto client = containerd(call);
+    if (!client.is_ok()) return;
+    (*client)->tasks().kill(call, id, {}, SIGKILL, true).ignore();
+    (*client)->tasks().wait(own_call(kListMs), id).status().ignore();
+    (*client)->tasks().remove(call, id).status().ignore();
+    (*client)->containers().remove(call, id).ignore();
+  }
+}
+
+}  // namespace pouch

@@ -1,0 +1,325 @@
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/base/log.h"
+#include "core/base/text.h"
+#include "core/container/config_merge.h"
+#include "core/container/container_files.h"
+#include "core/container/manager_impl.h"
+#include "core/container/rootfs_files.h"
+#include "core/container/validation.h"
+#include "core/ctrd/containers.h"
+#include "core/ctrd/snapshots.h"
+
+namespace pouch {
+
+using container::ContainerRow;
+using container::ProcessKey;
+using container::StartJob;
+namespace state = container::state;
+
+namespace {
+
+constexpr int64_t kStepMs = 60'000;  // for one step of a start
+constexpr int64_t kSettleMs = 120'000;
+
+Status make_dir(const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
+    return errno_status(errno, "create folder " + path);
+  return {};
+}
+
+// The container's log attributes: the labels and variables that the log options name.
+std::map<std::string, std::string> log_attributes(const StartJob& job) {
+  std::map<std::string, std::string> attrs;
+  const auto options = job.host.log_config.value_or(api::LogConfig{}).config;
+  if (!options) return attrs;
+  const auto names = [&](const char* key) {
+    const auto at = options->find(key);
+    return at == options->end() ? std::vector<std::string>() : split(at->second, ',');
+  };
+  for (const std::string& name : names("labels")) {
+    if (!job.config.labels) break;
+    if (const auto at = job.config.labels->find(name); at != job.config.labels->end()) attrs.insert(*at);
+  }
+  for (const std::string& name : names("env")) {
+    for (const std::string& entry : job.config.env.value_or(std::vector<std::string>{})) {
+      if (entry.starts_with(name + "=")) attrs[name] = entry.substr(name.size() + 1);
+    }
+  }
+  return attrs;
+}
+
+Result<io::StdioSpec> stdio_spec(const StartJob& job) {
+  io::StdioSpec stdio;
+  stdio.stream_id = job.row.id.str();
+  stdio.container_id = job.row.id.str();
+  stdio.generation = job.row.generation;
+  stdio.want_stdin = job.config.open_stdin.value_or(false);
+  stdio.stdin_once = job.config.stdin_once.value_or(false);
+  stdio.tty = job.config.tty.value_or(false);
+  POUCH_ASSIGN_OR_RETURN(const container::LogOptions log, container::parse_log_options(job.host));
+  stdio.log.driver = log.driver;
+  stdio.log.path = job.row.log_path;
+  stdio.log.max_size = log.max_size;
+  stdio.log.max_file = log.max_file;
+  stdio.log.attrs = log_attributes(job);
+  return stdio;
+}
+
+ctrd::StdioPaths to_ctrd(const io::StdioPaths& paths) {
+  ctrd::StdioPaths out;
+  out.stdin_path = paths.stdin_path;
+  out.stdout_path = paths.stdout_path;
+  out.stderr_path = paths.stderr_path;
+  return out;
+}
+
+// As Docker tells them apart by the runtime's words: 127 not found, 126 not executable.
+int exit_code_of_failure(const std::string& text) {
+  const std::string lower = to_lower(text);
+  const auto has = [&lower](std::string_view words) { return lower.find(words) != std::string::npos; };
+  if (has("executable file not found") || has("no such file or directory")) return 127;
+  if (has("permission denied") || has("is a directory") || has("not executable")) return 126;
+  if (has("not a directory")) return 127;
+  return 128;
+}
+
+// What the runtime says of a command it cannot run is the caller's mistake; all else is not.
+Status task_failure(const Status& status) {
+  const Status reason = foreign_reason(status);
+  const std::string text = "failed to create task for container: " + reason.message();
+  const bool callers = exit_code_of_failure(text) != 128 && reason.code() == Code::kInternal;
+  return {callers ? Code::kInvalidArgument : reason.code(), text};
+}
+
+}  // namespace
+
+Result<StartJob> ContainerManager::Impl::claim_start(const std::string& reference, const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
+                         context.db->begin(store::Durability::kBootScoped, call));
+  StartJob job;
+  POUCH_ASSIGN_OR_RETURN(job.row, container::find_container(transaction, reference));
+  ContainerRow& row = job.row;
+  if (row.is_running() && row.paused) {
+    return conflict("cannot start a paused container, try unpause instead");
+  }
+  if (row.state == state::kRunning) {
+    return Status(Code::kNotModified, "container " + row.id.str() + " is already running");
+  }
+  if (row.state == state::kRemoving || row.state == state::kDead) {
+    return conflict("container is marked for removal and cannot be started");
+  }
+  if (row.state == state::kCreating) return not_found("No such container: " + reference);
+  if (row.state != state::kCreated && row.state != state::kExited) {
+    return Status(Code::kUnavailable, "container " + row.id.str() + " is in another transition");
+  }
+  job.previous_state = row.state;
+  POUCH_ASSIGN_OR_RETURN(job.config, row.config());
+  POUCH_ASSIGN_OR_RETURN(job.host, row.host_config());
+  POUCH_RETURN_IF_ERROR(
+      transaction
+          .run("UPDATE containers SET state = 'starting', owner_token = ?2, generation = generation + 1, "
+               "boot_id = ?3, stopping = 0, paused = 0 WHERE id = ?1",
+               row.id, context.owner_token, context.boot_id)
+          .status());
+  POUCH_RETURN_IF_ERROR(transaction.commit());
+  row.state = state::kStarting;
+  row.owner = context.owner_token;
+  row.generation += 1;
+  return job;
+}
+
+spec::SpecInput ContainerManager::Impl::spec_input(const ContainerId& id, const api::ContainerConfig& config,
+                                                   const api::HostConfig& host) const {
+  spec::SpecInput input;
+  input.id = id;
+  input.config = config;
+  input.host = host;
+  input.args = container::command_line(config);
+  input.hostname = config.hostname.value_or("");
+  std::string parent = host.cgroup_parent.value_or("");
+  if (parent.empty()) parent = "/" + context.ns;
+  if (parent.front() != '/') parent.insert(parent.begin(), '/');
+  input.cgroups_path = parent + "/" + id.str();
+  input.host_network = host.network_mode.value_or("") == "host";
+  return input;
+}
+
+Result<ctrd::ContainerRecord> ContainerManager::Impl::container_record(
+    const StartJob& job, const std::vector<ctrd::Mount>& rootfs) {
+  const RuntimeOptions* runtime = context.find_runtime(job.row.runtime);
+  if (runtime == nullptr) return invalid_argument("unknown or invalid runtime name: " + job.row.runtime);
+  spec::SpecInput input = spec_input(job.row.id, job.config, job.host);
+  POUCH_ASSIGN_OR_RETURN(input.mounts, spec::plan_mounts(job.host));
+  POUCH_RETURN_IF_ERROR(container::prepare_bind_sources(input.mounts, true));
+  const auto paths = container::container_paths(context.root_dir(), job.row.id);
+  POUCH_RETURN_IF_ERROR(container::write_container_files(paths, input.hostname, job.host));
+  input.engine_files = container::file_mounts(paths, input.mounts, job.host.readonly_rootfs.value_or(false));
+
+  const std::string user = job.config.user.value_or("");
+  const auto groups = job.host.group_add.value_or(std::vector<std::string>{});
+  auto passwd = container::read_rootfs_file(rootfs, "etc/passwd");
+  auto group = container::read_rootfs_file(rootfs, "etc/group");
+  const bool by_number = spec::is_numeric_user(user) && groups.empty();
+  if (!passwd.is_ok() && !by_number) return passwd.status();
+  if (!group.is_ok() && !by_number) return group.status();
+  POUCH_ASSIGN_OR_RETURN(input.user, spec::resolve_user(user, groups, passwd.is_ok() ? *passwd : "",
+                                                        group.is_ok() ? *group : ""));
+  POUCH_ASSIGN_OR_RETURN(spec::SpecOutput spec, spec::build_oci_spec(input, facts()));
+
+  ctrd::ContainerRecord record;
+  record.id = job.row.id;
+  record.labels["pouch.root"] = context.root_id;
+  record.runtime_name = runtime->shim;
+  record.runtime_options = ctrd::RuncOptions{};
+  record.runtime_options->binary_name = runtime->binary_name;
+  record.spec_json = std::move(spec.json);
+  record.snapshotter = job.row.snapshotter;
+  record.snapshot_key = job.row.snapshot_key;
+  return record;
+}
+
+// What a crash left of an earlier run is removed first.
+Status ContainerManager::Impl::create_record(StartJob& job, const ctrd::ContainerRecord& record) {
+  const Call call = own_call(kStepMs);
+  POUCH_ASSIGN_OR_RETURN(const auto client, containerd(call));
+  Status status = client->containers().create(call, record);
+  if (status.code() == Code::kAlreadyExists) {
+    client->tasks().kill(call, record.id, {}, SIGKILL, true).ignore();
+    client->tasks().remove(call, record.id).status().ignore();
+    POUCH_RETURN_IF_ERROR(client->containers().remove(call, record.id));
+    status = client->containers().create(call, record);
+  }
+  job.has_record = status.is_ok();
+  return status;
+}
+
+Status ContainerManager::Impl::create_task(StartJob& job, const std::vector<ctrd::Mount>& rootfs,
+                                           const io::StdioPaths& stdio, uint32_t& pid) {
+  const Call call = own_call(kStepMs);
+  POUCH_ASSIGN_OR_RETURN(const auto client, containerd(call));
+  ctrd::TaskCreate task;
+  task.id = job.row.id;
+  task.rootfs = rootfs;
+  task.stdio = to_ctrd(stdio);
+  auto created = client->tasks().create(call, task);
+  if (!created.is_ok()) {
+    job.has_task = created.code() == Code::kAlreadyExists || created.code() == Code::kDeadlineExceeded ||
+                   created.code() == Code::kUnavailable;
+    return task_failure(created.status());
+  }
+  job.has_task = true;
+  // Before the start, or the end of a quick one is missed.
+  watch_process({job.row.id, job.row.generation, {}});
+  const auto started = client->tasks().start(call, job.row.id);
+  if (!started.is_ok()) return task_failure(started.status());
+  pid = *started;
+  return {};
+}
+
+Status ContainerManager::Impl::launch(StartJob& job) {
+  const Call call = own_call(kStepMs);
+  const auto paths = container::container_paths(context.root_dir(), job.row.id);
+  POUCH_RETURN_IF_ERROR(make_dir(context.root_dir() + "/containers"));
+  POUCH_RETURN_IF_ERROR(make_dir(paths.dir));
+  POUCH_ASSIGN_OR_RETURN(const io::StdioSpec spec, stdio_spec(job));
+  io::StdioPaths stdio;
+  container::Beside open_stdio(*context.executor, [&]() -> Status {
+    POUCH_ASSIGN_OR_RETURN(const auto keeper, context.keeper(call));
+    POUCH_ASSIGN_OR_RETURN(stdio, keeper->open_stdio(spec, call.deadline));
+    return {};
+  });
+  POUCH_ASSIGN_OR_RETURN(const auto client, containerd(call));
+  POUCH_ASSIGN_OR_RETURN(const auto rootfs,
+                         client->snapshots().mounts(call, job.row.snapshotter, job.row.snapshot_key));
+  POUCH_ASSIGN_OR_RETURN(const ctrd::ContainerRecord record, container_record(job, rootfs));
+  POUCH_RETURN_IF_ERROR(create_record(job, record));
+  POUCH_RETURN_IF_ERROR(open_stdio.join());
+  uint32_t pid = 0;
+  POUCH_RETURN_IF_ERROR(create_task(job, rootfs, stdio, pid));
+  if (spec.want_stdin) {
+    POUCH_ASSIGN_OR_RETURN(const auto keeper, context.keeper(call));
+    POUCH_RETURN_IF_ERROR(keeper->mark_started(spec.stream_id, call.deadline));
+  }
+  return commit_running(job, pid);
+}
+
+Status ContainerManager::Impl::commit_running(const StartJob& job, uint32_t pid) {
+  const ContainerRow& row = job.row;
+  POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
+                         context.db->begin(store::Durability::kBootScoped, own_call(kStepMs)));
+  POUCH_ASSIGN_OR_RETURN(
+      const int64_t changed,
+      transaction.run("UPDATE containers SET state = 'running', pid = ?4, exit_code = 0, error = '', "
+                      "oom_killed = 0, started_ns = ?5, finished_ns = NULL "
+                      "WHERE id = ?1 AND generation = ?2 AND owner_token = ?3 AND state = 'starting'",
+                      row.id, row.generation, context.owner_token, pid, Timestamp::now()));
+  if (changed != 1) return internal_error("start container " + quote(row.name) + ": it was taken over");
+  POUCH_RETURN_IF_ERROR(append_event(transaction, row, job.config, "start"));
+  return transaction.commit();
+}
+
+Status ContainerManager::Impl::undo_start(StartJob& job, const Status& why) {
+  const ContainerRow& row = job.row;
+  const Call call = own_call(kStepMs);
+  forget_process({row.id, row.generation, {}});
+  if (const auto client = containerd(call); client.is_ok()) {
+    if (job.has_task) {
+      (*client)->tasks().kill(call, row.id, {}, SIGKILL, true).ignore();
+      (*client)->tasks().remove(call, row.id).status().ignore();
+    }
+    if (job.has_record) (*client)->containers().remove(call, row.id).ignore();
+  }
+  if (const auto keeper = context.keeper(call); keeper.is_ok()) {
+    (*keeper)->discard(row.id.str(), why.message(), call.deadline).ignore();
+  }
+  const int code = exit_code_of_failure(why.message());
+  POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
+                         context.db->begin(store::Durability::kBootScoped, call));
+  const std::string next(row.auto_remove ? state::kRemoving : std::string_view(job.previous_state));
+  const std::optional<std::string> owner =
+      row.auto_remove ? std::optional<std::string>(context.owner_token) : std::nullopt;
+  POUCH_ASSIGN_OR_RETURN(
+      const int64_t changed,
+      transaction.run("UPDATE containers SET state = ?4, owner_token = ?5, pid = 0, exit_code = ?6, "
+                      "error = ?7 WHERE id = ?1 AND generation = ?2 AND owner_token = ?3",
+                      row.id, row.generation, context.owner_token, next, owner, code, why.message()));
+  POUCH_RETURN_IF_ERROR(transaction.commit());
+  if (changed == 1 && row.auto_remove) {
+    return remove_claimed(row, {{"exitCode", std::to_string(code)}});
+  }
+  return {};
+}
+
+Status ContainerManager::Impl::start_now(const std::string& reference, const Call& call) {
+  Result<StartJob> job = claim_start(reference, own_call(kStepMs));
+  while (job.code() == Code::kUnavailable) {  // in a transition: as it will be after it
+    POUCH_ASSIGN_OR_RETURN(const container::SeenContainer seen, see(reference));
+    POUCH_RETURN_IF_ERROR(await_settled(seen.row.id, call.deadline.earlier(Deadline::after_ms(kSettleMs))));
+    job = claim_start(reference, own_call(kStepMs));
+  }
+  if (!job.is_ok()) return job.status();
+  const Status status = launch(*job);
+  if (!status.is_ok()) {
+    if (const Status undone = undo_start(*job, status); !undone.is_ok()) {
+      log_warning("container", "undo of a failed start: " + undone.message(), job->row.id.str());
+    }
+    return status;
+  }
+  // It may have ended already.
+  const ProcessKey key{job->row.id, job->row.generation, {}};
+  if (known_exit(key)) submit([this, key] { handle_exit(key); });
+  return {};
+}
+
+Status ContainerManager::Impl::start(const std::string& reference, const api::ContainerStartOptions& options,
+                                     const Call& call) {
+  POUCH_RETURN_IF_ERROR(container::parse_detach_keys(options.detach_keys.value_or("")).status());
+  return detached<Status>(call, [this, reference, call] { return start_now(reference, call); });
+}
+
+}  // namespace pouch

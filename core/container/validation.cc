@@ -1,0 +1,285 @@
+#include "core/container/validation.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <set>
+
+#include "core/base/text.h"
+#include "core/container/signals.h"
+#include "core/spec/oci_spec.h"
+
+namespace pouch::container {
+namespace {
+
+constexpr size_t kMaxHostName = 64;  // __NEW_UTS_LEN
+constexpr int64_t kDefaultShmSize = 64 << 20;
+
+template <class T>
+bool has(const std::optional<T>& value) {
+  return value && !value->empty();
+}
+
+Status unsupported(const std::string& option) {
+  return not_implemented(option + " is not supported yet");
+}
+
+Status check_environment(const std::optional<std::vector<std::string>>& env, const char* where) {
+  if (!env) return {};
+  for (const std::string& entry : *env) {
+    if (entry.empty() || entry.front() == '=') {
+      return invalid_argument(std::string("invalid environment variable: ") + quote(entry));
+    }
+    if (entry.find('\0') != std::string::npos) {
+      return invalid_argument(std::string(where) + ": a variable holds a NUL byte");
+    }
+  }
+  return {};
+}
+
+Status check_health(const std::optional<api::HealthConfig>& health) {
+  if (!health || !has(health->test)) return {};
+  const std::string& kind = health->test->front();
+  if (kind.empty() || kind == "NONE") return {};
+  return unsupported("Healthcheck");
+}
+
+Status check_config(const api::ContainerConfig& config) {
+  if (config.tty.value_or(false)) return unsupported("Tty");
+  if (has(config.volumes)) return unsupported("Volumes (anonymous volumes)");
+  if (has(config.mac_address)) return unsupported("MacAddress");
+  if (config.network_disabled.value_or(false)) {
+    return not_implemented("NetworkDisabled is not supported: use HostConfig.NetworkMode \"none\"");
+  }
+  if (config.args_escaped.value_or(false)) return invalid_argument("ArgsEscaped is only for Windows");
+  POUCH_RETURN_IF_ERROR(check_environment(config.env, "Env"));
+  if (has(config.stop_signal)) POUCH_RETURN_IF_ERROR(parse_signal(*config.stop_signal).status());
+  const std::string hostname = config.hostname.value_or("");
+  if (hostname.size() > kMaxHostName || hostname.find('\0') != std::string::npos) {
+    return invalid_argument("invalid hostname format: " + quote(hostname));
+  }
+  if (config.domainname.value_or("").size() > kMaxHostName) {
+    return invalid_argument("invalid domainname format: " + quote(*config.domainname));
+  }
+  return check_health(config.healthcheck);
+}
+
+Status check_network(const api::HostConfig& host) {
+  const std::string mode = host.network_mode.value_or("");
+  if (mode != "none" && mode != "host") {
+    return not_implemented("HostConfig.NetworkMode " + quote(mode.empty() ? "default" : mode) +
+                           " is not supported yet: use \"none\" or \"host\"");
+  }
+  if (has(host.port_bindings)) return unsupported("HostConfig.PortBindings");
+  if (host.publish_all_ports.value_or(false)) return unsupported("HostConfig.PublishAllPorts");
+  if (has(host.links)) return unsupported("HostConfig.Links");
+  return {};
+}
+
+Status check_restart(const api::HostConfig& host) {
+  const api::RestartPolicy policy = host.restart_policy.value_or(api::RestartPolicy{});
+  const std::string name = policy.name.value_or("");
+  if (name.empty() || name == "no") {
+    if (policy.maximum_retry_count.value_or(0) != 0) {
+      return invalid_argument("maximum retry count cannot be used with restart policy '" +
+                              (name.empty() ? "no" : name) + "'");
+    }
+    return {};
+  }
+  if (name != "always" && name != "unless-stopped" && name != "on-failure") {
+    return invalid_argument("invalid restart policy '" + name + "'");
+  }
+  if (host.auto_remove.value_or(false)) {
+    return invalid_argument("can't create 'AutoRemove' container with restart policy");
+  }
+  return unsupported("HostConfig.RestartPolicy " + quote(name));
+}
+
+Status check_extra_hosts(const api::HostConfig& host) {
+  for (const std::string& entry : host.extra_hosts.value_or(std::vector<std::string>{})) {
+    const size_t colon = entry.find(':');
+    if (colon == std::string::npos || colon == 0 || colon + 1 == entry.size() ||
+        entry.find_first_of(" \t\n") != std::string::npos) {
+      return invalid_argument("bad format for add-host: " + quote(entry));
+    }
+    if (entry.substr(colon + 1) == "host-gateway") {
+      return not_implemented("HostConfig.ExtraHosts: host-gateway is not supported yet");
+    }
+  }
+  for (const auto& list : {host.dns, host.dns_search, host.dns_options}) {
+    for (const std::string& entry : list.value_or(std::vector<std::string>{})) {
+      if (entry.empty() || entry.find_first_of(" \t\n") != std::string::npos) {
+        return invalid_argument("HostConfig.Dns: bad entry " + quote(entry));
+      }
+    }
+  }
+  return {};
+}
+
+Status check_host(const api::HostConfig& host) {
+  if (has(host.volumes_from)) return unsupported("HostConfig.VolumesFrom");
+  if (has(host.volume_driver)) return unsupported("HostConfig.VolumeDriver");
+  POUCH_RETURN_IF_ERROR(check_restart(host));
+  POUCH_RETURN_IF_ERROR(parse_log_options(host).status());
+  POUCH_RETURN_IF_ERROR(check_extra_hosts(host));
+  return {};
+}
+
+// Bytes; "10m" as Docker writes them. Empty for a bad text.
+std::optional<int64_t> parse_size(std::string_view text) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end == text.data() || value < -1) return std::nullopt;
+  std::string unit = to_lower(std::string_view(end, static_cast<size_t>(text.data() + text.size() - end)));
+  if (unit.ends_with('b')) unit.pop_back();
+  int shift = 0;
+  if (unit == "k")
+    shift = 10;
+  else if (unit == "m")
+    shift = 20;
+  else if (unit == "g")
+    shift = 30;
+  else if (!unit.empty())
+    return std::nullopt;
+  if (value > (int64_t{1} << 32)) return std::nullopt;
+  return value * (int64_t{1} << shift);
+}
+
+Status apply_log_option(const std::string& key, const std::string& value, LogOptions& out) {
+  if (key == "max-size") {
+    const auto size = parse_size(value);
+    if (!size || *size == 0)
+      return invalid_argument("invalid value for log option max-size: " + quote(value));
+    out.max_size = *size;
+    return {};
+  }
+  if (key == "max-file") {
+    const auto count = parse_size(value);
+    if (!count || *count < 1 || *count > 1000) {
+      return invalid_argument("max-file cannot be less than 1 or more than 1000: " + quote(value));
+    }
+    out.max_file = static_cast<int>(*count);
+    return {};
+  }
+  if (key == "labels" || key == "env") return {};  // see log_attributes()
+  if (key == "mode" && value == "blocking") return {};
+  if (key == "labels-regex" || key == "env-regex" || key == "tag" || key == "compress" || key == "mode" ||
+      key == "max-buffer-size") {
+    return unsupported("HostConfig.LogConfig.Config " + quote(key));
+  }
+  return invalid_argument("unknown log opt '" + key + "' for " + out.driver + " log driver");
+}
+
+}  // namespace
+
+Result<LogOptions> parse_log_options(const api::HostConfig& host) {
+  const api::LogConfig config = host.log_config.value_or(api::LogConfig{});
+  LogOptions out;
+  out.driver = config.type.value_or("").empty() ? "json-file" : *config.type;
+  if (out.driver != "json-file" && out.driver != "none") {
+    return not_implemented("HostConfig.LogConfig.Type " + quote(out.driver) +
+                           " is not supported: use \"json-file\" or \"none\"");
+  }
+  for (const auto& [key, value] : config.config.value_or(std::map<std::string, std::string>{})) {
+    if (out.driver == "none") return invalid_argument("unknown log opt '" + key + "' for none log driver");
+    POUCH_RETURN_IF_ERROR(apply_log_option(key, value, out));
+  }
+  if (out.max_file > 1 && out.max_size < 0) {
+    return invalid_argument("max-file cannot be used without max-size");
+  }
+  return out;
+}
+
+Status validate_merged(const api::ContainerConfig& config) {
+  return check_config(config);
+}
+
+Status validate_request(const api::ContainerCreateConfig& request) {
+  api::ContainerConfig config;
+  config.tty = request.tty;
+  config.volumes = request.volumes;
+  config.mac_address = request.mac_address;
+  config.network_disabled = request.network_disabled;
+  config.args_escaped = request.args_escaped;
+  config.env = request.env;
+  config.stop_signal = request.stop_signal;
+  config.hostname = request.hostname;
+  config.domainname = request.domainname;
+  config.healthcheck = request.healthcheck;
+  config.working_dir = request.working_dir;
+  const api::HostConfig host = request.host_config.value_or(api::HostConfig{});
+  POUCH_RETURN_IF_ERROR(spec::validate(config, host));
+  POUCH_RETURN_IF_ERROR(check_host(host));
+  POUCH_RETURN_IF_ERROR(check_config(config));
+  POUCH_RETURN_IF_ERROR(check_network(host));
+  const api::NetworkingConfig networks = request.networking_config.value_or(api::NetworkingConfig{});
+  if (!networks.endpoints_config) return {};
+  for (const auto& [name, endpoint] : *networks.endpoints_config) {
+    if (name != host.network_mode.value_or("") || endpoint != api::EndpointSettings{}) {
+      return unsupported("NetworkingConfig.EndpointsConfig " + quote(name));
+    }
+  }
+  return {};
+}
+
+void fill_host_config(api::HostConfig& host, const std::string& default_runtime) {
+  const auto fill = [](auto& field, auto value) {
+    if (!field) field = value;
+  };
+  const auto fill_text = [](std::optional<std::string>& field, const std::string& value) {
+    if (!field || field->empty()) field = value;
+  };
+  fill_text(host.network_mode, "none");
+  fill_text(host.ipc_mode, "private");
+  fill_text(host.runtime, default_runtime);
+  fill(host.cgroup_parent, std::string());
+  fill(host.pid_mode, std::string());
+  fill(host.uts_mode, std::string());
+  fill(host.userns_mode, std::string());
+  fill(host.cpuset_cpus, std::string());
+  fill(host.cpuset_mems, std::string());
+  fill(host.container_id_file, std::string());
+  for (auto* number : {&host.cpu_shares, &host.memory, &host.nano_cpus, &host.blkio_weight, &host.cpu_period,
+                       &host.cpu_quota, &host.cpu_realtime_period, &host.cpu_realtime_runtime,
+                       &host.memory_reservation, &host.memory_swap, &host.oom_score_adj}) {
+    fill(*number, int64_t{0});
+  }
+  if (*host.memory > 0 && *host.memory_swap == 0) host.memory_swap = *host.memory * 2;
+  for (auto* flag : {&host.auto_remove, &host.privileged, &host.publish_all_ports, &host.readonly_rootfs}) {
+    fill(*flag, false);
+  }
+  if (host.shm_size.value_or(0) == 0) host.shm_size = kDefaultShmSize;
+  fill(host.restart_policy, api::RestartPolicy{});
+  fill_text(host.restart_policy->name, "no");
+  fill(host.restart_policy->maximum_retry_count, int64_t{0});
+  fill(host.log_config, api::LogConfig{});
+  fill_text(host.log_config->type, "json-file");
+  fill(host.log_config->config, std::map<std::string, std::string>{});
+  fill(host.port_bindings, std::map<std::string, api::Nullable<std::vector<api::PortBinding>>>{});
+}
+
+Result<std::string> parse_detach_keys(const std::string& text) {
+  std::string out;
+  if (text.empty()) return out;
+  for (const std::string& key : split(text, ',')) {
+    if (key.size() == 1) {
+      out += key;
+      continue;
+    }
+    static constexpr std::string_view kControl = "ctrl-";
+    const std::string_view letter =
+        key.starts_with(kControl) ? std::string_view(key).substr(kControl.size()) : "";
+    static constexpr std::string_view kSpecial = "@[\\]^_";  // 0 and 27 to 31
+    if (letter.size() == 1 && letter[0] >= 'a' && letter[0] <= 'z') {
+      out += static_cast<char>(letter[0] - 'a' + 1);
+    } else if (letter.size() == 1 && kSpecial.find(letter[0]) != std::string_view::npos) {
+      const size_t at = kSpecial.find(letter[0]);
+      out += static_cast<char>(at == 0 ? 0 : 26 + static_cast<int>(at));
+    } else {
+      return invalid_argument("Invalid escape keys (" + quote(text) + ") provided");
+    }
+  }
+  return out;
+}
+
+}  // namespace pouch::container

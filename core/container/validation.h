@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+
+#include "core/api/container.gen.h"
+#include "core/base/status.h"
+
+namespace pouch::container {
+
+/// Whatever needs neither image nor host: InvalidArgument with Moby's texts; NotImplemented names the option.
+Status validate_request(const api::ContainerCreateConfig& request);
+/// What the image adds: volumes and a health check that this engine does not have yet.
+Status validate_merged(const api::ContainerConfig& config);
+/// The configuration as it is kept and shown: defaults in place of what is absent.
+void fill_host_config(api::HostConfig& host, const std::string& default_runtime);
+
+struct LogOptions {
+  std::string driver;
+  int64_t max_size = -1;  ///< bytes
+  int max_file = 1;
+};
+/// Of HostConfig.LogConfig. NotImplemented for other drivers; InvalidArgument for bad options.
+Result<LogOptions> parse_log_options(const api::HostConfig& host);
+
+/// "ctrl-a,b": the keys' bytes. InvalidArgument else.
+Result<std::string> parse_detach_keys(const std::string& text);
+
+}  // namespace pouch::container
