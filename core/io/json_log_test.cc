@@ -10,7 +10,7 @@
 
 #include "core/io/json_text.h"
 #include "core/io/output_tap.h"
-#include "core/io/test_folder.h"
+#include "core/io/testing/test_folder.h"
 
 namespace pouch::io {
 namespace {

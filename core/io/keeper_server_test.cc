@@ -15,7 +15,7 @@
 #include "core/io/channel.h"
 #include "core/io/json_log.h"
 #include "core/io/keeper_client.h"
-#include "core/io/test_folder.h"
+#include "core/io/testing/test_folder.h"
 
 namespace pouch::io {
 namespace {

@@ -18,7 +18,7 @@
 #include "core/io/json_log.h"
 #include "core/io/keeper_client.h"
 #include "core/io/keeper_server.h"
-#include "core/io/test_folder.h"
+#include "core/io/testing/test_folder.h"
 #include "core/sys/child.h"
 
 namespace pouch::keeper {
