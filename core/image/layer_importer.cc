@@ -76,38 +76,51 @@ Result<std::vector<LayerRow>> LayerImporter::import(const Call& call, const std:
   return rows;
 }
 
-// A view on the highest layer that is there, under the lease, pins it and all below against the collector.
 Result<size_t> LayerImporter::count_present(const Call& call, const std::vector<ChainId>& chain) {
   for (size_t count = chain.size(); count > 0; --count) {
-    const std::string name = chain[count - 1].str();
-    auto stat = client_->snapshots().stat(call, snapshotter_, name);
-    if (stat.code() == Code::kNotFound) continue;
-    if (!stat.is_ok()) return stat.status();
-    auto pin = client_->snapshots().view(call, snapshotter_, "pouch-pin-" + random_hex(8), name);
-    if (pin.is_ok()) return count;
-    if (pin.code() != Code::kNotFound) return pin.status();
+    POUCH_ASSIGN_OR_RETURN(const bool is_present, pin(call, chain[count - 1]));
+    if (is_present) return count;
   }
   return size_t{0};
+}
+
+// A view on a layer that is there, under the lease, keeps it and all below from the collector.
+Result<bool> LayerImporter::pin(const Call& call, const ChainId& chain) {
+  auto stat = client_->snapshots().stat(call, snapshotter_, chain.str());
+  if (stat.code() == Code::kNotFound) return false;
+  if (!stat.is_ok()) return stat.status();
+  auto view = client_->snapshots().view(call, snapshotter_, "pouch-pin-" + random_hex(8), chain.str());
+  if (view.code() == Code::kNotFound) return false;
+  if (!view.is_ok()) return view.status();
+  return true;
 }
 
 Status LayerImporter::unpack(const Call& call, const ImageLayer& layer, const std::string& parent,
                              const ChainId& chain) {
   const std::string key = "extract-" + random_hex(8) + " " + chain.str();
-  POUCH_ASSIGN_OR_RETURN(
-      const std::vector<ctrd::Mount> mounts,
-      client_->snapshots().prepare(call, snapshotter_, key, parent, {{kSnapshotRefLabel, chain.str()}}));
-  if (Status applied = apply(call, layer, key, mounts); !applied.is_ok()) {
+  auto mounts =
+      client_->snapshots().prepare(call, snapshotter_, key, parent, {{kSnapshotRefLabel, chain.str()}});
+  if (mounts.code() == Code::kAlreadyExists) return take_over(call, layer, chain);
+  if (!mounts.is_ok()) return mounts.status();
+  if (Status applied = apply(call, layer, *mounts); !applied.is_ok()) {
     discard(key);
     return applied;
   }
   Status committed = client_->snapshots().commit(call, snapshotter_, chain.str(), key);
   if (committed.is_ok()) return {};
   discard(key);
-  // Somebody else unpacked the same layer meanwhile.
-  return committed.code() == Code::kAlreadyExists ? Status() : committed;
+  return committed.code() == Code::kAlreadyExists ? take_over(call, layer, chain) : committed;
 }
 
-Status LayerImporter::apply(const Call& call, const ImageLayer& layer, const std::string&,
+// Somebody else has unpacked the same layer meanwhile.
+Status LayerImporter::take_over(const Call& call, const ImageLayer& layer, const ChainId& chain) {
+  POUCH_ASSIGN_OR_RETURN(const bool is_present, pin(call, chain));
+  if (!is_present)
+    return unavailable("layer " + layer.blob.digest.str() + " came and went while it was unpacked");
+  return verify_present(call, layer);
+}
+
+Status LayerImporter::apply(const Call& call, const ImageLayer& layer,
                             const std::vector<ctrd::Mount>& mounts) {
   auto applied = client_->diff().apply(call, layer.blob, mounts);
   if (!applied.is_ok()) return apply_error(layer, applied.status());

@@ -28,8 +28,9 @@ class LayerImporter {
  private:
   Result<size_t> count_present(const Call& call, const std::vector<ChainId>& chain);
   Status unpack(const Call& call, const ImageLayer& layer, const std::string& parent, const ChainId& chain);
-  Status apply(const Call& call, const ImageLayer& layer, const std::string& key,
-               const std::vector<ctrd::Mount>& mounts);
+  Status apply(const Call& call, const ImageLayer& layer, const std::vector<ctrd::Mount>& mounts);
+  Result<bool> pin(const Call& call, const ChainId& chain);
+  Status take_over(const Call& call, const ImageLayer& layer, const ChainId& chain);
   Status verify_present(const Call& call, const ImageLayer& layer);
   void discard(const std::string& key);
 
