@@ -1,0 +1,198 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/container/config_merge.h"
+#include "core/container/names.h"
+#include "core/container/signals.h"
+#include "core/container/validation.h"
+
+namespace pouch::container {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+
+TEST(Names, Check) {
+  EXPECT_TRUE(check_name("ab").is_ok());
+  EXPECT_TRUE(check_name("a.b-c_9").is_ok());
+  for (const char* bad : {"", "a", "-ab", ".ab", "a b", "a/b", "a\n", "\xff\xff"}) {
+    EXPECT_EQ(check_name(bad).code(), Code::kInvalidArgument) << bad;
+  }
+  EXPECT_FALSE(check_name(std::string(256, 'a')).is_ok());
+  EXPECT_EQ(check_name("a b").message(),
+            "Invalid container name (a b), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+}
+
+TEST(Names, Random) {
+  EXPECT_THAT(random_name(0), MatchesRegex("[a-z]+_[a-z]+"));
+  EXPECT_THAT(random_name(1), MatchesRegex("[a-z]+_[a-z]+[0-9]"));
+  EXPECT_TRUE(check_name(random_name(5)).is_ok());
+  EXPECT_EQ(strip_slash("/x"), "x");
+}
+
+TEST(Signals, NamesAndNumbers) {
+  for (const char* good : {"TERM", "SIGTERM", "sigterm", "Term", "15"}) {
+    const auto signal = parse_signal(good);
+    ASSERT_TRUE(signal.is_ok()) << good;
+    EXPECT_EQ(*signal, 15);
+  }
+  EXPECT_EQ(*parse_signal("RTMIN+3"), 37);
+  EXPECT_EQ(*parse_signal("SIGRTMAX-1"), 63);
+  for (const char* bad : {"", "0", "-1", "65", "999999999999", "NOPE", "SIG", "RTMIN+99", "RTMIN-1", "9x"}) {
+    EXPECT_EQ(parse_signal(bad).code(), Code::kInvalidArgument) << bad;
+  }
+  EXPECT_EQ(parse_signal("NOPE").status().message(), "Invalid signal: NOPE");
+}
+
+api::ContainerConfig image_config() {
+  api::ContainerConfig image;
+  image.entrypoint = {"/entry"};
+  image.cmd = {"serve"};
+  image.env = {"PATH=/bin", "A=image", "B=image"};
+  image.labels = {{"from", "image"}, {"both", "image"}};
+  image.working_dir = "/srv";
+  image.user = "www";
+  image.stop_signal = "SIGINT";
+  image.exposed_ports.emplace()["80/tcp"];
+  return image;
+}
+
+TEST(Merge, TakesWhatIsAbsent) {
+  api::ContainerConfig config;
+  ASSERT_TRUE(merge_image_config(config, image_config()).is_ok());
+  EXPECT_THAT(command_line(config), ElementsAre("/entry", "serve"));
+  EXPECT_EQ(config.working_dir, "/srv");
+  EXPECT_EQ(config.user, "www");
+  EXPECT_EQ(config.stop_signal, "SIGINT");
+  EXPECT_TRUE(config.exposed_ports->contains("80/tcp"));
+}
+
+TEST(Merge, OwnValuesWin) {
+  api::ContainerConfig config;
+  config.env = {"A=own", "C=own"};
+  config.labels.emplace()["both"] = "own";
+  config.user = "root";
+  ASSERT_TRUE(merge_image_config(config, image_config()).is_ok());
+  EXPECT_THAT(*config.env, ElementsAre("A=own", "C=own", "PATH=/bin", "B=image"));
+  EXPECT_EQ(config.labels->at("both"), "own");
+  EXPECT_EQ(config.labels->at("from"), "image");
+  EXPECT_EQ(config.user, "root");
+}
+
+TEST(Merge, EntrypointDropsTheImagesCommand) {
+  api::ContainerConfig config;
+  config.entrypoint = {"/mine"};
+  ASSERT_TRUE(merge_image_config(config, image_config()).is_ok());
+  EXPECT_THAT(command_line(config), ElementsAre("/mine"));
+}
+
+TEST(Merge, CommandKeepsTheImagesEntrypoint) {
+  api::ContainerConfig config;
+  config.cmd = {"other"};
+  ASSERT_TRUE(merge_image_config(config, image_config()).is_ok());
+  EXPECT_THAT(command_line(config), ElementsAre("/entry", "other"));
+}
+
+TEST(Merge, EmptyEntrypointIsNone) {
+  api::ContainerConfig config;
+  config.entrypoint = {""};
+  config.cmd = {"only"};
+  ASSERT_TRUE(merge_image_config(config, image_config()).is_ok());
+  EXPECT_THAT(command_line(config), ElementsAre("only"));
+}
+
+TEST(Merge, NoCommand) {
+  api::ContainerConfig config;
+  EXPECT_EQ(merge_image_config(config, {}).message(), "No command specified");
+}
+
+api::ContainerCreateConfig request() {
+  api::ContainerCreateConfig config;
+  config.image = "busybox";
+  config.host_config.emplace().network_mode = "none";
+  return config;
+}
+
+TEST(Validation, NamesWhatIsNotSupported) {
+  ASSERT_TRUE(validate_request(request()).is_ok());
+  const auto expect = [](const std::string& option, const auto& change) {
+    api::ContainerCreateConfig config = request();
+    change(config);
+    const Status status = validate_request(config);
+    EXPECT_EQ(status.code(), Code::kNotImplemented) << option << ": " << status.message();
+    EXPECT_THAT(status.message(), HasSubstr(option));
+  };
+  expect("Tty", [](auto& c) { c.tty = true; });
+  expect("NetworkMode", [](auto& c) { c.host_config->network_mode.reset(); });
+  expect("NetworkMode", [](auto& c) { c.host_config->network_mode = "bridge"; });
+  expect("PublishAllPorts", [](auto& c) { c.host_config->publish_all_ports = true; });
+  expect("PortBindings", [](auto& c) { c.host_config->port_bindings.emplace()["80/tcp"]; });
+  expect("Links", [](auto& c) { c.host_config->links = {"a:b"}; });
+  expect("Volumes", [](auto& c) { c.volumes.emplace()["/data"]; });
+  expect("VolumesFrom", [](auto& c) { c.host_config->volumes_from = {"x"}; });
+  expect("RestartPolicy", [](auto& c) { c.host_config->restart_policy.emplace().name = "always"; });
+  expect("Healthcheck", [](auto& c) { c.healthcheck.emplace().test = {"CMD", "true"}; });
+  expect("Init", [](auto& c) { c.host_config->init = true; });
+  expect("LogConfig.Type", [](auto& c) { c.host_config->log_config.emplace().type = "syslog"; });
+  expect("EndpointsConfig", [](auto& c) { c.networking_config.emplace().endpoints_config.emplace()["n"]; });
+  api::ContainerCreateConfig disabled = request();
+  disabled.healthcheck.emplace().test = {"NONE"};
+  EXPECT_TRUE(validate_request(disabled).is_ok());
+}
+
+TEST(Validation, BadValues) {
+  const auto expect = [](const std::string& text, const auto& change) {
+    api::ContainerCreateConfig config = request();
+    change(config);
+    const Status status = validate_request(config);
+    EXPECT_EQ(status.code(), Code::kInvalidArgument) << status.message();
+    EXPECT_THAT(status.message(), HasSubstr(text));
+  };
+  expect("Minimum memory limit allowed is 6MB", [](auto& c) { c.host_config->memory = 1 << 20; });
+  expect("Invalid signal: X", [](auto& c) { c.stop_signal = "X"; });
+  expect("environment variable", [](auto& c) { c.env = {"=x"}; });
+  expect("hostname", [](auto& c) { c.hostname = std::string(65, 'h'); });
+  expect("restart policy", [](auto& c) { c.host_config->restart_policy.emplace().name = "sometimes"; });
+  expect("AutoRemove", [](auto& c) {
+    c.host_config->restart_policy.emplace().name = "always";
+    c.host_config->auto_remove = true;
+  });
+  expect("add-host", [](auto& c) { c.host_config->extra_hosts = {"nocolon"}; });
+  expect("unknown log opt",
+         [](auto& c) { c.host_config->log_config.emplace().config.emplace()["what"] = "x"; });
+  expect("max-file", [](auto& c) { c.host_config->log_config.emplace().config.emplace()["max-file"] = "3"; });
+}
+
+TEST(Validation, LogOptions) {
+  api::HostConfig host;
+  EXPECT_EQ(parse_log_options(host)->driver, "json-file");
+  host.log_config.emplace().config = {{"max-size", "10k"}, {"max-file", "3"}};
+  const auto options = parse_log_options(host);
+  ASSERT_TRUE(options.is_ok());
+  EXPECT_EQ(options->max_size, 10 * 1024);
+  EXPECT_EQ(options->max_file, 3);
+}
+
+TEST(Validation, DetachKeys) {
+  EXPECT_EQ(*parse_detach_keys("ctrl-p,ctrl-q"), "\x10\x11");
+  EXPECT_EQ(*parse_detach_keys("a,ctrl-["), std::string("a\x1b"));
+  EXPECT_FALSE(parse_detach_keys("ctrl-").is_ok());
+  EXPECT_FALSE(parse_detach_keys("ab").is_ok());
+  EXPECT_FALSE(parse_detach_keys("a,,b").is_ok());
+}
+
+TEST(Validation, FilledHostConfig) {
+  api::HostConfig host;
+  host.memory = 64 << 20;
+  fill_host_config(host, "runc");
+  EXPECT_EQ(host.memory_swap, 128 << 20);
+  EXPECT_EQ(host.runtime, "runc");
+  EXPECT_EQ(host.ipc_mode, "private");
+  EXPECT_EQ(host.shm_size, 64 << 20);
+  EXPECT_EQ(host.restart_policy->name, "no");
+  EXPECT_EQ(host.log_config->type, "json-file");
+}
+
+}  // namespace
+}  // namespace pouch::container
