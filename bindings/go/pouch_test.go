@@ -60,6 +60,20 @@ func sh(script string) RunConfig {
 	return RunConfig{Image: "busybox", Cmd: []string{"sh", "-c", script}, Network: "none"}
 }
 
+// awaitOutput: a signal sent before the script has set its trap would end it.
+func awaitOutput(ctx context.Context, t *testing.T, client *Client, id string) {
+	t.Helper()
+	yes := true
+	stream, err := client.Containers.Logs(ctx, id, &ContainerLogsOptions{Stdout: &yes, Follow: &yes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	if _, err := stream.Next(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestRunReturnsOutput(t *testing.T) {
 	client, ctx := openMock(t)
 	run := RunConfig{Image: "busybox", Cmd: []string{"cat"}, Network: "none", Stdin: strings.NewReader("a\x00b")}
@@ -86,10 +100,11 @@ func TestErrorsHaveCodes(t *testing.T) {
 
 func TestContextEndsCallsAndStreams(t *testing.T) {
 	client, ctx := openMock(t)
-	id, err := client.RunDetached(ctx, sh("trap '' TERM; sleep 100"))
+	id, err := client.RunDetached(ctx, sh("trap '' TERM; echo ready; sleep 100"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	awaitOutput(ctx, t, client, id)
 	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer cancel()
 	patience := int64(60)
@@ -107,6 +122,9 @@ func TestContextEndsCallsAndStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stream.Close()
+	if _, err := stream.Next(ctx); err != nil { // "ready"
+		t.Fatal(err)
+	}
 	again, stop := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer stop()
 	if _, err := stream.Next(again); !errors.Is(err, context.DeadlineExceeded) {

@@ -38,6 +38,14 @@ def client_fixture(tmp_path):
         yield client
 
 
+def deaf_container(client):
+    """One that ignores SIGTERM; returned once it has set its trap."""
+    container = client.containers.run("busybox", "trap '' TERM; echo ready; sleep 100", detach=True, network="none")
+    with container.follow() as stream:
+        assert stream.next(timeout=10).data == b"ready\n"
+    return container
+
+
 def test_runs_and_returns_output(client):
     assert client.containers.run("busybox", ["echo", "hi"], network="none") == b"hi\n"
     assert client.containers.run("busybox", ["cat"], network="none", stdin=b"a\0b\xff") == b"a\0b\xff"
@@ -76,7 +84,7 @@ def test_errors_have_class_code_and_path(client):
 
 
 def test_timeout_is_a_deadline(client):
-    container = client.containers.run("busybox", "trap '' TERM; sleep 100", detach=True, network="none")
+    container = deaf_container(client)
     started = time.monotonic()
     with pytest.raises(pouch.DeadlineExceeded):
         client.containers.stop(container.id, t=60, timeout=0.2)
@@ -85,7 +93,7 @@ def test_timeout_is_a_deadline(client):
 
 
 def test_cancel_from_another_thread(client):
-    container = client.containers.run("busybox", "trap '' TERM; sleep 100", detach=True, network="none")
+    container = deaf_container(client)
     cancel = pouch.Cancel()
     threading.Timer(0.1, cancel.fire).start()
     with pytest.raises(pouch.Cancelled):
@@ -94,13 +102,15 @@ def test_cancel_from_another_thread(client):
 
 
 def test_ctrl_c_reaches_a_blocked_call(client):
-    container = client.containers.run("busybox", "trap '' TERM; sleep 100", detach=True, network="none")
+    container = deaf_container(client)
     threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         client.containers.stop(container.id, t=60)
     threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-    with container.follow() as stream, pytest.raises(KeyboardInterrupt):
-        stream.next()
+    with container.follow() as stream:
+        assert stream.next().data == b"ready\n"
+        with pytest.raises(KeyboardInterrupt):
+            stream.next()
     container.remove(force=True)
 
 
