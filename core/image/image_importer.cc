@@ -34,6 +34,10 @@ constexpr int64_t kSettleMs = 60'000;
 
 }  // namespace
 
+std::string ingest_ref() {
+  return "pouch-" + random_hex(8);
+}
+
 Result<ctrd::HeldLease> hold_import_lease(const EngineContext& context,
                                           const std::shared_ptr<ctrd::Client>& client, const Call& call) {
   return ctrd::HeldLease::create(
@@ -78,11 +82,10 @@ Result<ImportedImage> ImageImporter::import(const Call& call, const ImageContent
                          LayerImporter(leased_, snapshotter).import(call, content.layers, chain));
   ctrd::Labels config_labels;
   if (!chain.empty()) config_labels[kSnapshotRefLabel + snapshotter] = chain.back().str();
-  POUCH_RETURN_IF_ERROR(leased_->content().write_blob(call, "config-" + content.config.digest.str(),
-                                                      content.config, content.config_json, config_labels));
-  POUCH_RETURN_IF_ERROR(leased_->content().write_blob(call, "manifest-" + content.manifest.digest.str(),
-                                                      content.manifest, content.manifest_json,
-                                                      manifest_labels(content)));
+  POUCH_RETURN_IF_ERROR(
+      leased_->content().write_blob(call, ingest_ref(), content.config, content.config_json, config_labels));
+  POUCH_RETURN_IF_ERROR(leased_->content().write_blob(call, ingest_ref(), content.manifest,
+                                                      content.manifest_json, manifest_labels(content)));
   image.names = content.names;
   if (content.facts.config && content.facts.config->labels) image.labels = *content.facts.config->labels;
   ImageRow& row = image.row;

@@ -60,6 +60,9 @@ class ImageImporter {
   std::shared_ptr<ctrd::Client> leased_;
 };
 
+/// A name for writing a blob that nobody else uses: with a shared one containerd makes equal imports wait for
+/// each other for seconds, while what is there already is found by its digest anyway.
+std::string ingest_ref();
 /// A lease for one load, import or pull. Its end lets the collector take what was not recorded.
 Result<ctrd::HeldLease> hold_import_lease(const EngineContext& context,
                                           const std::shared_ptr<ctrd::Client>& client, const Call& call);

@@ -21,8 +21,7 @@ Status store_small_layers(const ctrd::Client& client, const Call& call, const Ar
   for (const ImageLayer& layer : image.layers) {
     const std::string* bytes = stage.bytes_of(layer.blob.digest);
     if (bytes == nullptr) continue;
-    POUCH_RETURN_IF_ERROR(
-        client.content().write_blob(call, "layer-" + layer.blob.digest.str(), layer.blob, *bytes));
+    POUCH_RETURN_IF_ERROR(client.content().write_blob(call, ingest_ref(), layer.blob, *bytes));
   }
   return {};
 }
