@@ -32,7 +32,9 @@ class AttachPump {
   std::shared_ptr<io::AttachConnection> connection();
   Status reconnect();
 
-  const std::shared_ptr<StreamPipe> pipe_ = std::make_shared<StreamPipe>(QueuePolicy::kLag);
+  // Blocks rather than lags: a full pipe makes the keeper's side fill up, and it is the keeper who tells a
+  // reader that is merely slow from one that stands still, and ends the latter with the log's position.
+  const std::shared_ptr<StreamPipe> pipe_ = std::make_shared<StreamPipe>(QueuePolicy::kBlock);
   const Reconnect reconnect_;
   std::mutex mutex_;
   std::shared_ptr<io::AttachConnection> connection_;  // protected by mutex_
