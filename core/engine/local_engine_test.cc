@@ -1,0 +1,227 @@
+#include "core/engine/local_engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "core/api/codec.h"
+#include "core/ctrd/testing/private_containerd.h"
+#include "core/engine/testing/engine_fixture.h"
+#include "core/io/keeper_client.h"
+
+namespace pouch {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsSupersetOf;
+
+class LocalEngineTest : public testing::EngineTest {};
+
+TEST_F(LocalEngineTest, CreateStartLogsWaitRemove) {
+  const std::string id = create({"sh", "-c", "echo out; echo err >&2; exit 3"});
+  EXPECT_EQ(inspect(id).state.status, "created");
+  const StreamPtr wait = open_wait(id, "next-exit");
+  ASSERT_TRUE(start(id).is_ok());
+  EXPECT_EQ(exit_code(*wait), 3);
+  EXPECT_EQ(inspect(id).state.status, "exited");
+  EXPECT_EQ(inspect(id).state.exit_code, 3);
+  EXPECT_EQ(logs(id, Channel::kStdout), "out\n");
+  EXPECT_EQ(logs(id, Channel::kStderr), "err\n");
+  ASSERT_TRUE(engine_->container_remove(id, {}, soon()).is_ok());
+  EXPECT_EQ(engine_->container_inspect(id, {}, soon()).code(), Code::kNotFound);
+}
+
+TEST_F(LocalEngineTest, StartsAgainAndLogsGoOn) {
+  const std::string id = create({"echo", "again"});
+  for (int i = 0; i < 2; ++i) {
+    const StreamPtr wait = open_wait(id, "next-exit");
+    ASSERT_TRUE(start(id).is_ok());
+    EXPECT_EQ(exit_code(*wait), 0);
+  }
+  EXPECT_EQ(logs(id, Channel::kStdout), "again\nagain\n");
+  remove(id);
+}
+
+TEST_F(LocalEngineTest, EventsTellTheWholeLife) {
+  const auto events = engine_->system_events({}, soon());
+  ASSERT_TRUE(events.is_ok());
+  const std::string id = create({"true"});
+  run(id);
+  remove(id);
+  EXPECT_THAT(actions(**events, 4), ElementsAre("create", "start", "die", "destroy"));
+}
+
+TEST_F(LocalEngineTest, StopKillsWhatDoesNotListen) {
+  const std::string id = create({"sleep", "100"});  // as pid 1 it ignores SIGTERM
+  ASSERT_TRUE(start(id).is_ok());
+  api::ContainerStopOptions options;
+  options.t = 1;
+  ASSERT_TRUE(engine_->container_stop(id, options, soon()).is_ok());
+  EXPECT_EQ(inspect(id).state.exit_code, 137);
+  EXPECT_EQ(engine_->container_stop(id, options, soon()).code(), Code::kNotModified);
+  remove(id);
+}
+
+TEST_F(LocalEngineTest, CommandThatIsNotThereIs127) {
+  const std::string id = create({"/no/such/command"});
+  const Status started = start(id);
+  EXPECT_EQ(started.code(), Code::kInvalidArgument) << started.message();
+  const auto state = inspect(id).state;
+  EXPECT_EQ(state.status, "created");
+  EXPECT_EQ(state.exit_code, 127);
+  EXPECT_THAT(state.error, HasSubstr("/no/such/command"));
+  remove(id);
+}
+
+TEST_F(LocalEngineTest, AutoRemoveIsGoneAfterItsEnd) {
+  const std::string id =
+      create({"true"}, [](api::ContainerCreateConfig& config) { config.host_config->auto_remove = true; });
+  const StreamPtr wait = open_wait(id, "removed");
+  ASSERT_TRUE(start(id).is_ok());
+  EXPECT_EQ(exit_code(*wait), 0);
+  EXPECT_EQ(engine_->container_inspect(id, {}, soon()).code(), Code::kNotFound);
+}
+
+TEST_F(LocalEngineTest, ExecRunsBesides) {
+  const std::string id = create({"sleep", "100"});
+  ASSERT_TRUE(start(id).is_ok());
+  api::ExecConfig config;
+  config.cmd = {"sh", "-c", "echo hello; exit 5"};
+  config.attach_stdout = true;
+  const auto exec = engine_->exec_create(id, config, soon());
+  ASSERT_TRUE(exec.is_ok()) << exec.status().message();
+  const auto stream = engine_->exec_start(exec->id, {}, soon());
+  ASSERT_TRUE(stream.is_ok()) << stream.status().message();
+  EXPECT_EQ(read_all(**stream, Channel::kStdout), "hello\n");
+  const auto state = engine_->exec_inspect(exec->id, soon());
+  ASSERT_TRUE(state.is_ok());
+  EXPECT_FALSE(state->running);
+  EXPECT_EQ(*state->exit_code, 5);
+  remove(id, true);
+}
+
+TEST_F(LocalEngineTest, AttachBeforeStartCarriesTheFirstByteAndInput) {
+  const std::string id = create({"cat"}, [](api::ContainerCreateConfig& config) {
+    config.open_stdin = true;
+    config.stdin_once = true;
+  });
+  api::ContainerAttachOptions options;
+  options.stream = options.stdin = options.stdout = options.stderr = true;
+  const auto stream = engine_->container_attach(id, options, soon());
+  ASSERT_TRUE(stream.is_ok()) << stream.status().message();
+  const StreamPtr wait = open_wait(id, "next-exit");
+  ASSERT_TRUE(start(id).is_ok());
+  ASSERT_TRUE((*stream)->write("to and fro\n", Deadline::after_ms(5000)).is_ok());
+  ASSERT_TRUE((*stream)->close_write().is_ok());
+  EXPECT_EQ(read_all(**stream, Channel::kStdout), "to and fro\n");
+  EXPECT_EQ(exit_code(*wait), 0);
+  remove(id);
+}
+
+TEST_F(LocalEngineTest, SecondEngineOfTheRootSeesAll) {
+  const auto other = open_engine();
+  const auto events = other->system_events({}, soon());
+  const std::string id = create({"sh", "-c", "sleep 0.2; exit 4"});
+  const auto wait = other->container_wait(id, {}, soon());
+  ASSERT_TRUE(start(id).is_ok());
+  const auto next_exit = other->container_wait(id, {}, soon());
+  EXPECT_EQ(exit_code(**next_exit), 4);
+  EXPECT_THAT(actions(**events, 3), ElementsAre("create", "start", "die"));
+  ASSERT_TRUE(other->container_remove(id, {}, soon()).is_ok());
+  EXPECT_EQ(engine_->container_inspect(id, {}, soon()).code(), Code::kNotFound);
+}
+
+TEST_F(LocalEngineTest, ContainerOutlivesItsEngineAndItsExitIsRecorded) {
+  const std::string id = create({"sh", "-c", "echo first; sleep 0.5; echo last; exit 6"});
+  ASSERT_TRUE(start(id).is_ok());
+  engine_.reset();
+  ::usleep(900'000);  // it ends while no engine but the keeper's is there
+  engine_ = open_engine();
+  EXPECT_EQ(exit_code(*open_wait(id)), 6);
+  EXPECT_EQ(inspect(id).state.status, "exited");
+  EXPECT_EQ(logs(id, Channel::kStdout), "first\nlast\n");
+  remove(id);
+}
+
+TEST_F(LocalEngineTest, EngineKilledAfterStartLosesNothing) {
+  const std::string id = create({"sh", "-c", "sleep 0.3; exit 7"});
+  engine_.reset();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    auto own = LocalEngine::open(options());
+    const bool good = own.is_ok() && (*own)->container_start(id, {}, soon()).is_ok();
+    if (good) ::kill(::getpid(), SIGKILL);
+    ::_exit(1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  engine_ = open_engine();
+  EXPECT_EQ(exit_code(*open_wait(id)), 7);
+  remove(id);
+}
+
+TEST_F(LocalEngineTest, InfoAndVersionKnowTheParts) {
+  const std::string id = create({"true"});
+  const auto info = engine_->system_info(soon());
+  ASSERT_TRUE(info.is_ok()) << info.status().message();
+  EXPECT_EQ(info->containers, 1);
+  EXPECT_EQ(info->images, 1);
+  EXPECT_EQ(info->driver, "overlayfs");
+  EXPECT_TRUE(info->pouch->containerd_version.has_value());
+  const auto version = engine_->system_version(soon());
+  ASSERT_TRUE(version.is_ok());
+  EXPECT_EQ(version->api_version, "1.50");
+  std::vector<std::string> names;
+  for (const auto& component : *version->components) names.push_back(component.name);
+  EXPECT_THAT(names, IsSupersetOf({"Engine", "containerd", "runc"}));
+  remove(id);
+}
+
+TEST_F(LocalEngineTest, ImageInUseIsNotRemoved) {
+  const std::string id = create({"true"});
+  EXPECT_EQ(engine_->image_remove(kImage, {}, soon()).code(), Code::kConflict);
+  remove(id);
+}
+
+TEST_F(LocalEngineTest, ChildOfForkIsTold) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool told = engine_->system_ping({}).code() == Code::kForked;
+    engine_.reset();
+    ::_exit(told ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(engine_->system_ping({}).is_ok());
+}
+
+TEST_F(LocalEngineTest, WithoutContainerdListsButDoesNotStart) {
+  const std::string id = create({"true"});
+  engine_.reset();
+  ASSERT_TRUE(containerd().kill_hard().is_ok());
+  const int64_t begin = boot_now_ns();
+  engine_ = open_engine();
+  api::ContainerListOptions all;
+  all.all = true;
+  const auto list = engine_->container_list(all, soon());
+  ASSERT_TRUE(list.is_ok()) << list.status().message();
+  EXPECT_EQ(list->size(), 1U);
+  EXPECT_LT(boot_now_ns() - begin, 1'000'000'000);
+  const Status started = start(id);
+  EXPECT_EQ(started.code(), Code::kUnavailable);
+  EXPECT_THAT(started.message(), HasSubstr("containerd"));
+  ASSERT_TRUE(containerd().restart().is_ok());
+  run(id);
+  remove(id);
+}
+
+}  // namespace
+}  // namespace pouch
