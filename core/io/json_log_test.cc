@@ -107,7 +107,7 @@ TEST(JsonLogTest, LongLinesAreSplitAtSixteenKiB) {
   for (size_t at = 0; at < output.size(); at += 1000) {  // in pieces, as a FIFO gives them
     (*partial)->split(std::string_view(output).substr(at, 1000), LogStream::kStdout, *writer);
     ASSERT_TRUE(writer->flush().is_ok());
-    (*partial)->commit();
+    ASSERT_TRUE((*partial)->commit().is_ok());
   }
   (*partial)->finish(LogStream::kStdout, *writer);
   ASSERT_TRUE(writer->flush().is_ok());

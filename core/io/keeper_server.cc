@@ -118,15 +118,16 @@ Status KeeperServer::Impl::start() {
 }
 
 void KeeperServer::Impl::adopt_all() {
-  for (const std::string& id : names_in(context.io_dir)) {
-    Result<std::unique_ptr<Stream>> stream =
-        check_stream_id(id).is_ok() ? Stream::adopt(context, id) : invalid_argument("not a stream's name");
+  for (const std::string& name : names_in(context.io_dir)) {
+    const std::string id = Stream::id_of_state_file(name);
+    if (id.empty()) continue;  // of a stream without state, if of any: made anew when it is opened
+    Result<std::unique_ptr<Stream>> stream = Stream::adopt(context, id);
     if (stream.is_ok()) {
       streams[id] = std::move(*stream);
       continue;
     }
     log_warning("io", "adopt stream " + quote(id) + ": " + stream.status().message() + "; removed");
-    sys::remove_tree(context.io_dir + "/" + id).ignore();
+    Stream::remove_files(context, id);
   }
 }
 

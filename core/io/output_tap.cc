@@ -16,17 +16,29 @@
 namespace pouch::io {
 
 Result<std::unique_ptr<PartialLine>> PartialLine::open(const std::string& path) {
-  POUCH_ASSIGN_OR_RETURN(UniqueFd fd, sys::open_file(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
-  if (::ftruncate(fd.get(), sizeof(Layout)) != 0) return errno_status(errno, "size " + quote(path));
-  void* map = ::mmap(nullptr, sizeof(Layout), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-  if (map == MAP_FAILED) return errno_status(errno, "map " + quote(path));
-  auto* layout = static_cast<Layout*>(map);
-  if (layout->length >= kMaxLogEntryBytes) layout->length = 0;
-  return std::unique_ptr<PartialLine>(new PartialLine(layout));
+  std::unique_ptr<PartialLine> partial(new PartialLine(path));
+  Status mapped = partial->map(0);
+  if (!mapped.is_ok() && mapped.code() != Code::kNotFound) return mapped;
+  const Layout* layout = partial->layout_;
+  if (layout != nullptr && layout->length < kMaxLogEntryBytes) {
+    partial->rest_.assign(layout->bytes.data(), layout->length);
+    partial->is_continued_ = layout->is_continued != 0;
+    partial->line_time_ns_ = layout->line_time_ns;
+  }
+  return partial;
+}
+
+Status PartialLine::map(int extra_flags) {
+  POUCH_ASSIGN_OR_RETURN(const UniqueFd fd, sys::open_file(path_, O_RDWR | O_NOFOLLOW | extra_flags, 0600));
+  if (::ftruncate(fd.get(), sizeof(Layout)) != 0) return errno_status(errno, "size " + quote(path_));
+  void* memory = ::mmap(nullptr, sizeof(Layout), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  if (memory == MAP_FAILED) return errno_status(errno, "map " + quote(path_));
+  layout_ = static_cast<Layout*>(memory);
+  return {};
 }
 
 PartialLine::~PartialLine() {
-  ::munmap(layout_, sizeof(Layout));
+  if (layout_ != nullptr) ::munmap(layout_, sizeof(Layout));
 }
 
 void PartialLine::emit(std::string_view text, bool is_line_end, LogStream stream, JsonLogWriter& log) {
@@ -38,9 +50,6 @@ void PartialLine::emit(std::string_view text, bool is_line_end, LogStream stream
 }
 
 void PartialLine::split(std::string_view chunk, LogStream stream, JsonLogWriter& log) {
-  is_continued_ = layout_->is_continued != 0;
-  line_time_ns_ = layout_->line_time_ns;
-  rest_.assign(layout_->bytes.data(), layout_->length);
   is_append_ = true;
   while (!chunk.empty()) {
     // An entry ends after a newline found within its limit, or at the limit.
@@ -62,7 +71,12 @@ void PartialLine::split(std::string_view chunk, LogStream stream, JsonLogWriter&
   rest_ += chunk;
 }
 
-void PartialLine::commit() {
+Status PartialLine::commit() {
+  if (layout_ == nullptr) {
+    if (rest_.empty() && !is_continued_) return {};
+    is_append_ = false;  // the new file has nothing
+    POUCH_RETURN_IF_ERROR(map(O_CREAT));
+  }
   // A kill at any point here repeats the chunk, which is still in the FIFO; the length is stored last, so
   // that the bytes it covers are always whole.
   volatile uint32_t* length = &layout_->length;
@@ -72,14 +86,13 @@ void PartialLine::commit() {
   const size_t kept = *length;
   std::memcpy(layout_->bytes.data() + kept, rest_.data() + kept, rest_.size() - kept);
   *length = static_cast<uint32_t>(rest_.size());
+  return {};
 }
 
 void PartialLine::finish(LogStream stream, JsonLogWriter& log) {
-  if (layout_->length == 0) return;
-  is_continued_ = layout_->is_continued != 0;
-  line_time_ns_ = layout_->line_time_ns;
-  emit(std::string_view(layout_->bytes.data(), layout_->length), false, stream, log);
-  layout_->length = 0;
+  if (rest_.empty()) return;
+  emit(rest_, false, stream, log);
+  rest_.clear();
 }
 
 Result<std::unique_ptr<ScratchPipe>> ScratchPipe::create() {
@@ -108,8 +121,9 @@ Result<std::unique_ptr<OutputTap>> OutputTap::open(const std::string& path, LogS
 Status OutputTap::log_chunk(std::string_view chunk, JsonLogWriter& log) {
   partial_->split(chunk, stream_, log);
   Status flushed = log.flush();
-  partial_->commit();  // also after a failure: what cannot be logged must not stop the container
-  return flushed;
+  // Also after a failure: what cannot be logged must not stop the container.
+  const Status committed = partial_->commit();
+  return flushed.is_ok() ? committed : flushed;
 }
 
 namespace {

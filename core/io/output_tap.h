@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "core/base/clock.h"
 #include "core/base/status.h"
@@ -15,10 +16,11 @@
 namespace pouch::io {
 
 /// The end of a line whose newline has not come yet, and how the line stands. Kept in a mapped file, so that
-/// it is not lost with the process: its bytes are gone from the FIFO and not in the log yet.
+/// it is not lost with the process: its bytes are gone from the FIFO and not in the log yet. The file is made
+/// when it is first needed; many a container only writes whole lines.
 class PartialLine {
  public:
-  /// Opens or makes the file. Its content is kept when it is sound.
+  /// What an earlier worker left in the file is taken up.
   static Result<std::unique_ptr<PartialLine>> open(const std::string& path);
   ~PartialLine();
   PartialLine(const PartialLine&) = delete;
@@ -26,8 +28,8 @@ class PartialLine {
 
   /// Adds the log entries that are complete with `chunk` to `log`; what is left is remembered by commit().
   void split(std::string_view chunk, LogStream stream, JsonLogWriter& log);
-  /// After the log was flushed.
-  void commit();
+  /// After the log was flushed. When the rest cannot be kept it is in memory only; the error says why.
+  Status commit();
   /// The process has ended: what is left is an entry without newline.
   void finish(LogStream stream, JsonLogWriter& log);
 
@@ -38,15 +40,17 @@ class PartialLine {
     int64_t line_time_ns;   // that entry's time, shared by all of the line
     std::array<char, kMaxLogEntryBytes> bytes;
   };
-  explicit PartialLine(Layout* layout) : layout_(layout) {}
+  explicit PartialLine(std::string path) : path_(std::move(path)) {}
+  Status map(int extra_flags);
   void emit(std::string_view text, bool is_line_end, LogStream stream, JsonLogWriter& log);
 
-  Layout* layout_;  // shared mapping
-  // The state after split(), before commit().
+  const std::string path_;
+  Layout* layout_ = nullptr;  // shared mapping of the file; null until needed
+  // What split() reached; the mapping follows by commit().
   std::string rest_;
   bool is_continued_ = false;
   int64_t line_time_ns_ = 0;
-  bool is_append_ = false;  // rest_ is what layout_ has, and `appended_` bytes more
+  bool is_append_ = false;  // rest_ is what it was before the last split(), and more
 };
 
 /// A pipe of our own into which FIFOs are tee'd, and memory to look at it. One for a whole keeper.

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "core/base/log.h"
@@ -18,7 +19,12 @@
 namespace pouch::io {
 namespace {
 
-constexpr char kStateFile[] = "stream.json";
+// <io_dir>/<id>.<suffix>. No folder for each: on some file systems removing one takes milliseconds.
+constexpr char kStateSuffix[] = ".state";
+constexpr std::array<const char*, 6> kSuffixes = {".stdin",       ".stdout",      ".stderr",
+                                                  ".stdout.part", ".stderr.part", kStateSuffix};
+// The state file is so many flags, '0' or '1', that are changed in place, and then JSON that never changes.
+constexpr size_t kFlags = 3;
 constexpr char kStateFormat[] = "1";
 // What is read after the grace: what the pipes can hold, not what a process still writes.
 constexpr int kMaxLastChunks = 16;
@@ -26,48 +32,70 @@ constexpr int kMaxLastChunks = 16;
 }  // namespace
 
 Stream::Stream(StreamContext& context, StdioSpec spec)
-    : context_(context), spec_(std::move(spec)), dir_(context.io_dir + "/" + spec_.stream_id) {}
+    : context_(context), spec_(std::move(spec)), base_(context.io_dir + "/" + spec_.stream_id) {}
 
 Stream::~Stream() {
   release_all();
 }
 
+void Stream::remove_files(const StreamContext& context, const std::string& id) {
+  for (const char* suffix : kSuffixes) {
+    const std::string path = context.io_dir + "/" + id + suffix;
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT)
+      log_warning("io", errno_status(errno, "remove " + path).message());
+  }
+}
+
+std::string Stream::id_of_state_file(const std::string& name) {
+  const std::string_view suffix = kStateSuffix;
+  return name.ends_with(suffix) ? name.substr(0, name.size() - suffix.size()) : std::string();
+}
+
 Result<std::unique_ptr<Stream>> Stream::create(StreamContext& context, StdioSpec spec) {
   std::unique_ptr<Stream> stream(new Stream(context, std::move(spec)));
-  const std::string& dir = stream->dir_;
-  POUCH_RETURN_IF_ERROR(sys::remove_tree(dir));
-  if (::mkdir(dir.c_str(), 0700) != 0) return errno_status(errno, "make folder " + quote(dir));
+  const std::string& id = stream->spec_.stream_id;
+  remove_files(context, id);
   Status opened = stream->open_all(false);
-  if (opened.is_ok()) opened = stream->save();
+  if (opened.is_ok()) opened = stream->write_state();
   if (opened.is_ok()) return stream;
   stream->release_all();
-  sys::remove_tree(dir).ignore();
+  remove_files(context, id);
   return opened;
 }
 
 Result<std::unique_ptr<Stream>> Stream::adopt(StreamContext& context, const std::string& id) {
-  POUCH_ASSIGN_OR_RETURN(const std::string text,
-                         sys::read_file(context.io_dir + "/" + id + "/" + kStateFile));
-  POUCH_ASSIGN_OR_RETURN(const Fields fields, decode_string_map(text));
+  POUCH_ASSIGN_OR_RETURN(const std::string text, sys::read_file(context.io_dir + "/" + id + kStateSuffix));
+  if (text.size() < kFlags) return Status(Code::kDataLoss, "its state was not written");
+  POUCH_ASSIGN_OR_RETURN(const Fields fields, decode_string_map(std::string_view(text).substr(kFlags)));
   StdioSpec spec = decode_spec(fields);
   if (text_field(fields, "format") != kStateFormat || spec.stream_id != id) {
-    return Status(Code::kDataLoss, "adopt stream " + quote(id) + ": its state is of another kind");
+    return Status(Code::kDataLoss, "its state is of another kind");
   }
   std::unique_ptr<Stream> stream(new Stream(context, std::move(spec)));
-  stream->is_started_ = bool_field(fields, "started");
-  stream->is_stdin_closing_ = bool_field(fields, "stdin_closing");
-  stream->is_stdin_closed_ = bool_field(fields, "stdin_closed");
+  stream->is_started_ = text[0] == '1';
+  stream->is_stdin_closing_ = text[1] == '1';
+  stream->is_stdin_closed_ = text[2] == '1';
   POUCH_RETURN_IF_ERROR(stream->open_all(true));
   return stream;
 }
 
-Status Stream::save() const {
+std::string Stream::flags() const {
+  return {is_started_ ? '1' : '0', is_stdin_closing_ ? '1' : '0', is_stdin_closed_ ? '1' : '0'};
+}
+
+Status Stream::write_state() const {
   Fields fields = encode_spec(spec_);
   fields["format"] = kStateFormat;
-  fields["started"] = is_started_ ? "1" : "0";
-  fields["stdin_closing"] = is_stdin_closing_ ? "1" : "0";
-  fields["stdin_closed"] = is_stdin_closed_ ? "1" : "0";
-  return sys::write_file_atomic(file(kStateFile), encode_string_map(fields), 0600, false);
+  POUCH_ASSIGN_OR_RETURN(const UniqueFd fd,
+                         sys::open_file(file(kStateSuffix), O_WRONLY | O_CREAT | O_EXCL, 0600));
+  return sys::write_all(fd.get(), flags() + encode_string_map(fields)).prefix("write stream state");
+}
+
+Status Stream::save() const {
+  const std::string path = file(kStateSuffix);
+  POUCH_ASSIGN_OR_RETURN(const UniqueFd fd, sys::open_file(path, O_WRONLY));
+  if (::pwrite(fd.get(), flags().data(), kFlags, 0) < 0) return errno_status(errno, "write " + quote(path));
+  return {};
 }
 
 void Stream::save_or_warn() const {
@@ -89,9 +117,9 @@ Status Stream::open_log(bool is_adopted) {
   return {};
 }
 
-Status Stream::add_tap(const char* name, LogStream stream) {
+Status Stream::add_tap(const char* suffix, LogStream stream) {
   Watched output;
-  POUCH_ASSIGN_OR_RETURN(output.tap, OutputTap::open(file(name), stream, log_ != nullptr));
+  POUCH_ASSIGN_OR_RETURN(output.tap, OutputTap::open(file(suffix), stream, log_ != nullptr));
   const size_t index = outputs_.size();
   POUCH_ASSIGN_OR_RETURN(output.watch, context_.loop.add(output.tap->fd(), EPOLLIN,
                                                          [this, index](uint32_t) { on_output(index); }));
@@ -100,7 +128,7 @@ Status Stream::add_tap(const char* name, LogStream stream) {
 }
 
 Status Stream::open_stdin() {
-  const std::string path = file("stdin");
+  const std::string path = file(".stdin");
   if (::mkfifo(path.c_str(), 0600) != 0 && errno != EEXIST)
     return errno_status(errno, "make FIFO " + quote(path));
   // Reader and writer in one: opening does not wait for the runtime, and what is written stays until it
@@ -111,8 +139,8 @@ Status Stream::open_stdin() {
 
 Status Stream::open_all(bool is_adopted) {
   POUCH_RETURN_IF_ERROR(open_log(is_adopted));
-  POUCH_RETURN_IF_ERROR(add_tap("stdout", LogStream::kStdout));
-  if (!spec_.tty) POUCH_RETURN_IF_ERROR(add_tap("stderr", LogStream::kStderr));
+  POUCH_RETURN_IF_ERROR(add_tap(".stdout", LogStream::kStdout));
+  if (!spec_.tty) POUCH_RETURN_IF_ERROR(add_tap(".stderr", LogStream::kStderr));
   if (spec_.want_stdin && !is_stdin_closed_) POUCH_RETURN_IF_ERROR(open_stdin());
   if (context_.vault != nullptr) {
     std::vector<int> fds;
@@ -123,7 +151,7 @@ Status Stream::open_all(bool is_adopted) {
 }
 
 StdioPaths Stream::paths() const {
-  return {spec_.want_stdin ? file("stdin") : "", file("stdout"), spec_.tty ? "" : file("stderr")};
+  return {spec_.want_stdin ? file(".stdin") : "", file(".stdout"), spec_.tty ? "" : file(".stderr")};
 }
 
 void Stream::note_log_failure(const Status& failure) {
@@ -226,7 +254,7 @@ void Stream::finish(EndReason reason, const std::string& message) {
   const int64_t position = log_position();
   for (Subscriber* subscriber : std::exchange(subscribers_, {})) subscriber->end(reason, message, position);
   release_all();
-  if (Status removed = sys::remove_tree(dir_); !removed.is_ok()) log_warning("io", removed.message());
+  remove_files(context_, spec_.stream_id);
   for (const DrainDone& done : std::exchange(drain_waiters_, {})) done(counts_);
 }
 

@@ -43,10 +43,13 @@ class Subscriber {
 /// One process's stdio: FIFOs, log and clients. Loop thread only.
 class Stream {
  public:
-  /// Makes folder and FIFOs.
+  /// Makes the FIFOs.
   static Result<std::unique_ptr<Stream>> create(StreamContext& context, StdioSpec spec);
-  /// Takes up what an earlier worker left in <io_dir>/<id>.
+  /// Takes up what an earlier worker left.
   static Result<std::unique_ptr<Stream>> adopt(StreamContext& context, const std::string& id);
+  static void remove_files(const StreamContext& context, const std::string& id);
+  /// The stream whose state the file in io_dir is; "" when it is another file.
+  static std::string id_of_state_file(const std::string& name);
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -71,7 +74,7 @@ class Stream {
 
   using DrainDone = std::function<void(const DrainCounts&)>;
   /// Calls `done` when all output was read, or the grace is over. The stream is then finished: nothing is
-  /// open, the folder is gone, its owner destroys it.
+  /// open, the files are gone, its owner destroys it.
   void drain(DrainDone done);
   bool is_finished() const { return is_finished_; }
   /// Create or start failed: finished at once.
@@ -91,12 +94,14 @@ class Stream {
   };
 
   Stream(StreamContext& context, StdioSpec spec);
-  std::string file(const char* name) const { return dir_ + "/" + name; }
+  std::string file(const char* suffix) const { return base_ + suffix; }
   Status open_all(bool is_adopted);
   Status open_log(bool is_adopted);
-  Status add_tap(const char* name, LogStream stream);
+  Status add_tap(const char* suffix, LogStream stream);
   Status open_stdin();
-  Status save() const;
+  std::string flags() const;
+  Status write_state() const;
+  Status save() const;  // the flags
   void save_or_warn() const;
   bool is_all_read() const;
   OutputTap::Outcome pump(Watched& output);
@@ -112,7 +117,7 @@ class Stream {
 
   StreamContext& context_;
   const StdioSpec spec_;
-  const std::string dir_;
+  const std::string base_;  // of its files
   std::unique_ptr<JsonLogWriter> log_;
   std::vector<Watched> outputs_;
   std::vector<Subscriber*> subscribers_;
