@@ -1,5 +1,6 @@
 #include "core/sys/exec_plan.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -114,6 +115,20 @@ POUCH_IN_CHILD int run_plan(void* argument) {
   give_up(plan, "execute");
 }
 
+// ThreadSanitizer takes clone() for a fork, and its bookkeeping for one, made in memory that is shared,
+// forbids any thread afterwards. What is behind its wrapper is libc's own.
+using CloneFunction = int (*)(int (*)(void*), void*, int, void*, ...);
+#ifdef __SANITIZE_THREAD__
+CloneFunction find_clone() {
+  void* libc = ::dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+  return reinterpret_cast<CloneFunction>(::dlsym(libc, "clone"));
+}
+#else
+CloneFunction find_clone() {
+  return ::clone;
+}
+#endif
+
 class Stack {
  public:
   Stack()
@@ -134,12 +149,13 @@ class Stack {
 struct OrphanStep {
   ExecPlan* plan;
   void* stack_top;
+  CloneFunction clone;
   volatile int pid;
 };
 
 POUCH_IN_CHILD int run_middle(void* argument) {
   OrphanStep& step = *static_cast<OrphanStep*>(argument);
-  const int pid = ::clone(run_plan, step.stack_top, CLONE_VM | CLONE_VFORK | SIGCHLD, step.plan);
+  const int pid = step.clone(run_plan, step.stack_top, CLONE_VM | CLONE_VFORK | SIGCHLD, step.plan);
   if (pid < 0) give_up(*step.plan, "clone");
   step.pid = pid;
   ::syscall(SYS_exit_group, 0);
@@ -181,6 +197,7 @@ void finish_plan(ExecPlan& plan) {
 }
 
 Result<int> start_child(ExecPlan& plan, int* pidfd) {
+  const CloneFunction clone_process = find_clone();
   const Stack stack;
   if (!stack.is_valid()) return errno_status(ENOMEM, "start " + quote(plan.program));
   int new_pidfd = -1;
@@ -189,7 +206,7 @@ Result<int> start_child(ExecPlan& plan, int* pidfd) {
   {
     const SignalsBlocked blocked;
     // No exit signal: until exec, which resets it to SIGCHLD, a waitpid(-1) of the host does not see it.
-    pid = ::clone(run_plan, stack.top(), CLONE_VM | CLONE_VFORK | CLONE_PIDFD, &plan, &new_pidfd);
+    pid = clone_process(run_plan, stack.top(), CLONE_VM | CLONE_VFORK | CLONE_PIDFD, &plan, &new_pidfd);
     error = errno;
   }
   if (pid < 0) return errno_status(error, "start " + quote(plan.program) + ": clone");
@@ -206,13 +223,13 @@ Result<int> start_orphan(ExecPlan& plan) {
   const Stack outer;
   const Stack inner;
   if (!outer.is_valid() || !inner.is_valid()) return errno_status(ENOMEM, "start " + quote(plan.program));
-  OrphanStep step = {&plan, inner.top(), -1};
+  OrphanStep step = {&plan, inner.top(), find_clone(), -1};
   int middle = -1;
   int error = 0;
   {
     const SignalsBlocked blocked;
     // No exit signal, and it never executes anything: the host cannot see it.
-    middle = ::clone(run_middle, outer.top(), CLONE_VM | CLONE_VFORK, &step);
+    middle = step.clone(run_middle, outer.top(), CLONE_VM | CLONE_VFORK, &step);
     error = errno;
   }
   if (middle < 0) return errno_status(error, "start " + quote(plan.program) + ": clone");
