@@ -44,6 +44,7 @@ ALLOWED = {
 THIRD_PARTY = {
     r"json/": "core/api",
     r"grpc|google/protobuf/|.*\.pb\.h$": "core/ctrd daemon/cri",
+    r"nghttp2/": "core/ctrd",
     r"sqlite3": "core/store",
     r"curl/": "core/registry core/remote",
     r"libmnl/|libnftnl/|netlink/|linux/(rt)?netlink|linux/netfilter|linux/if_link": "core/sys",

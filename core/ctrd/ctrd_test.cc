@@ -314,6 +314,9 @@ TEST_F(CtrdTest, ManyThreadsShareOneClient) {
 }
 
 TEST_F(CtrdTest, ForkedChildIsToldAndMayOpenItsOwn) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "ThreadSanitizer forbids threads in a forked child";
+#endif
   std::atomic<bool> stop = false;
   std::atomic<int> bad = 0;
   std::thread busy([&] {

@@ -54,7 +54,8 @@ Result<std::string> make_busybox_layer(const std::string& dir) {
     fs::create_directories(tree + folder, error);
   }
   fs::copy_file("/bin/busybox", tree + "/bin/busybox", fs::copy_options::overwrite_existing, error);
-  for (const char* name : {"sh", "cat", "echo", "sleep", "true", "false", "ls", "stty", "ps", "kill", "grep"}) {
+  for (const char* name :
+       {"sh", "cat", "echo", "sleep", "true", "false", "ls", "stty", "ps", "kill", "grep"}) {
     fs::create_symlink("busybox", tree + "/bin/" + name, error);
   }
   std::ofstream(tree + "/etc/passwd") << "root:x:0:0:root:/root:/bin/sh\n";
