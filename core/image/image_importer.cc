@@ -4,6 +4,7 @@
 #include "core/ctrd/content.h"
 #include "core/ctrd/images.h"
 #include "core/events/event_log.h"
+#include "core/image/image_sweep.h"
 #include "core/image/layer_importer.h"
 
 namespace pouch::image {
@@ -15,7 +16,7 @@ constexpr const char* kConfigRefLabel = "containerd.io/gc.ref.content.config";
 constexpr const char* kLayerRefLabel = "containerd.io/gc.ref.content.l.";
 constexpr const char* kSnapshotRefLabel = "containerd.io/gc.ref.snapshot.";
 
-// containerd refuses empty label values nowhere, but reads them as "remove" in updates.
+// An empty label value means "remove" in updates.
 std::string root_label(const EngineContext& context) {
   return context.root_id.empty() ? "system" : context.root_id;
 }
@@ -40,9 +41,10 @@ std::string ingest_ref() {
 
 Result<ctrd::HeldLease> hold_import_lease(const EngineContext& context,
                                           const std::shared_ptr<ctrd::Client>& client, const Call& call) {
+  sweep_left_behind(context, client, call);
   return ctrd::HeldLease::create(
       call, client, kLeaseLife,
-      {{"pouch.root", root_label(context)}, {"pouch.owner", context.owner_token}, {"pouch.for", "image"}});
+      {{"pouch.root", root_label(context)}, {kOwnerLabel, context.owner_token}, {kPurposeLabel, kPurpose}});
 }
 
 Call settled(const Call& call) {
@@ -56,7 +58,7 @@ ctrd::ImageRecord image_record(const EngineContext& context, const std::string& 
                                const ctrd::Descriptor& target) {
   ctrd::ImageRecord record;
   record.name = name;
-  record.labels = {{"pouch.root", root_label(context)}};
+  record.labels = {{"pouch.root", root_label(context)}, {kOwnerLabel, context.owner_token}};
   record.target = target;
   return record;
 }

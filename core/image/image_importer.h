@@ -60,10 +60,17 @@ class ImageImporter {
   std::shared_ptr<ctrd::Client> leased_;
 };
 
+/// Labels of what we make in containerd: which engine made it (EngineContext::owner_token), and what a lease
+/// is for.
+inline constexpr const char* kOwnerLabel = "pouch.owner";
+inline constexpr const char* kPurposeLabel = "pouch.for";
+inline constexpr const char* kPurpose = "image";
+
 /// A name for writing a blob that nobody else uses: with a shared one containerd makes equal imports wait for
 /// each other for seconds, while what is there already is found by its digest anyway.
 std::string ingest_ref();
-/// A lease for one load, import or pull. Its end lets the collector take what was not recorded.
+/// A lease for one load, import or pull, after a sweep of what dead engines left. Its end lets the collector
+/// take what was not recorded.
 Result<ctrd::HeldLease> hold_import_lease(const EngineContext& context,
                                           const std::shared_ptr<ctrd::Client>& client, const Call& call);
 /// The same call for what must come to its end once begun: without the caller's cancel token, at most a

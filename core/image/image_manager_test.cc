@@ -69,6 +69,8 @@ class ImageManagerTest : public ::testing::Test {
     context_.events = events_.get();
     context_.executor = &executor_;
     client_ = *ctrd::Client::connect(containerd_->socket_path(), context_.ns, Deadline::after_ms(10'000));
+    context_.owner_token = "living";
+    context_.is_owner_alive = [](const std::string& token) { return token == "living"; };
     context_.ctrd = [this](const Call&) { return Result<std::shared_ptr<ctrd::Client>>(client_); };
     images_ = std::make_unique<ImageManager>(context_);
     images_->set_users(&users_);
@@ -301,6 +303,26 @@ TEST_F(ImageManagerTest, ACancelledLoadIsUndone) {
   }
   EXPECT_EQ(*images_->count(), 0);
   expect_nothing_left();
+}
+
+TEST_F(ImageManagerTest, SweepsWhatDeadEnginesLeft) {
+  ASSERT_TRUE(load(testing::docker_archive(busybox_image({"busybox:latest"}))).status.is_ok());
+  ctrd::ImageRecord record = *client_->images().get(minute(), "docker.io/library/busybox:latest");
+  const ctrd::Labels dead{{"pouch.owner", "dead"}, {"pouch.for", "image"}};
+  record.labels = dead;
+  EXPECT_TRUE(client_->images().put(minute(), record).is_ok());  // known: stays
+  record.name = "docker.io/library/orphan:latest";
+  EXPECT_TRUE(client_->images().create(minute(), record).is_ok());
+  record.name = "docker.io/library/living:latest";
+  record.labels["pouch.owner"] = "living";
+  EXPECT_TRUE(client_->images().create(minute(), record).is_ok());
+  EXPECT_TRUE(client_->leases().create(minute(), "left", Duration{60'000'000'000}, dead).is_ok());
+  ASSERT_TRUE(load(testing::docker_archive(busybox_image({"t/b:1"}))).status.is_ok());
+  EXPECT_TRUE(client_->images().get(minute(), "docker.io/library/busybox:latest").is_ok());
+  EXPECT_EQ(client_->images().get(minute(), "docker.io/library/orphan:latest").code(), Code::kNotFound);
+  EXPECT_TRUE(client_->images().get(minute(), "docker.io/library/living:latest").is_ok());
+  EXPECT_TRUE(client_->leases().list(minute())->empty());
+  EXPECT_TRUE(client_->images().remove(minute(), "docker.io/library/living:latest", true).is_ok());
 }
 
 TEST_F(ImageManagerTest, LooksUpByNameDigestIdAndPrefix) {

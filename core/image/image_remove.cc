@@ -174,19 +174,18 @@ class Removal {
   ctrd::Labels labels_;
 };
 
-// What the database has forgotten, containerd forgets too; the last one waits for the garbage collector. A
-// name that came back meanwhile keeps its record.
+// What the database has forgotten, containerd forgets too; with an image it waits for the garbage collector.
+// A name that came back meanwhile keeps its record.
 void forget_records(EngineContext& context, const Call& call, const std::vector<std::string>& records) {
   auto client = context.ctrd(call);
   if (!client.is_ok()) {
     log_warning("image", "containerd keeps removed images: " + client.status().message());
     return;
   }
-  for (size_t i = 0; i < records.size(); ++i) {
+  for (const std::string& record : records) {
     const bool is_back = [&] {
       auto session = context.db->read();
       if (!session.is_ok()) return false;
-      const std::string& record = records[i];
       if (is_digest(record)) {
         auto row = find_image(*session, Digest(record));
         return row.is_ok() && row->has_value();
@@ -195,9 +194,11 @@ void forget_records(EngineContext& context, const Call& call, const std::vector<
       return owner.is_ok() && owner->has_value();
     }();
     if (is_back) continue;
-    const Status removed = (*client)->images().remove(call, records[i], /*sync=*/i + 1 == records.size());
+    // Only with the image itself, which comes last, does space become free.
+    const bool is_image = is_digest(record);
+    const Status removed = (*client)->images().remove(call, record, /*sync=*/is_image);
     if (!removed.is_ok() && removed.code() != Code::kNotFound) {
-      log_warning("image", "containerd keeps a removed image: " + removed.message(), records[i]);
+      log_warning("image", "containerd keeps a removed image: " + removed.message(), record);
     }
   }
 }

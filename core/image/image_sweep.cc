@@ -1,0 +1,66 @@
+#include "core/image/image_sweep.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/log.h"
+#include "core/ctrd/images.h"
+#include "core/ctrd/leases.h"
+#include "core/image/image_importer.h"
+#include "core/image/image_store.h"
+
+namespace pouch::image {
+namespace {
+
+bool is_left_behind(const EngineContext& context, const ctrd::Labels& labels) {
+  const auto owner = labels.find(kOwnerLabel);
+  return owner != labels.end() && !context.is_owner_alive(owner->second);
+}
+
+Status sweep_leases(const EngineContext& context, const ctrd::Client& client, const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(const std::vector<ctrd::Lease> leases, client.leases().list(call));
+  for (const ctrd::Lease& lease : leases) {
+    const auto purpose = lease.labels.find(kPurposeLabel);
+    if (purpose == lease.labels.end() || purpose->second != kPurpose) continue;
+    if (!is_left_behind(context, lease.labels)) continue;
+    const Status removed = client.leases().remove(call, lease.id, /*sync=*/false);
+    if (!removed.is_ok() && removed.code() != Code::kNotFound) return removed;
+  }
+  return {};
+}
+
+Result<bool> is_known(const EngineContext& context, const std::string& record) {
+  POUCH_ASSIGN_OR_RETURN(store::Snapshot session, context.db->read());
+  if (is_digest(record)) {
+    POUCH_ASSIGN_OR_RETURN(const std::optional<ImageRow> row, find_image(session, Digest(record)));
+    return row.has_value();
+  }
+  POUCH_ASSIGN_OR_RETURN(const std::optional<Digest> owner, find_name(session, record));
+  return owner.has_value();
+}
+
+Status sweep_records(const EngineContext& context, const ctrd::Client& client, const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(const std::vector<ctrd::ImageRecord> records, client.images().list(call));
+  for (const ctrd::ImageRecord& record : records) {
+    // Records of the living may belong to an import that is not committed yet.
+    if (!is_left_behind(context, record.labels)) continue;
+    POUCH_ASSIGN_OR_RETURN(const bool known, is_known(context, record.name));
+    if (known) continue;
+    const Status removed = client.images().remove(call, record.name, /*sync=*/false);
+    if (!removed.is_ok() && removed.code() != Code::kNotFound) return removed;
+  }
+  return {};
+}
+
+}  // namespace
+
+void sweep_left_behind(const EngineContext& context, const std::shared_ptr<ctrd::Client>& client,
+                       const Call& call) {
+  if (!context.is_owner_alive) return;
+  Status swept = sweep_leases(context, *client, call);
+  if (swept.is_ok()) swept = sweep_records(context, *client, call);
+  if (!swept.is_ok()) log_warning("image", "sweep of what dead engines left: " + swept.message());
+}
+
+}  // namespace pouch::image

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <memory>
+
+#include "core/base/cancel.h"
+#include "core/ctrd/client.h"
+#include "core/store/engine_context.h"
+
+namespace pouch::image {
+
+/// Takes away what imports and removals of engines that died half-way left in containerd: leases of dead
+/// owners, and image records that the database does not know. What it cannot do is logged and left to the
+/// next one.
+void sweep_left_behind(const EngineContext& context, const std::shared_ptr<ctrd::Client>& client,
+                       const Call& call);
+
+}  // namespace pouch::image
