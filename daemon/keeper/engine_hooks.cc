@@ -13,6 +13,7 @@
 #include "core/ctrd/client.h"
 #include "core/ctrd/tasks.h"
 #include "core/engine/local_engine.h"
+#include "core/sys/mounts.h"
 #include "daemon/keeper/hooks.h"
 
 namespace pouch::keeper {
@@ -21,6 +22,15 @@ namespace {
 constexpr int64_t kRetryMs = 1'000;
 constexpr int64_t kCloseMs = 10'000;  // for Tasks.CloseIO
 constexpr std::chrono::seconds kStopGrace{2};
+
+// The parent that the root's containers shared, in every hierarchy; refused by the kernel while one is left.
+void remove_empty_cgroup(const std::string& path) {
+  const auto mounts = sys::read_mountinfo();
+  if (!mounts.is_ok()) return;
+  for (const sys::MountEntry& mount : *mounts) {
+    if (mount.fs_type == "cgroup" || mount.fs_type == "cgroup2") ::rmdir((mount.mount_point + path).c_str());
+  }
+}
 
 /// Opens the root in the keeper's role, where its container manager records the exits of all containers, and
 /// passes closed stdins on to the runtime. The engine lives on threads of its own, never on the loop's.
@@ -130,7 +140,9 @@ void EngineHooks::stop() {
   };
   const auto ending = std::make_shared<Ending>();
   std::thread ender = start_thread([ending, engine = std::move(engine)]() mutable {
+    const std::string cgroup = "/" + engine->context().ns;
     engine.reset();
+    remove_empty_cgroup(cgroup);
     const std::lock_guard lock(ending->mutex);
     ending->is_done = true;
     ending->done.notify_all();
