@@ -41,6 +41,10 @@ struct LocalEngine::Parts {
         system(root->context(), [this] { return count(); }) {
     images.set_users(&users);
   }
+  // A removal that its caller has given up may still ask who uses the image.
+  ~Parts() { images.close(); }
+  Parts(const Parts&) = delete;
+  Parts& operator=(const Parts&) = delete;
 
   Result<ObjectCounts> count() {
     POUCH_ASSIGN_OR_RETURN(const ContainerCounts counts, containers.counts());

@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <functional>
+#include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <utility>
 
 #include "core/base/executor.h"
@@ -67,6 +69,7 @@ struct ImageManager::Impl {
   ImageUsers* users = nullptr;
   image::ImageLimits limits;
   std::atomic<bool> closing{false};
+  std::shared_mutex users_gate;  ///< shared while the users are asked
 
   using Work = std::function<Result<std::string>(const Call& call, image::ByteSource& upload,
                                                  const std::shared_ptr<StreamPipe>& pipe)>;
@@ -95,7 +98,12 @@ struct ImageManager::Impl {
 ImageManager::ImageManager(EngineContext& context) : impl_(std::make_shared<Impl>(context)) {}
 
 ImageManager::~ImageManager() {
+  close();
+}
+
+void ImageManager::close() {
   impl_->closing.store(true);
+  const std::unique_lock wait_for_askers(impl_->users_gate);
 }
 
 void ImageManager::set_users(ImageUsers* users) {
@@ -157,6 +165,8 @@ Result<std::vector<api::ImageDeleteItem>> ImageManager::remove(const std::string
   return run_detached<Items>(
       *impl_->context.executor, call,
       [impl = impl_, name, is_forced = options.force.value_or(false), call]() -> Items {
+        const std::shared_lock gate(impl->users_gate);
+        if (impl->closing.load()) return Status(Code::kClosed, "the engine was closed");
         return image::remove_by_name(impl->context, impl->users, call, name, is_forced);
       });
 }

@@ -30,8 +30,11 @@ class ImageManager final : public ImageLookup {
   ImageManager& operator=(const ImageManager&) = delete;
 
   /// Who is asked before an image is removed; without it none is in use. Once, before the operations; must
-  /// outlive the manager.
+  /// live until close().
   void set_users(ImageUsers* users);
+  /// After it returns the users are asked no more, and what still runs for callers who gave up ends with
+  /// Closed where it can. The destructor does it too.
+  void close();
 
   Result<StreamPtr> from_rootfs(const api::ImageFromRootfsOptions& options, const Call& call);
   Result<api::ImageInspect> inspect(const std::string& name, const api::ImageInspectOptions& options,
