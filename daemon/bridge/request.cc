@@ -50,7 +50,7 @@ void normalise_create(int minor, Json& config) {
   // Version 1.42 took the field away.
   if (minor >= 42) host.removeMember("KernelMemory");
   // Until 1.40 containers shared their IPC namespace by default.
-  if (minor < 40 && (!host.isMember("IpcMode") || host["IpcMode"] == "")) host["IpcMode"] = "shareable";
+  if (minor < 40 && (!host["IpcMode"].isString() || host["IpcMode"].asString().empty())) host["IpcMode"] = "shareable";
 }
 
 Status normalise_logs(Json& options) {

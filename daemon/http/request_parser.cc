@@ -27,7 +27,8 @@ struct RequestParser::Impl {
 
 RequestParser::RequestParser(size_t head_limit) : impl_(std::make_unique<Impl>()) {
   impl_->parser.header_limit(static_cast<std::uint32_t>(head_limit));
-  impl_->parser.body_limit(std::numeric_limits<std::uint64_t>::max());  // documents have a limit of their own, uploads none
+  impl_->parser.body_limit(
+      std::numeric_limits<std::uint64_t>::max());  // documents have a limit of their own, uploads none
   impl_->parser.eager(false);
 }
 

@@ -14,7 +14,6 @@
 
 namespace {
 
-using pouch::Result;
 using pouch::Status;
 
 void log_to_stderr(const pouch::LogRecord& record) {

@@ -70,6 +70,10 @@ OptionValues given_values(const Given& given) {
   for (const auto& [key, list] : given.values) {
     if (!list.empty()) values[key] = list;
   }
+  for (std::string& address : values["listen"]) {
+    if (address.starts_with('=')) address.erase(0, 1);  // "-H=unix://…", as dockerd's users write it
+  }
+  if (values["listen"].empty()) values.erase("listen");
   for (const auto& [key, is_set] : given.flags) {
     if (is_set) values[key] = {"true"};
   }
