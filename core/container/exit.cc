@@ -100,7 +100,13 @@ void ContainerManager::Impl::handle_exit(const ProcessKey& key) {
     log_error("container", "claim the exit: " + claimed.status().message(), key.container.str());
     return;
   }
-  if (!*claimed) return;  // not yet running: its start comes back to it; or another has claimed it
+  if (!*claimed) {  // another has it; or it is not yet running, and its start comes back to it
+    const auto row = load(key.container);
+    const bool starting =
+        row.is_ok() && *row && (*row)->generation == key.generation && (*row)->state == state::kStarting;
+    if (row.is_ok() && !starting) drop_exit(key);
+    return;
+  }
   drop_exit(key);
   if (const Status status = finish_exit(**claimed, exit); !status.is_ok()) {
     log_error("container", "handle the exit: " + status.message(), key.container.str());
@@ -119,7 +125,7 @@ void ContainerManager::Impl::release_exit(const ProcessKey& key) {
   if (changed.is_ok()) transaction->commit().ignore();
 }
 
-Status ContainerManager::Impl::finish_exit(ContainerRow row, std::optional<ctrd::ExitInfo> exit) {
+Status ContainerManager::Impl::finish_exit(const ContainerRow& row, std::optional<ctrd::ExitInfo> exit) {
   const Call call = own_call(kStepMs);
   container::Beside drain(*context.executor, [&]() -> Status {
     POUCH_ASSIGN_OR_RETURN(const auto keeper, context.keeper(call));
@@ -140,6 +146,11 @@ Status ContainerManager::Impl::finish_exit(ContainerRow row, std::optional<ctrd:
       log_warning("container", "remove containerd's record: " + gone.message(), row.id.str());
     }
   }
+  return commit_exit(row, exit);
+}
+
+Status ContainerManager::Impl::commit_exit(const ContainerRow& row,
+                                           const std::optional<ctrd::ExitInfo>& exit) {
   POUCH_ASSIGN_OR_RETURN(const api::ContainerConfig config, row.config());
   const int64_t code = exit ? int64_t{exit->status} : kUnknownExit;
   const Timestamp finished = exit && !exit->exited_at.is_zero() ? exit->exited_at : Timestamp::now();
@@ -148,7 +159,7 @@ Status ContainerManager::Impl::finish_exit(ContainerRow row, std::optional<ctrd:
       row.auto_remove ? std::optional<std::string>(context.owner_token) : std::nullopt;
   {
     POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
-                           context.db->begin(store::Durability::kBootScoped, call));
+                           context.db->begin(store::Durability::kBootScoped, own_call(kStepMs)));
     POUCH_ASSIGN_OR_RETURN(
         const int64_t changed,
         transaction.run("UPDATE containers SET state = ?4, owner_token = ?5, pid = 0, exit_code = ?6, "

@@ -99,7 +99,10 @@ struct ContainerManager::Impl {
   Result<std::optional<container::ContainerRow>> claim_exit(const container::ProcessKey& key,
                                                             const std::string& expected_owner);
   void release_exit(const container::ProcessKey& key);
-  Status finish_exit(container::ContainerRow row, std::optional<ctrd::ExitInfo> exit);
+  /// Drains the output, removes the task, then commit_exit().
+  Status finish_exit(const container::ContainerRow& row, std::optional<ctrd::ExitInfo> exit);
+  /// The row is exiting and ours: records the end; AutoRemove.
+  Status commit_exit(const container::ContainerRow& row, const std::optional<ctrd::ExitInfo>& exit);
   std::optional<ctrd::ExitInfo> known_exit(const container::ProcessKey& key);
 
   // stop.cc
@@ -174,6 +177,8 @@ struct ContainerManager::Impl {
   void recover_exec(const container::ExecRow& row);
   /// Takes the row from a dead owner; false when somebody else did.
   bool take_over(container::ContainerRow& row);
+  /// Nothing about the row needs a look at containerd.
+  bool is_well(const container::ContainerRow& row) const;
   /// Looks at one container and its task and does what is due.
   void recover_container(const ContainerId& id);
   void drop_stray_tasks(const Tasks& tasks);

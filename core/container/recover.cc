@@ -1,5 +1,8 @@
 #include <signal.h>
 
+#include <algorithm>
+#include <cerrno>
+
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/container/manager_impl.h"
@@ -31,6 +34,11 @@ bool runs(const ctrd::TaskInfo* task) {
   return task != nullptr &&
          (task->status == ctrd::TaskStatus::kRunning || task->status == ctrd::TaskStatus::kPaused ||
           task->status == ctrd::TaskStatus::kPausing);
+}
+
+// A pid alone says no more than that something may run; the keeper knows.
+bool may_live(int64_t pid) {
+  return pid > 0 && (::kill(static_cast<pid_t>(pid), 0) == 0 || errno != ESRCH);
 }
 
 bool is_settled(const ContainerRow& row) {
@@ -67,7 +75,19 @@ Status ContainerManager::Impl::reconcile(const Call& call) {
     return {};
   };
   POUCH_RETURN_IF_ERROR(read());
-  if (rows.empty() && execs.empty() && !is_keeper()) return {};
+  if (!is_keeper()) {
+    // What seems to be in order is left to the keeper, which shall be there; that spares an RPC at each open.
+    const bool any_live = std::any_of(rows.begin(), rows.end(), [&](const ContainerRow& row) {
+      return row.state == state::kRunning && row.boot_id == context.boot_id && may_live(row.pid);
+    });
+    const bool all_well =
+        std::all_of(rows.begin(), rows.end(), [&](const ContainerRow& row) { return is_well(row); }) &&
+        std::all_of(execs.begin(), execs.end(), [&](const ExecRow& row) {
+          return row.boot_id == context.boot_id && (!is_orphan(row.owner) || may_live(row.pid));
+        });
+    if (any_live) submit([this] { context.keeper(own_call(kStepMs)).status().ignore(); });
+    if (all_well) return {};
+  }
   const auto tasks = list_tasks(call);
   if (!tasks.is_ok()) {
     log_warning("container", "compare with containerd's tasks: " + tasks.status().message());
@@ -78,6 +98,11 @@ Status ContainerManager::Impl::reconcile(const Call& call) {
   for (const ExecRow& exec : execs) recover_exec(exec);
   if (is_keeper() && tasks.is_ok()) drop_stray_tasks(*tasks);
   return {};
+}
+
+bool ContainerManager::Impl::is_well(const ContainerRow& row) const {
+  if (row.boot_id != context.boot_id) return false;
+  return !is_orphan(row.owner) || (row.state == state::kRunning && may_live(row.pid));
 }
 
 bool ContainerManager::Impl::take_over(ContainerRow& row) {
@@ -103,8 +128,9 @@ void ContainerManager::Impl::recover_row(const ContainerRow& row, const Tasks* t
   const bool old_boot = row.boot_id != context.boot_id;
   if (!old_boot && !is_orphan(row.owner) && !(is_keeper() && row.state == state::kRunning)) return;
   static const Tasks kNone;
-  if (tasks == nullptr) {
-    if (!old_boot) return;  // nothing is known of what runs
+  if (tasks ==
+      nullptr) {  // containerd is away: nothing is known, but that what ran before the boot has ended
+    if (!old_boot || row.state == state::kRemoving || row.state == state::kCreating) return;
     tasks = &kNone;
   }
   const auto at = tasks->find(row.id.str());
@@ -117,6 +143,7 @@ void ContainerManager::Impl::recover_row(const ContainerRow& row, const Tasks* t
   } else if (row.state == state::kRunning) {
     recover_running(row, task);
   } else if (row.state == state::kExiting && take_over(mine)) {
+    if (old_boot) return warn("finish an exit", commit_exit(mine, std::nullopt), row.id);
     const auto known = known_exit({row.id, row.generation, {}});
     warn("finish an exit", finish_exit(mine, known ? known : exit_of(task)), row.id);
   } else if (row.state == state::kRemoving && take_over(mine)) {
@@ -191,7 +218,7 @@ void ContainerManager::Impl::recover_running(const ContainerRow& row, const ctrd
   if (!claimed.is_ok()) return warn("claim an exit", claimed.status(), row.id);
   if (!*claimed) return;
   drop_exit(key);
-  const Status finished = finish_exit(**claimed, exit);
+  const Status finished = same_boot ? finish_exit(**claimed, exit) : commit_exit(**claimed, std::nullopt);
   warn("finish an exit", finished, row.id);
   if (!finished.is_ok()) release_exit(key);
 }

@@ -25,6 +25,7 @@ namespace {
 
 constexpr int64_t kStepMs = 60'000;  // for one step of a start
 constexpr int64_t kSettleMs = 120'000;
+constexpr std::string_view kTaskFailure = "failed to create task for container: ";  // Moby's words
 
 Status make_dir(const std::string& path) {
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
@@ -79,7 +80,9 @@ ctrd::StdioPaths to_ctrd(const io::StdioPaths& paths) {
 }
 
 // As Docker tells them apart by the runtime's words: 127 not found, 126 not executable.
+// 128 for all else.
 int exit_code_of_failure(const std::string& text) {
+  if (!text.starts_with(kTaskFailure)) return 128;
   const std::string lower = to_lower(text);
   const auto has = [&lower](std::string_view words) { return lower.find(words) != std::string::npos; };
   if (has("executable file not found") || has("no such file or directory")) return 127;
@@ -91,7 +94,7 @@ int exit_code_of_failure(const std::string& text) {
 // What the runtime says of a command it cannot run is the caller's mistake; all else is not.
 Status task_failure(const Status& status) {
   const Status reason = foreign_reason(status);
-  const std::string text = "failed to create task for container: " + reason.message();
+  const std::string text = std::string(kTaskFailure) + reason.message();
   const bool callers = exit_code_of_failure(text) != 128 && reason.code() == Code::kInternal;
   return {callers ? Code::kInvalidArgument : reason.code(), text};
 }

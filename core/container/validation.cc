@@ -125,6 +125,17 @@ Status check_host(const api::HostConfig& host) {
   return {};
 }
 
+// Clients send endpoints whose fields are all empty.
+bool asks_nothing(const api::EndpointSettings& endpoint) {
+  const auto blank = [](const auto&... texts) { return (!has(texts) && ...); };
+  return blank(endpoint.links, endpoint.aliases, endpoint.mac_address, endpoint.driver_opts,
+               endpoint.network_id, endpoint.endpoint_id, endpoint.gateway, endpoint.ip_address,
+               endpoint.ipv6_gateway, endpoint.global_ipv6_address, endpoint.dns_names) &&
+         endpoint.gw_priority.value_or(0) == 0 && endpoint.ip_prefix_len.value_or(0) == 0 &&
+         endpoint.global_ipv6_prefix_len.value_or(0) == 0 &&
+         endpoint.ipam_config.value_or(api::EndpointIPAMConfig{}) == api::EndpointIPAMConfig{};
+}
+
 // Bytes; "10m" as Docker writes them. Empty for a bad text.
 std::optional<int64_t> parse_size(std::string_view text) {
   int64_t value = 0;
@@ -215,7 +226,7 @@ Status validate_request(const api::ContainerCreateConfig& request) {
   const api::NetworkingConfig networks = request.networking_config.value_or(api::NetworkingConfig{});
   if (!networks.endpoints_config) return {};
   for (const auto& [name, endpoint] : *networks.endpoints_config) {
-    if (name != host.network_mode.value_or("") || endpoint != api::EndpointSettings{}) {
+    if (name != host.network_mode.value_or("") || !asks_nothing(endpoint)) {
       return unsupported("NetworkingConfig.EndpointsConfig " + quote(name));
     }
   }
