@@ -12,6 +12,7 @@
 #include "core/ctrd/containers.h"
 #include "core/ctrd/content.h"
 #include "core/ctrd/diff.h"
+#include "core/ctrd/grpc_status.h"
 #include "core/ctrd/images.h"
 #include "core/ctrd/introspection.h"
 #include "core/ctrd/leases.h"
@@ -79,6 +80,20 @@ TEST(CtrdConnect, BadArguments) {
   EXPECT_EQ(Client::connect(std::string(108, 'x'), "x", Deadline::after_ms(50)).code(),
             Code::kInvalidArgument);
   EXPECT_EQ(Client::connect("/x", "", Deadline::after_ms(50)).code(), Code::kInvalidArgument);
+}
+
+TEST(GrpcStatus, CodesAndMessages) {
+  EXPECT_EQ(code_of_grpc(0), Code::kOk);
+  EXPECT_EQ(code_of_grpc(5), Code::kNotFound);
+  EXPECT_EQ(code_of_grpc(9), Code::kConflict);
+  EXPECT_EQ(code_of_grpc(12), Code::kNotImplemented);
+  EXPECT_EQ(code_of_grpc(14), Code::kUnavailable);
+  EXPECT_EQ(code_of_grpc(16), Code::kUnauthenticated);
+  EXPECT_EQ(code_of_grpc(17), Code::kInternal);
+  EXPECT_EQ(code_of_grpc(-1), Code::kInternal);
+  EXPECT_EQ(percent_decode("a%20b%C3%A9%"), "a b\xC3\xA9%");
+  EXPECT_EQ(percent_decode("%4"), "%4");
+  EXPECT_EQ(percent_decode("%zz%41"), "%zzA");
 }
 
 TEST_F(CtrdTest, VersionAndPlugins) {
