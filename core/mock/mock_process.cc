@@ -129,7 +129,12 @@ MockProcess::MockProcess(std::vector<std::string> args, bool has_stdin, Hooks ho
 
 MockProcess::~MockProcess() {
   signal(SIGKILL);
-  if (thread_.joinable()) thread_.join();
+  if (!thread_.joinable()) return;
+  if (thread_.get_id() == std::this_thread::get_id()) {
+    thread_.detach();  // the hooks held the last reference; their end is the thread's last act
+  } else {
+    thread_.join();
+  }
 }
 
 void MockProcess::start() {
@@ -139,7 +144,9 @@ void MockProcess::start() {
       const std::lock_guard lock(mutex_);
       if (killed_by_ != 0) code = 128 + killed_by_;
     }
-    hooks_.exited(code);
+    // The hooks own the container, which owns this: they must not outlive the process.
+    const Hooks last = std::move(hooks_);
+    last.exited(code);
   });
 }
 

@@ -27,7 +27,7 @@ class MockProcess {
   static Status check(const std::vector<std::string>& args);
 
   MockProcess(std::vector<std::string> args, bool has_stdin, Hooks hooks);
-  ~MockProcess();  ///< kills
+  ~MockProcess();  ///< kills and waits, unless called by a hook
   MockProcess(const MockProcess&) = delete;
   MockProcess& operator=(const MockProcess&) = delete;
 
@@ -46,7 +46,7 @@ class MockProcess {
   bool is_killed();
 
   const std::vector<std::string> args_;
-  const Hooks hooks_;
+  Hooks hooks_;  // only touched by the process's thread once it runs
   std::mutex mutex_;
   std::condition_variable changed_;
   // Below protected by mutex_.
