@@ -58,6 +58,9 @@ struct SeenContainer {
 
 using Attributes = std::map<std::string, std::string>;
 
+/// On the destroy event of a container that AutoRemove took after a failed start, for those who wait.
+inline constexpr const char* kFailedStartAttribute = "io.pouch.exit_code";
+
 }  // namespace container
 
 struct ContainerManager::Impl {

@@ -76,6 +76,9 @@ Status ContainerManager::Impl::remove_claimed(const ContainerRow& row, const Att
                                    "WHERE id = ?1 AND owner_token = ?2",
                                    row.id, context.owner_token, cleared.message())
                               .status());
+    // Moby has no such event; without it who waits for the removal would wait for ever.
+    POUCH_RETURN_IF_ERROR(
+        append_event(transaction, row, config, "remove_failed", {{"error", cleared.message()}}));
     POUCH_RETURN_IF_ERROR(transaction.commit());
     return cleared.prefix("remove container " + quote(row.name));
   }

@@ -293,7 +293,7 @@ Status ContainerManager::Impl::undo_start(StartJob& job, const Status& why) {
                       row.id, row.generation, context.owner_token, next, owner, code, why.message()));
   POUCH_RETURN_IF_ERROR(transaction.commit());
   if (changed == 1 && row.auto_remove) {
-    return remove_claimed(row, {{"exitCode", std::to_string(code)}});
+    return remove_claimed(row, {{container::kFailedStartAttribute, std::to_string(code)}});
   }
   return {};
 }

@@ -53,7 +53,8 @@ Status ContainerManager::Impl::await_removal(const SeenContainer& seen, Deadline
   return context.events
       ->wait_for(seen.seq, call,
                  [id = seen.row.id.str()](const events::Event& event) {
-                   return event.type == "container" && event.actor_id == id && event.action == "destroy";
+                   return event.type == "container" && event.actor_id == id &&
+                          (event.action == "destroy" || event.action == "remove_failed");
                  })
       .status();
 }

@@ -1,3 +1,4 @@
+#include <atomic>
 #include <charconv>
 
 #include "core/api/stream_pipe.h"
@@ -22,8 +23,10 @@ class WaitFollow : public std::enable_shared_from_this<WaitFollow> {
 
   StreamPtr open(events::EventLog& log, int64_t seq) {
     StreamPtr stream = pipe_->open();
-    closer_ = closers_->add([self = shared_from_this()] {
-      self->end(Status(Code::kClosed, "the engine was closed while a container was waited for"));
+    closer_ = closers_->add([weak = weak_from_this()] {
+      if (const auto self = weak.lock()) {
+        self->end(Status(Code::kClosed, "the engine was closed while a container was waited for"));
+      }
     });
     pipe_->on_cancel([weak = weak_from_this()] {
       if (const auto self = weak.lock()) self->end(std::string());
@@ -39,15 +42,19 @@ class WaitFollow : public std::enable_shared_from_this<WaitFollow> {
   void on_event(const events::Event& event) {
     if (event.type != "container" || event.actor_id != id_) return;
     const bool died = event.action == "die";
-    const bool removed = event.action == "destroy";
-    if (!died && !removed) return;
-    if (const auto code = event.attributes.find("exitCode"); code != event.attributes.end()) {
+    const bool failed = event.action == "remove_failed";
+    if (!died && !failed && event.action != "destroy") return;
+    const char* const name = died ? "exitCode" : container::kFailedStartAttribute;
+    if (const auto code = event.attributes.find(name); code != event.attributes.end()) {
       const std::string& text = code->second;
       std::from_chars(text.data(), text.data() + text.size(), exit_code_);
     }
     if (died && for_removal_) return;
     api::WaitResult result;
     result.status_code = exit_code_;
+    if (const auto error = event.attributes.find("error"); failed && error != event.attributes.end()) {
+      result.error.emplace().message = error->second;
+    }
     pipe_->push(Channel::kMessage, api::to_json_text(result)).ignore();
     end(std::string());
   }
@@ -69,7 +76,7 @@ class WaitFollow : public std::enable_shared_from_this<WaitFollow> {
   const std::string id_;
   const bool for_removal_;
   int64_t exit_code_;  // only on the watching thread
-  int closer_ = 0;
+  std::atomic<int> closer_{0};
   std::mutex mutex_;
   events::Follower follower_;  // protected by mutex_
   bool ended_ = false;         // protected by mutex_
