@@ -26,19 +26,20 @@ DisconnectWatch::~DisconnectWatch() {
   thread_.join();
 }
 
-DisconnectWatch::Guard::Guard(DisconnectWatch& watch, int fd, CancelPtr token)
-    : watch_(watch), fd_(fd), id_(watch.add(fd, std::move(token))) {}
+DisconnectWatch::Guard::Guard(DisconnectWatch& watch, int fd, CancelPtr token, bool may_half_close)
+    : watch_(watch), fd_(fd), id_(watch.add(fd, std::move(token), may_half_close)) {}
 
 DisconnectWatch::Guard::~Guard() {
   watch_.remove(fd_, id_);
 }
 
-uint64_t DisconnectWatch::add(int fd, CancelPtr token) {
+uint64_t DisconnectWatch::add(int fd, CancelPtr token, bool may_half_close) {
   const std::lock_guard lock(mutex_);
   const uint64_t id = next_id_++;
   calls_[id] = std::move(token);
   epoll_event event = {};
-  event.events = EPOLLRDHUP | EPOLLONESHOT;  // hang-up and error come unasked
+  // Hang-up and error come unasked.
+  event.events = may_half_close ? EPOLLONESHOT : EPOLLRDHUP | EPOLLONESHOT;
   event.data.u64 = id;
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
   return id;

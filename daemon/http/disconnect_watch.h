@@ -18,10 +18,11 @@ class DisconnectWatch {
   DisconnectWatch(const DisconnectWatch&) = delete;
   DisconnectWatch& operator=(const DisconnectWatch&) = delete;
 
-  /// Watches while it lives; the socket must stay open for that long.
+  /// Watches while it lives; the socket must stay open for that long. A client that only ends its sending has
+  /// gone, too, unless `may_half_close`.
   class Guard {
    public:
-    Guard(DisconnectWatch& watch, int fd, CancelPtr token);
+    Guard(DisconnectWatch& watch, int fd, CancelPtr token, bool may_half_close = false);
     ~Guard();
     Guard(const Guard&) = delete;
     Guard& operator=(const Guard&) = delete;
@@ -36,7 +37,7 @@ class DisconnectWatch {
   void fire_all();
 
  private:
-  uint64_t add(int fd, CancelPtr token);
+  uint64_t add(int fd, CancelPtr token, bool may_half_close);
   void remove(int fd, uint64_t id);
   void run();
 

@@ -199,11 +199,12 @@ void Server::Impl::on_readable(const WaitingPtr& waiting_peer) {
   const Result<ssize_t> got = peer.connection.fill_now();
   const bool is_end = !got.is_ok() || *got == 0;
   Result<bool> whole = false;
-  if (!peer.connection.input().empty()) whole = peer.parser->parse_head(peer.connection.input());
+  const bool has_bytes = !peer.connection.input().empty();
+  if (has_bytes) whole = peer.parser->parse_head(peer.connection.input());
   const bool is_ready = !whole.is_ok() || *whole;
   if (!is_ready) {
     if (is_end) return drop(waiting_peer);
-    if (!waiting_peer->head_begun && *got > 0) {
+    if (!waiting_peer->head_begun && has_bytes) {
       waiting_peer->head_begun = true;
       arm_timer(waiting_peer, options.limits.head_ms);
     }

@@ -284,6 +284,11 @@ TEST_F(ServerTest, HeadsHaveLimits) {
   Client half = connect();
   half.send("GET /_ping HT");
   EXPECT_EQ(half.rest(), "");  // closed after 200 ms
+  Client second = connect();
+  second.send(request("GET", "/_ping") + "GET /_ping HT");
+  const std::string head = second.until("\r\n\r\n");
+  EXPECT_EQ(second.body_of(head), "OK");
+  EXPECT_EQ(second.rest(), "");
   Client bad = connect();
   bad.send("what\r\n\r\n");
   EXPECT_EQ(bad.until("\r\n\r\n").substr(9, 3), "400");
@@ -354,6 +359,21 @@ TEST_F(ServerTest, HijackedAttachWithEarlyBytesAndHalfClose) {
     text += (*frame)->data;
   }
   EXPECT_EQ(text, "early late");
+}
+
+// The whole conversation in one segment, and the client's end behind it.
+TEST_F(ServerTest, EverythingAtOnce) {
+  const std::string id = make_container(R"({"Image":"busybox","Cmd":["sleep","100"]})");
+  call("POST", "/containers/" + id + "/start");
+  const Answer made = call("POST", "/containers/" + id + "/exec",
+                           R"({"Cmd":["cat"],"AttachStdin":true,"AttachStdout":true,"AttachStderr":true})");
+  const std::string exec = parse_json(made.body).value()["Id"].asString();
+  Client client = connect();
+  client.send(request("POST", "/exec/" + exec + "/start", "{}", kUpgrade) + "all").end_sending();
+  EXPECT_EQ(client.until("\r\n\r\n").substr(9, 3), "101");
+  EXPECT_EQ(client.rest(), io::mux_frame(io::MuxStream::kStdout, "all"));
+  EXPECT_EQ(call("POST", "/containers/" + id + "/start", R"({"Binds":[]})").status(), 400);
+  call("POST", "/containers/" + id + "/kill");
 }
 
 TEST_F(ServerTest, AttachWithoutUpgradeStreamsUntilClose) {

@@ -1,0 +1,107 @@
+"""docker-py, as Python programs use it, against pouchd."""
+
+import threading
+
+import docker
+import pytest
+from docker import errors
+from pouchtest.pouchd import Pouchd
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # docker-py's own
+pytest_plugins = ["pouchtest.fixtures"]
+
+
+@pytest.fixture(scope="module")
+def pouchd():
+    with Pouchd() as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="module", params=["unix", "tcp"])
+def client(request, pouchd, busybox_tar):
+    address = pouchd.uri if request.param == "unix" else pouchd.tcp
+    with_version = docker.DockerClient(base_url=address, version="auto", timeout=60)
+    with open(busybox_tar, "rb") as tar:
+        images = with_version.images.load(tar)
+    assert images[0].tags == ["busybox:latest"]
+    yield with_version
+    for container in with_version.containers.list(all=True):
+        container.remove(force=True)
+    with_version.close()
+
+
+def test_run(client):
+    assert client.containers.run("busybox", ["echo", "hi"], network_mode="none", remove=True) == b"hi\n"
+
+
+def test_failing_run(client):
+    with pytest.raises(errors.ContainerError) as error:
+        client.containers.run("busybox", "sh -c 'echo oops >&2; exit 3'", network_mode="none", remove=True, stderr=True)
+    assert error.value.exit_status == 3
+    assert b"oops" in error.value.stderr
+
+
+def test_life_of_a_container(client):
+    container = client.containers.run("busybox", ["sh", "-c", "echo start; sleep 100"], detach=True,
+                                      network_mode="none", labels={"k": "v"}, environment={"A": "b"})
+    assert container.status in ("created", "running")
+    container.reload()
+    assert container.status == "running"
+    assert [c.id for c in client.containers.list(filters={"label": "k=v"})] == [container.id]
+    code, output = container.exec_run(["sh", "-c", "echo $A; exit 4"])
+    assert (code, output) == (4, b"b\n")
+    code, streams = container.exec_run(["sh", "-c", "echo o; echo e >&2"], demux=True)
+    assert (code, streams) == (0, (b"o\n", b"e\n"))
+    assert container.logs() == b"start\n"
+    container.rename("other")
+    container.stop(timeout=0)
+    assert container.wait()["StatusCode"] == 137
+    container.remove()
+    with pytest.raises(errors.NotFound):
+        client.containers.get("other")
+
+
+def test_follow_and_attach(client):
+    container = client.containers.create("busybox", ["sh", "-c", "read x; echo got $x"], stdin_open=True,
+                                         network_mode="none")
+    socket = container.attach_socket(params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+    container.start()
+    socket._sock.sendall(b"word\n")
+    assert socket.read(8 + 9)[8:] == b"got word\n"
+    socket.close()
+    assert b"".join(container.logs(stream=True, follow=True)) == b"got word\n"
+    assert container.wait() == {"StatusCode": 0} or container.wait()["Error"] is None
+    container.remove()
+
+
+def test_events(client):
+    events = client.events(decode=True, filters={"event": "create"})
+    seen = []
+    reader = threading.Thread(target=lambda: seen.append(next(events)))
+    reader.start()
+    while not seen:
+        client.containers.create("busybox", "true", network_mode="none").remove()
+        reader.join(0.2)
+    assert seen[0]["status"] == "create" and seen[0]["Type"] == "container"
+    events.close()
+
+
+def test_errors(client):
+    with pytest.raises(errors.ImageNotFound):
+        client.api.inspect_image("nosuch")
+    with pytest.raises(errors.ImageNotFound):
+        client.containers.create("nosuch", network_mode="none")
+    first = client.containers.create("busybox", "true", name="taken", network_mode="none")
+    with pytest.raises(errors.APIError) as error:
+        client.containers.create("busybox", "true", name="taken", network_mode="none")
+    assert error.value.status_code == 409
+    first.remove()
+    with pytest.raises(errors.APIError) as error:
+        client.containers.create("busybox", "true", network_mode="none", init=True)
+    assert error.value.status_code == 501 and "HostConfig.Init" in str(error.value)
+
+
+def test_system(client):
+    assert client.ping()
+    assert client.info()["OSType"] == "linux"
+    assert client.version()["ApiVersion"] == "1.50"
