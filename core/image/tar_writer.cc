@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include <cerrno>
 #include <utility>
 
 #include "core/base/text.h"
@@ -62,19 +61,19 @@ void TarWriter::Free::operator()(archive* writer) const {
 }
 
 TarWriter::~TarWriter() {
-  // Freeing would otherwise write the end of the tar into the sink.
-  if (archive_ != nullptr) ::archive_write_fail(archive_.get());
+  is_abandoned_ = true;  // freeing writes the end of the tar, which nobody wants any more
 }
 
-ssize_t TarWriter::write_callback(archive* writer, void* self, const void* buffer, size_t size) {
+// Never fails for libarchive, which would then not free its buffers (3.6); add() and write() look at
+// sink_error_.
+ssize_t TarWriter::write_callback(archive*, void* self, const void* buffer, size_t size) {
   auto& me = *static_cast<TarWriter*>(self);
+  if (me.is_abandoned_ || !me.sink_error_.is_ok()) return static_cast<ssize_t>(size);
   const std::string_view bytes(static_cast<const char*>(buffer), size);
   me.hash_.update(bytes);
   me.size_ += static_cast<int64_t>(size);
   me.sink_error_ = me.sink_->write(bytes);
-  if (me.sink_error_.is_ok()) return static_cast<ssize_t>(size);
-  ::archive_set_error(writer, EIO, "the sink failed");
-  return -1;
+  return static_cast<ssize_t>(size);
 }
 
 Result<std::unique_ptr<TarWriter>> TarWriter::create(std::unique_ptr<BlobSinkWriter> sink) {
@@ -105,7 +104,7 @@ Status TarWriter::add(const TarEntry& entry) {
   fill(out.get(), entry);
   const int result = ::archive_write_header(archive_.get(), out.get());
   // A warning is about a name that is no UTF-8: it is written as it is.
-  if (result == ARCHIVE_OK || result == ARCHIVE_WARN) return {};
+  if (result == ARCHIVE_OK || result == ARCHIVE_WARN) return sink_error_;
   return error("write " + quote(entry.path) + " into a layer");
 }
 
@@ -116,12 +115,13 @@ Status TarWriter::write(std::string_view bytes) {
     if (wrote == 0) return internal_error("write a layer: more data than the entry's size");
     bytes.remove_prefix(static_cast<size_t>(wrote));
   }
-  return {};
+  return sink_error_;
 }
 
 Result<TarWriter::Blob> TarWriter::finish() {
   if (::archive_write_close(archive_.get()) != ARCHIVE_OK) return error("write a layer");
   archive_.reset();
+  POUCH_RETURN_IF_ERROR(sink_error_);
   Blob blob{hash_.finish(), size_};
   POUCH_RETURN_IF_ERROR(sink_->commit(blob.digest, blob.size));
   sink_.reset();

@@ -61,11 +61,13 @@ class TarWriter {
   struct Free {
     void operator()(archive* writer) const;
   };
+  // What the callback uses stands before the archive, whose end calls it.
   std::unique_ptr<BlobSinkWriter> sink_;
-  std::unique_ptr<archive, Free> archive_;
   Status sink_error_;
   Sha256 hash_;
   int64_t size_ = 0;
+  bool is_abandoned_ = false;
+  std::unique_ptr<archive, Free> archive_;
 };
 
 }  // namespace pouch::image
