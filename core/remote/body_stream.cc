@@ -48,6 +48,8 @@ void BodyStream::reader_is_gone() {
 }
 
 void BodyStream::abort() {
+  pipe_->finish(
+      Status(Code::kCancelled, transfer_->op() + ": given up"));  // frees a push that waits for its reader
   cancelled_.store(true);
   transfer_->abort();
 }

@@ -107,6 +107,8 @@ void Hijack::set_format(BodyFormat format) {
 }
 
 void Hijack::abort() {
+  pipe_->finish(
+      Status(Code::kCancelled, request_.op + ": given up"));  // frees a push that waits for its reader
   aborted_.store(true);
   socket_.wake();
 }

@@ -64,6 +64,7 @@ RemoteEngine::~RemoteEngine() {
     const std::lock_guard lock(mutex_);
     tasks.swap(tasks_);
   }
+  closing_->fire();
   for (const auto& weak : tasks) {
     if (const auto task = weak.lock()) task->abort();
   }
@@ -207,7 +208,7 @@ Completion RemoteEngine::completion_of(const Operation& operation, const Server&
     return [this, ids = operation.ids]() -> Result<std::string> {
       POUCH_ASSIGN_OR_RETURN(const Json exec,
                              call_json(*api::find_operation("exec.inspect"), ids, nullptr, nullptr,
-                                       {Deadline::after_ms(kQuestionMs), nullptr, {}}));
+                                       {Deadline::after_ms(kQuestionMs), closing_, {}}));
       Json exit = json_object();
       if (exec["ExitCode"].isInt64()) exit["ExitCode"] = exec["ExitCode"];
       return write_json(exit);
@@ -221,7 +222,7 @@ Completion RemoteEngine::completion_of(const Operation& operation, const Server&
     for (const std::string& name : loaded->references()) {
       POUCH_ASSIGN_OR_RETURN(const Json image,
                              call_json(*api::find_operation("image.inspect"), {name}, nullptr, nullptr,
-                                       {Deadline::after_ms(kQuestionMs), nullptr, {}}));
+                                       {Deadline::after_ms(kQuestionMs), closing_, {}}));
       answer["References"].append(name);
       answer["Ids"].append(image["Id"]);
     }

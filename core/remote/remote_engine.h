@@ -57,6 +57,8 @@ class RemoteEngine : public RemoteCalls {
   void start(const std::shared_ptr<StreamTask>& task);
 
   const Address address_;
+  /// Fired by the destructor: ends questions asked in the name of a stream.
+  const CancelPtr closing_ = std::make_shared<CancelToken>();
   const std::shared_ptr<HandlePool> pool_ = std::make_shared<HandlePool>();
 
   std::mutex mutex_;

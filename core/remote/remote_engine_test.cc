@@ -170,8 +170,23 @@ TEST(RemoteEngine, StreamsEndCutOrCancelled) {
   read_all(**endless, &end);
   canceller.join();
   EXPECT_EQ(end.code(), Code::kCancelled);
-  // Left open: the engine's end must not wait for the server.
+  // Left open: the engine's end must not wait for the server, nor for a reader.
   auto abandoned = engine->container_logs("x", {.stdout = true}, {});
+}
+
+TEST(RemoteEngine, ItsEndWaitsForNoReader) {
+  TestServer server(kPouchdHeaders, [](TestConnection& connection, const std::string& head) {
+    connection.send(kChunked + http_chunk(mux(1, std::string(size_t{4} << 20U, 'x'))));
+    return hang(connection, head);
+  });
+  auto engine = engine_of(server);
+  auto stream = engine->container_logs("x", {.stdout = true}, {});
+  ASSERT_TRUE(stream.is_ok());
+  std::this_thread::sleep_for(50ms);  // its thread now waits for room
+  engine.reset();
+  Status end;
+  read_all(**stream, &end);
+  EXPECT_EQ(end.code(), Code::kCancelled);
 }
 
 TEST(RemoteEngine, BrokenServers) {
