@@ -24,8 +24,10 @@ constexpr const char* kPragmas =
     "PRAGMA mmap_size=0;"
     // Sorting needs no files in a folder of which we know nothing.
     "PRAGMA temp_store=MEMORY;"
-    // The log is copied back after so many pages of 4 KiB, and cut to the limit in bytes after that.
-    "PRAGMA wal_autocheckpoint=1000;"
+    // Commits do not sync: who wants that waits for Database's own sync of the log, outside the writer's
+    // lock.
+    "PRAGMA synchronous=NORMAL;"
+    // The log is cut to so many bytes when it has been copied back (which Database does).
     "PRAGMA journal_size_limit=8388608;";
 
 Code code_of(int extended) {
@@ -86,6 +88,7 @@ void Connection::abandon() {
 
 Status Connection::configure() {
   sqlite3_busy_handler(handle_, &Connection::on_busy, this);
+  sqlite3_wal_hook(handle_, &Connection::on_wal, this);  // in place of copying back within a commit
   // The last process to leave would otherwise copy the log back and sync, which its caller would wait for.
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   // No SQL may damage the file by design (writable_schema and the like).
@@ -108,6 +111,11 @@ int Connection::on_busy(void* self, int count) {
   return 1;
 }
 
+int Connection::on_wal(void* self, sqlite3*, const char*, int pages) {
+  static_cast<Connection*>(self)->wal_pages_ = pages;
+  return SQLITE_OK;
+}
+
 Status Connection::error(int result) const {
   const int extended = handle_ != nullptr ? sqlite3_extended_errcode(handle_) : result;
   const int code = (extended & 0xFF) == (result & 0xFF) ? extended : result;
@@ -123,15 +131,6 @@ Status Connection::error(int result) const {
 Status Connection::exec(const char* sql) {
   const int result = sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr);
   return result == SQLITE_OK ? Status() : error(result);
-}
-
-Status Connection::set_durability(Durability durability) {
-  if (durability_ == durability) return {};
-  // In WAL mode FULL syncs the log with each commit, NORMAL only before it is copied back.
-  POUCH_RETURN_IF_ERROR(
-      exec(durability == Durability::kKept ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL"));
-  durability_ = durability;
-  return {};
 }
 
 Result<Statement> Connection::prepare(std::string_view sql) {

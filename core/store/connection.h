@@ -24,8 +24,8 @@ class Connection {
   Result<Statement> prepare(std::string_view sql);
   /// Statements separated by semicolons, without parameters and rows.
   Status exec(const char* sql);
-  /// The transactions to come; costs nothing when it is so already.
-  Status set_durability(Durability durability);
+  /// Pages in the write-ahead log after the last commit.
+  int wal_pages() const { return wal_pages_; }
   /// How long and until which cancellation this connection waits for writers of other processes.
   void set_patience(const Call& call) { patience_ = call; }
   /// The last error of this connection, as a Status.
@@ -47,11 +47,12 @@ class Connection {
   Status configure();
   void release(sqlite3_stmt* statement);
   static int on_busy(void* self, int count);
+  static int on_wal(void* self, sqlite3* handle, const char* name, int pages);
 
   const std::string path_;
   sqlite3* handle_;
   Call patience_;
-  Durability durability_ = Durability::kKept;
+  int wal_pages_ = 0;
   std::unordered_map<std::string, Cached> cache_;
 };
 

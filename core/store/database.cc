@@ -10,9 +10,11 @@
 #include <utility>
 
 #include "core/base/executor.h"
+#include "core/base/log.h"
 #include "core/base/unique_fd.h"
 #include "core/store/connection.h"
 #include "core/store/schema.h"
+#include "core/store/wal_sync.h"
 
 namespace pouch::store {
 namespace {
@@ -20,6 +22,8 @@ namespace {
 constexpr int64_t kDefaultPatienceMs = 10'000;
 // More than that many threads reading at once is rare; further connections are closed after use.
 constexpr size_t kMaxIdle = 8;
+// The log is copied back to the database when it has more pages of 4 KiB than that.
+constexpr int kCopyBackPages = 1000;
 
 Call patient(const Call& call) {
   Call out = call;
@@ -100,12 +104,18 @@ Status prepare_tables(Connection& connection, const std::string& path) {
 }  // namespace
 
 struct Database::Pool {
+  explicit Pool(const std::string& path) : wal(path) {}
+
   const pid_t pid = ::getpid();
   std::mutex mutex;
   std::condition_variable writer_done;
   // Below protected by mutex.
   std::vector<std::unique_ptr<Connection>> idle;
   bool is_writing = false;
+  bool is_copying_back = false;
+
+  WalSync wal;
+  Executor copier{1};  // its thread lives some seconds; last, for it ends before what its task uses
 
   bool is_forked() const { return ::getpid() != pid; }
 
@@ -131,9 +141,13 @@ Database::Database(std::string path, std::unique_ptr<Pool> pool)
     : path_(std::move(path)), pool_(std::move(pool)) {}
 
 Database::~Database() {
-  if (!pool_->is_forked()) return;
-  // The lock may be held by a thread that the child does not have.
+  if (!pool_->is_forked()) {
+    pool_->copier.stop();
+    return;
+  }
+  // Threads, locks and connections are the parent's.
   for (auto& connection : pool_->idle) connection->abandon();
+  [[maybe_unused]] Pool* const left = pool_.release();
 }
 
 Result<std::unique_ptr<Database>> Database::open(const std::string& path, Deadline deadline) {
@@ -141,7 +155,7 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& path, Deadli
   const Call call = patient({deadline, nullptr, {}});
   POUCH_ASSIGN_OR_RETURN(auto connection, Connection::open(path, call));
   POUCH_RETURN_IF_ERROR(prepare_tables(*connection, path));
-  std::unique_ptr<Database> database(new Database(path, std::make_unique<Pool>()));
+  std::unique_ptr<Database> database(new Database(path, std::make_unique<Pool>(path)));
   database->give_back(std::move(connection));
   return database;
 }
@@ -190,11 +204,28 @@ Result<Transaction> Database::begin(Durability durability, const Call& call) {
     give_back(std::move(connection));
     return entered;
   }
-  Transaction transaction(this, std::move(connection));  // leaves the writer's place when it ends
+  Transaction transaction(this, std::move(connection), durability);  // leaves the writer's place when it ends
   transaction.connection()->set_patience(patience);
-  POUCH_RETURN_IF_ERROR(transaction.connection()->set_durability(durability));
   POUCH_RETURN_IF_ERROR(transaction.run("BEGIN IMMEDIATE").status());
   return transaction;
+}
+
+// What a commit of SQLite would do now and then, at the cost of its caller.
+void Database::copy_back() {
+  {
+    const std::lock_guard lock(pool_->mutex);
+    if (std::exchange(pool_->is_copying_back, true)) return;
+  }
+  pool_->copier.submit([this] {
+    if (auto connection = take(); connection.is_ok()) {
+      // Waits for nobody; what readers still need stays in the log for the next time.
+      const Status copied = (*connection)->exec("PRAGMA wal_checkpoint(PASSIVE)");
+      if (!copied.is_ok()) log_debug("store", "copy the log back: " + copied.message());
+      give_back(std::move(*connection));
+    }
+    const std::lock_guard lock(pool_->mutex);
+    pool_->is_copying_back = false;
+  });
 }
 
 Session::Session(Database* database, std::unique_ptr<Connection> connection)
@@ -220,8 +251,12 @@ Snapshot::~Snapshot() {
   if (connection() != nullptr && !database()->is_forked()) connection()->exec("ROLLBACK").ignore();
 }
 
+Transaction::Transaction(Database* database, std::unique_ptr<Connection> connection, Durability durability)
+    : Session(database, std::move(connection)), durability_(durability) {}
+
 Transaction::Transaction(Transaction&& other) noexcept
     : Session(std::move(other)),
+      durability_(other.durability_),
       open_(std::exchange(other.open_, false)),
       on_commit_(std::move(other.on_commit_)) {}
 
@@ -244,7 +279,9 @@ Status Transaction::commit() {
   if (!committed.is_ok()) return committed.status();  // rolled back by the destructor
   finish();
   for (const auto& callback : on_commit_) callback();
-  return {};
+  const Status kept = durability_ == Durability::kKept ? database()->pool_->wal.sync() : Status();
+  if (connection()->wal_pages() > kCopyBackPages) database()->copy_back();
+  return kept;
 }
 
 void Transaction::on_commit(std::function<void()> callback) {

@@ -22,7 +22,7 @@ class Database;
 
 /// What survives what once commit() has answered.
 enum class Durability {
-  kKept,        ///< also a power cut: one fsync per commit
+  kKept,        ///< also a power cut: one sync, shared by all commits that wait at the same time
   kBootScoped,  ///< any kill, but after a crash of the host perhaps not: no fsync
 };
 
@@ -141,15 +141,18 @@ class Transaction : public Session {
   ~Transaction();
   Transaction(Transaction&& other) noexcept;
 
+  /// Others see the change at once; of the class kKept the answer comes when it is safe. An error of that
+  /// sync leaves the change in place: it holds, but perhaps not over a power cut.
   Status commit();
   /// Runs after the commit succeeded, on the committing thread: bells, wake-ups.
   void on_commit(std::function<void()> callback);
 
  private:
   friend class Database;
-  using Session::Session;
+  Transaction(Database* database, std::unique_ptr<Connection> connection, Durability durability);
   void finish();
 
+  const Durability durability_;
   bool open_ = true;
   std::vector<std::function<void()>> on_commit_;
 };
@@ -185,6 +188,7 @@ class Database {
   Database(std::string path, std::unique_ptr<Pool> pool);
   Result<std::unique_ptr<Connection>> take();
   void give_back(std::unique_ptr<Connection> connection);
+  void copy_back();
   bool is_forked() const;
 
   const std::string path_;

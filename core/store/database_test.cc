@@ -209,6 +209,41 @@ TEST_F(DatabaseTest, ManyThreadsAndHandlesLoseNothing) {
   EXPECT_EQ(get(*database_, "n"), "200");
 }
 
+TEST_F(DatabaseTest, KeptCommitsOfManyThreadsShareSyncs) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 5; ++i) {
+        auto transaction = database_->begin(Durability::kKept, {});
+        ASSERT_TRUE(transaction.is_ok()) << transaction.status().message();
+        const std::string key = std::to_string(t) + "-" + std::to_string(i);
+        ASSERT_TRUE(transaction->run("INSERT INTO root(key,value) VALUES(?,'kept')", key).is_ok());
+        ASSERT_TRUE(transaction->commit().is_ok());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  auto snapshot = database_->read();
+  auto count = snapshot->prepare("SELECT count(*) FROM root WHERE value='kept'");
+  ASSERT_TRUE(*count->step());
+  EXPECT_EQ(count->integer(0), 40);
+}
+
+TEST_F(DatabaseTest, LogIsCopiedBackAndStaysSmall) {
+  const std::string text(4000, 'x');  // about a page each
+  for (int round = 0; round < 8; ++round) {
+    Transaction transaction = begin();
+    for (int i = 0; i < 1200; ++i) {
+      const std::string key = std::to_string(round) + "-" + std::to_string(i);
+      ASSERT_TRUE(transaction.run("INSERT INTO root(key,value) VALUES(?,?)", key, text).is_ok());
+    }
+    ASSERT_TRUE(transaction.commit().is_ok());
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));  // the copying goes on beside
+  }
+  EXPECT_GT(std::filesystem::file_size(path()), 8U * 1200 * 4000 / 2);
+  EXPECT_LT(std::filesystem::file_size(path() + "-wal"), 8U * 1200 * 4000 / 2);
+}
+
 TEST_F(DatabaseTest, ManyOpenersOfANewFile) {
   database_.reset();
   std::filesystem::remove_all(dir_);
