@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/executor.h"
+#include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/ctrd/h2_connection.h"
 #include "wire.pb.h"
@@ -224,9 +225,31 @@ bool Transport::is_connected() const {
   return core_->current && core_->current->is_usable();
 }
 
+namespace {
+
+/// Tells at the level debug how long a call took.
+class CallTimer {
+ public:
+  explicit CallTimer(const std::string& what)
+      : what_(what), began_ns_(is_log_enabled(LogLevel::kDebug) ? boot_now_ns() : 0) {}
+  ~CallTimer() {
+    if (began_ns_ == 0) return;
+    log_debug("ctrd", what_ + ": " + std::to_string((boot_now_ns() - began_ns_) / 1000) + " us");
+  }
+  CallTimer(const CallTimer&) = delete;
+  CallTimer& operator=(const CallTimer&) = delete;
+
+ private:
+  const std::string& what_;
+  const int64_t began_ns_;
+};
+
+}  // namespace
+
 Status Transport::unary(const Call& call, const Rpc& rpc, const MessageLite& request,
                         MessageLite& response) const {
   const std::string what = context_of(rpc);
+  const CallTimer timer(what);
   const Call bounded = with_default_deadline(call, rpc.default_ms);
   if (const Status before = bounded.check(); !before.is_ok()) return in_context(before, what);
   POUCH_ASSIGN_OR_RETURN(std::string frame, frame_of(request, what));
