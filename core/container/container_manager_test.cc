@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +12,8 @@
 
 #include "core/base/executor.h"
 #include "core/ctrd/client.h"
+#include "core/ctrd/containers.h"
+#include "core/ctrd/snapshots.h"
 #include "core/ctrd/tasks.h"
 #include "core/engine/testing/engine_fixture.h"
 #include "core/store/database.h"
@@ -394,6 +397,55 @@ TEST_F(ContainerManagerTest, TransitionsOfDeadOwnersAreRecovered) {
   EXPECT_EQ(engine_->container_inspect(removing, {}, soon()).code(), Code::kNotFound);
   EXPECT_EQ(run(starting), 0);
   remove(running, true);
+}
+
+// Containers are made, run and removed by a child that is killed at any moment.
+TEST_F(ContainerManagerTest, KilledAtAnyMomentLeavesNothingHalfDone) {
+  constexpr int kRounds = 8;
+  engine_.reset();
+  for (int round = 0; round < kRounds; ++round) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      engine_ = open_engine();
+      while (true) {
+        const std::string id = create({"sh", "-c", "echo x"});
+        run(id);
+        remove(id);
+      }
+    }
+    ::usleep(static_cast<useconds_t>(30'000 + round * 37'000));
+    ASSERT_EQ(::kill(child, SIGKILL), 0);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status)) << "the child ended by itself";
+  }
+  engine_ = open_engine();
+  api::ContainerListOptions all;
+  all.all = true;
+  const auto list = engine_->container_list(all, soon());
+  ASSERT_TRUE(list.is_ok());
+  for (const auto& container : *list) {
+    const StreamPtr wait = open_wait(container.id);
+    EXPECT_GE(exit_code(*wait), 0);
+    remove(container.id, true);
+  }
+  EXPECT_EQ(count_rows("SELECT count(*) FROM containers"), 0);
+  const auto client = engine_->context().ctrd(soon());
+  ASSERT_TRUE(client.is_ok());
+  EXPECT_THAT(*(*client)->tasks().list(soon()), IsEmpty());
+  EXPECT_THAT(*(*client)->containers().list(soon()), IsEmpty());
+  // What a dead client had asked for may come late, and is then dropped.
+  const auto left = [&] {
+    std::vector<std::string> keys;
+    const auto snapshots = (*client)->snapshots().list(soon(), "overlayfs");
+    for (const auto& snapshot : *snapshots) {
+      if (snapshot.kind == ctrd::SnapshotKind::kActive) keys.push_back(snapshot.name);
+    }
+    return keys;
+  };
+  const Deadline patience = Deadline::after_ms(5000);
+  while (!left().empty() && !patience.has_passed()) ::usleep(50'000);
+  EXPECT_THAT(left(), IsEmpty());
 }
 
 TEST_F(ContainerManagerTest, RunningRowOfAnEarlierBootHasEnded) {

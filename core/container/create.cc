@@ -158,7 +158,8 @@ Status ContainerManager::Impl::finish_create(const CreatePlan& plan) {
   };
   ScopeGuard row_guard(undo_row);
   POUCH_ASSIGN_OR_RETURN(const auto client, containerd(call));
-  const ctrd::Labels labels{{"containerd.io/gc.root", Timestamp::now().to_rfc3339()}};
+  const ctrd::Labels labels{{"containerd.io/gc.root", Timestamp::now().to_rfc3339()},
+                            {container::kSnapshotLabel, row.id.str()}};
   const auto rootfs =
       client->snapshots().prepare(call, row.snapshotter, row.snapshot_key, plan.image.chain_id.str(), labels);
   if (!rootfs.is_ok()) {

@@ -58,6 +58,8 @@ struct SeenContainer {
 
 using Attributes = std::map<std::string, std::string>;
 
+/// On the snapshot that is a container's root filesystem: its id.
+inline constexpr const char* kSnapshotLabel = "io.pouch.container";
 /// On the destroy event of a container that AutoRemove took after a failed start, for those who wait.
 inline constexpr const char* kFailedStartAttribute = "io.pouch.exit_code";
 
@@ -185,6 +187,9 @@ struct ContainerManager::Impl {
   /// Looks at one container and its task and does what is due.
   void recover_container(const ContainerId& id);
   void drop_stray_tasks(const Tasks& tasks);
+  /// Removes containers' snapshots that no row knows.
+  Status drop_stray_snapshots();
+  void drop_stray_snapshots_soon();
 
   // exit_watch.cc: in the keeper's role, where others start processes and are given time to see their ends
   void see_foreign_exit(const container::ProcessKey& key);

@@ -96,8 +96,9 @@ Status ContainerManager::Impl::reconcile(const Call& call) {
   }
   for (const ContainerRow& row : rows) recover_row(row, tasks.is_ok() ? &*tasks : nullptr);
   for (const ExecRow& exec : execs) recover_exec(exec);
-  if (is_keeper() && tasks.is_ok()) drop_stray_tasks(*tasks);
-  return {};
+  if (!is_keeper() || !tasks.is_ok()) return {};
+  drop_stray_tasks(*tasks);
+  return drop_stray_snapshots();
 }
 
 bool ContainerManager::Impl::is_well(const ContainerRow& row) const {
@@ -161,6 +162,8 @@ void ContainerManager::Impl::recover_create(const ContainerRow& row) {
       warn("undo a create", removed, row.id);
       return;
     }
+    // containerd may be about to make it: the request of a dead client goes on.
+    if (!removed.is_ok()) drop_stray_snapshots_soon();
   }
   auto transaction = context.db->begin(store::Durability::kBootScoped, call);
   if (!transaction.is_ok()) return;
@@ -276,6 +279,39 @@ void ContainerManager::Impl::drop_stray_tasks(const Tasks& tasks) {
     (*client)->tasks().remove(call, id).status().ignore();
     (*client)->containers().remove(call, id).ignore();
   }
+}
+
+Status ContainerManager::Impl::drop_stray_snapshots() {
+  const Call call = own_call(kStepMs);
+  POUCH_ASSIGN_OR_RETURN(const auto client, containerd(call));
+  const std::string& snapshotter = context.options.snapshotter;
+  const ctrd::Filters ours{"labels.\"" + std::string(container::kSnapshotLabel) + "\""};
+  // Listed before the rows are read: a create inserts its row first.
+  POUCH_ASSIGN_OR_RETURN(const auto snapshots, client->snapshots().list(call, snapshotter, ours));
+  for (const ctrd::SnapshotInfo& snapshot : snapshots) {
+    POUCH_ASSIGN_OR_RETURN(const auto row, load(ContainerId(snapshot.name)));
+    if (row || snapshot.kind != ctrd::SnapshotKind::kActive) continue;
+    log_warning("container", "a root filesystem without a container is removed", snapshot.name);
+    warn("remove a snapshot", client->snapshots().remove(call, snapshotter, snapshot.name),
+         ContainerId(snapshot.name));
+  }
+  return {};
+}
+
+void ContainerManager::Impl::drop_stray_snapshots_soon() {
+  constexpr int64_t kSoonMs = 1000;
+  submit_wait([this] {
+    Call call;
+    call.deadline = Deadline::after_ms(kSoonMs);
+    call.cancel = closing;
+    const auto seq = context.events->last_seq();
+    if (!seq.is_ok()) return;
+    const auto waited = context.events->wait_for(*seq, call, [](const events::Event&) { return false; });
+    if (waited.code() != Code::kDeadlineExceeded) return;  // the next engine's keeper does it
+    if (const Status status = drop_stray_snapshots(); !status.is_ok()) {
+      log_warning("container", "look for stray snapshots: " + status.message());
+    }
+  });
 }
 
 }  // namespace pouch
