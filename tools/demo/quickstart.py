@@ -24,13 +24,15 @@ def say(text):
     print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}", flush=True)
 
 
-def show(*command, env=None, expect=None, quiet=False):
+def show(*command, env=None, cwd=REPO, expect=None, quiet=False):
     """Prints a command, runs it, prints its output; ends the quickstart if it fails or does not say `expect`."""
     words = [os.fspath(word) for word in command]
     shown = " ".join(shlex.quote(word.replace(f"{REPO}/", "")) for word in words)
+    if cwd != REPO:
+        shown = f"(cd {cwd.relative_to(REPO)} && {shown})"
     print(f"  $ {shown}", flush=True)
     start = time.monotonic()
-    done = subprocess.run(words, cwd=REPO, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
+    done = subprocess.run(words, cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
     if not quiet or done.returncode != 0:
         print("".join(f"    {line}\n" for line in done.stdout.splitlines()), end="")
@@ -49,15 +51,16 @@ def build():
 
 
 def examples(folder):
-    """The same program in each language, as {language: (command without the URI, environment)}."""
-    pkg_config = {"PKG_CONFIG_PATH": f"{BUILD}/pkgconfig", "LD_LIBRARY_PATH": f"{BUILD}/lib"}
-    jar = BUILD / "java/pouch.jar"
+    """The same program in each language, as {language: (command without the URI, folder, environment)}."""
+    library = {"LD_LIBRARY_PATH": f"{BUILD}/lib"}
+    # An installed libpouch needs none of these variables.
+    pkg_config = {**library, "PKG_CONFIG_PATH": f"{BUILD}/pkgconfig", "GOPROXY": "off"}
+    jars = f"{BUILD}/java/pouch.jar:/usr/share/java/gson.jar"
     return {
-        "C": ([folder / "hello"], pkg_config),
-        "Python": (["/usr/bin/python3", "examples/python/hello.py"],
-                   {"PYTHONPATH": f"{BUILD}/python", "LD_LIBRARY_PATH": f"{BUILD}/lib"}),
-        "Go": (["go", "run", "-C", "examples/go", "./hello"], {**pkg_config, "GOPROXY": "off"}),
-        "Java": (["java", "-cp", jar, f"-Djava.library.path={BUILD}/lib", "examples/java/Hello.java"], {}),
+        "C": ([folder / "hello"], REPO, library),
+        "Python": (["/usr/bin/python3", "examples/python/hello.py"], REPO, {**library, "PYTHONPATH": f"{BUILD}/python"}),
+        "Go": (["go", "run", "."], REPO / "examples/go/hello", pkg_config),
+        "Java": (["java", "-cp", jars, f"-Djava.library.path={BUILD}/lib", "examples/java/Hello.java"], REPO, {}),
     }
 
 
@@ -69,9 +72,9 @@ def compile_c(folder):
 def run_everywhere(uri, folder):
     """The command line and each language against one engine, which the URI names."""
     show(POUCH, "-H", uri, "run", "--rm", "busybox", "echo", "hello from the command line", expect="hello from the")
-    for language, (command, env) in examples(folder).items():
+    for language, (command, where, env) in examples(folder).items():
         print(f"  {language}:")
-        show(*command, uri, env=env, expect="hello from a container")
+        show(*command, uri, env=env, cwd=where, expect="hello from a container")
 
 
 def in_process(folder, containerd, image):

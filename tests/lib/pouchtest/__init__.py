@@ -7,6 +7,7 @@ share a machine, and a run leaves nothing behind.
 from .cgroups import hugetlb_cgroup
 from .containerd import PrivateContainerd
 from .dockerd import PrivateDockerd
+from .embed import embed_root, end_keepers
 from .images import BUSYBOX, busybox_image_tar, busybox_oci_layout, busybox_rootfs
 from .leaks import LeakError, LeakGuard
 from .paths import REPO, build_dir, docker_cli, find_program, private_dir
@@ -31,6 +32,8 @@ __all__ = [
     "busybox_oci_layout",
     "busybox_rootfs",
     "docker_cli",
+    "embed_root",
+    "end_keepers",
     "find_program",
     "free_port",
     "hugetlb_cgroup",

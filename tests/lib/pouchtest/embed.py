@@ -1,0 +1,26 @@
+"""An engine root of one's own for embed://, from the build under test."""
+
+import contextlib
+
+from . import mounts, procs
+from .containerd import PrivateContainerd
+from .paths import private_dir
+
+
+@contextlib.contextmanager
+def embed_root(containerd=None):
+    """Gives the URI of a new root in a private folder, on a containerd of its own unless one is given."""
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(private_dir())
+        containerd = containerd or stack.enter_context(PrivateContainerd())
+        stack.callback(mounts.unmount_below, folder)
+        stack.callback(end_keepers, folder)
+        yield f"embed://{folder}/root?run={folder}/run&containerd={containerd.socket}"
+
+
+def end_keepers(folder):
+    """Ends the keepers of the roots in a folder. One outlives its clients by design, for some seconds."""
+    for pid in procs.mentioning(str(folder)):
+        # Its copy in the root, under the program's name.
+        if procs.cmdline(pid).split()[:1] and procs.cmdline(pid).split()[0].endswith("/pouch-keeper"):
+            procs.end(pid)
