@@ -1,0 +1,62 @@
+"""Takes out of an answer what is different in every run: ids, times, folders."""
+
+import re
+
+_ID = re.compile(r"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{12})(?![0-9a-f])")
+_IMAGE_ID = re.compile(r"sha256:[0-9a-f]{12,64}")
+# Go's zero time stays, and so do the dates of images, which are the same everywhere.
+_TIMES = (
+    (re.compile(r"\b20(?!24-01-01)\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"), "<time>"),
+    (re.compile(r"\b20(?!24-01-01)\d\d-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? [+-]\d{4} \S+"), "<time>"),
+    (re.compile(r"\b\d{10}\.\d{9}\b"), "<seconds>"),
+    (re.compile(r"\b1[6-9]\d{8}\b"), "<seconds>"),
+    (re.compile(r"\b1[6-9]\d{17}\b"), "<nanoseconds>"),
+)
+_AGES = (
+    re.compile(r"\b(Less than a second|\d+ seconds?|About a minute|[1-9] minutes)( ago)?\b"),
+)
+_BLANKS = re.compile(r" {2,}")
+
+
+class Names:
+    """Gives each id of one case on one engine a name by the order in which it was first seen."""
+
+    def __init__(self):
+        self._names = {}
+
+    def __call__(self, match):
+        text = match.group(0)
+        name = self._names.setdefault(text[:12], f"id{len(self._names) + 1}")
+        return f"<{name}>" if len(text) == 64 else f"<{name} short>"
+
+
+def text(value, names, folders):
+    """`folders`: [(path, name)] of what is the engine's own."""
+    for path, name in folders:
+        value = value.replace(path, name)
+    for pattern, name in _TIMES:
+        value = pattern.sub(name, value)
+    images = []
+    value = _IMAGE_ID.sub(lambda match: images.append(match.group(0)) or f"<image {len(images) - 1}>", value)
+    value = _ID.sub(names, value)
+    for number, image in enumerate(images):
+        value = value.replace(f"<image {number}>", image, 1)
+    if any(pattern.search(value) for pattern in _AGES):
+        for pattern in _AGES:
+            value = pattern.sub(lambda match: "<age>" + (match.group(2) or ""), value)
+        # Columns are as wide as the widest cell, which may have been an age.
+        value = "\n".join(_BLANKS.sub("  ", line).rstrip() for line in value.split("\n"))
+    return value
+
+
+def document(value, names, folders, key=""):
+    """The same for JSON. A pid is only told from none."""
+    if isinstance(value, dict):
+        return {text(name, names, folders): document(item, names, folders, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [document(item, names, folders) for item in value]
+    if isinstance(value, str):
+        return text(value, names, folders)
+    if key == "Pid" and isinstance(value, int) and value > 0:
+        return "<pid>"
+    return value

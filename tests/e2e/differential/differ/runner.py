@@ -1,0 +1,59 @@
+"""Starts the engines and runs cases on all of them at a time."""
+
+import concurrent.futures
+import contextlib
+import shutil
+
+from . import engine as engine_module
+from .allowed import Allowed
+from .cases import load
+from .compare import Comparison
+from .engine import CaseRun
+
+
+class Runner:
+    """with Runner(image_tar) as runner: runner.run(case) → the differences that are not allowed, as texts."""
+
+    def __init__(self, image_tar):
+        self._image_tar = image_tar
+        self.cases = {case.name: case for case in load()}
+        self.allowed = Allowed(names=set(self.cases))
+        self.ran = set()
+        self._engines = engine_module.engines()
+        self._pool = concurrent.futures.ThreadPoolExecutor(len(self._engines))
+
+    def __enter__(self):
+        with contextlib.ExitStack() as undo:
+            for engine in self._engines:
+                undo.callback(engine.stop)
+            list(self._pool.map(self._start, self._engines))
+            undo.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        list(self._pool.map(lambda engine: engine.stop(), self._engines))
+        self._pool.shutdown()
+
+    def run(self, name):
+        case = self.cases[name]
+        answers = list(self._pool.map(lambda engine: CaseRun(case, engine).answers(), self._engines))
+        self.ran.add(name)
+        found = []
+        for number, engine in enumerate(self._engines[1:], 1):
+            comparison = Comparison(case, [_folders(self._engines[0]), _folders(engine)])
+            for difference in comparison.differences(answers[0], answers[number], newest=number > 1):
+                if not self.allowed.covers(difference):
+                    found.append(f"{engine.name}: {difference}")
+        return found
+
+    def unused(self):
+        return [str(entry) for entry in self.allowed.unused(self.ran)]
+
+    def _start(self, engine):
+        engine.start(self._image_tar)
+        shutil.copy(self._image_tar, engine.daemon.dir / "busybox.tar")
+
+
+def _folders(engine):
+    folder = engine.daemon.dir
+    return [(str(folder / "case"), "<dir>"), (str(folder), "<root>")]
