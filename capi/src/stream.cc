@@ -2,8 +2,6 @@
 
 #include "capi/src/handle.h"
 
-using pouch::Deadline;
-using pouch::Result;
 using pouch::Status;
 using pouch::capi::check_handle;
 using pouch::capi::guarded;

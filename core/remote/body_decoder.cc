@@ -12,7 +12,6 @@ namespace {
 
 constexpr size_t kMuxHeaderBytes = 8;
 constexpr size_t kMaxLineBytes = size_t{16} << 20U;
-constexpr uint8_t kMuxStdout = 1;
 constexpr uint8_t kMuxStderr = 2;
 constexpr uint8_t kMuxEnd = 3;  // pouchd: the end record; dockerd: the text of an error
 

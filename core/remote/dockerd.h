@@ -18,7 +18,7 @@ struct ApiVersion {
 
   static ApiVersion parse(std::string_view text);
   std::string str() const { return std::to_string(major) + "." + std::to_string(minor); }
-  friend auto operator<=>(const ApiVersion&, const ApiVersion&) = default;
+  friend auto operator<=>(const ApiVersion&, const ApiVersion&) = default;  // NOLINT(modernize-use-nullptr)
 };
 
 /// The version of the routes that we speak.

@@ -273,8 +273,7 @@ size_t Transfer::give_bytes(char* data, size_t room) {
     upload_paused_ = true;
     return CURL_READFUNC_PAUSE;
   }
-  std::memcpy(data, (*piece)->data(), (*piece)->size());
-  return (*piece)->size();
+  return (*piece)->copy(data, room);
 }
 
 }  // namespace pouch::remote

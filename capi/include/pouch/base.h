@@ -21,6 +21,8 @@
 
 POUCH_BEGIN_DECLS
 
+/* NOLINTBEGIN(modernize-use-using): this is C */
+
 /** The newest client_options.api_version that these headers describe. */
 #define POUCH_API_VERSION 1
 
@@ -84,6 +86,8 @@ POUCH_API pouch_cancel_t *pouch_cancel_ref(pouch_cancel_t *cancel);
 /** One reference less; the last one frees the token. Calls in progress hold their own.
  *  @threads any @since 1.0 */
 POUCH_API void pouch_cancel_unref(pouch_cancel_t *cancel);
+
+/* NOLINTEND(modernize-use-using) */
 
 POUCH_END_DECLS
 

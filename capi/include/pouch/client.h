@@ -7,6 +7,8 @@
 
 POUCH_BEGIN_DECLS
 
+/* NOLINTBEGIN(modernize-use-using): this is C */
+
 /** How to open a client. May grow at its end. */
 typedef struct pouch_client_options_t {
   uint32_t struct_size; /**< sizeof(pouch_client_options_t), set by POUCH_CLIENT_OPTIONS_INIT */
@@ -106,6 +108,8 @@ POUCH_API pouch_status_t pouch_container_run(pouch_client_t *client, const char 
                                              const char *options_json, const pouch_call_t *call,
                                              pouch_buf_t *result_json, pouch_stream_t **out,
                                              pouch_error_t **error);
+
+/* NOLINTEND(modernize-use-using) */
 
 POUCH_END_DECLS
 

@@ -7,6 +7,8 @@
 
 POUCH_BEGIN_DECLS
 
+/* NOLINTBEGIN(modernize-use-using): this is C */
+
 /* pouch_frame_t.channel */
 #define POUCH_CHANNEL_STDIN 0
 #define POUCH_CHANNEL_STDOUT 1
@@ -78,6 +80,8 @@ POUCH_API void pouch_stream_cancel(pouch_stream_t *stream);
  *  complete) goes on to its end.
  *  @threads last @since 1.0 */
 POUCH_API void pouch_stream_free(pouch_stream_t *stream);
+
+/* NOLINTEND(modernize-use-using) */
 
 POUCH_END_DECLS
 
