@@ -27,7 +27,7 @@ class RequestHandler {
 
 struct ConnectionLimits {
   size_t max_unsent = 1024 * 1024;  ///< output waiting for a client, before its stream is paused
-  int64_t max_stall_ms = 1000;      ///< how often a client that paused its stream must have read something
+  int64_t max_stall_ms = 5000;      ///< how often a client that paused its stream must have read something
   size_t min_progress =
       32 * 1024;                 ///< what it must have read by then, in bytes; else it is ended with kLagged
   size_t max_stdin = 64 * 1024;  ///< stdin waiting for the process, before we stop reading from the client

@@ -18,7 +18,7 @@ struct KeeperServerOptions {
       10'000;  ///< run() ends that long after the last stream and client are gone; -1: never
   int64_t drain_grace_ms = 2000;    ///< what drain() waits for the end of file
   size_t max_unsent = 1024 * 1024;  ///< bytes waiting for an attached client, before its stream is paused
-  int64_t max_stall_ms = 1000;      ///< after so long without progress such a client is ended with kLagged
+  int64_t max_stall_ms = 5000;      ///< after so long without progress such a client is ended with kLagged
   int keeper_pid = 0;               ///< the supervisor's, for status
   KeeperHooks* hooks = nullptr;     ///< may be null; outlives the server
   FifoVault* vault = nullptr;       ///< likewise

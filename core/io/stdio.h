@@ -63,7 +63,7 @@ enum class FrameType : uint8_t {
 enum class EndReason {
   kExited,    ///< the process ended and all its output was sent
   kFailed,    ///< create or start failed; `message` says why
-  kLagged,    ///< this client stopped reading for a second while output piled up; the log goes on at
+  kLagged,    ///< this client stopped reading for seconds while output piled up; the log goes on at
               ///< `log_position`
   kRemoved,   ///< the container was removed while this client waited for its start
   kShutdown,  ///< the keeper was told to stop

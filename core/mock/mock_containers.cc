@@ -167,13 +167,18 @@ Status MockEngine::container_start(const std::string& id, const api::ContainerSt
     return known;
   }
   const auto output = [state = state_, container](Channel channel, const std::string& bytes) {
-    const std::lock_guard guard(state->mutex);
-    if (channel == Channel::kStderr && state->is_wrong("lost-stderr")) return;
-    container->logs.push_back({channel, Timestamp::now(), bytes});
-    for (const mock::Attached& client : container->main.attached) {
+    std::vector<mock::Attached> attached;
+    {
+      const std::lock_guard guard(state->mutex);
+      if (channel == Channel::kStderr && state->is_wrong("lost-stderr")) return;
+      container->logs.push_back({channel, Timestamp::now(), bytes});
+      attached = container->main.attached;
+      state->changed.notify_all();
+    }
+    // Outside the lock: a reader that is behind slows its container down.
+    for (const mock::Attached& client : attached) {
       if (channel == Channel::kStdout ? client.out : client.err) client.pipe->push(channel, bytes).ignore();
     }
-    state->changed.notify_all();
   };
   container->main.started = true;
   container->main.running = true;

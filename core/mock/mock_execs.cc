@@ -47,7 +47,7 @@ Result<api::ExecInspect> MockEngine::exec_inspect(const std::string& id, const C
 
 Result<StreamPtr> MockEngine::exec_start(const std::string& id, const api::ExecStartConfig& config,
                                          const Call& /*call*/) {
-  const auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kLag);
+  const auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kBlock);
   std::shared_ptr<Exec> exec;
   const bool detach = config.detach.value_or(false);
   {

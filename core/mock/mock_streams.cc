@@ -137,7 +137,7 @@ Result<StreamPtr> MockEngine::container_logs(const std::string& id, const api::C
 Result<StreamPtr> MockEngine::container_attach(const std::string& id,
                                                const api::ContainerAttachOptions& options,
                                                const Call& /*call*/) {
-  const auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kLag);
+  const auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kBlock);
   const std::lock_guard lock(state_->mutex);
   POUCH_ASSIGN_OR_RETURN(const auto container, state_->find_container(id));
   StreamPtr stream = pipe->open();
