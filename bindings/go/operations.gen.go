@@ -153,7 +153,7 @@ func (o ExecOperations) Inspect(ctx context.Context, id string) (ExecInspect, er
 // at once, and the result has no exit code. A binary that cannot be run is not an error here: the reason comes as
 // output, and the exit code is 126 or 127.
 // NotFound: there is no such exec. Conflict: it was started before, or the container does not run or is paused.
-// InvalidArgument: Tty differs from the prepared one.
+// InvalidArgument: Tty differs from the prepared one. Lagged: the reader was too slow; the process goes on.
 // Errors: InvalidArgument, NotFound, Conflict, Lagged, NotImplemented.
 func (o ExecOperations) Start(ctx context.Context, id string, config ExecStartConfig) (*Stream, error) {
 	return o.conn.OpenStream(ctx, "exec.start", []string{id}, config, nil)

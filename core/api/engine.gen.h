@@ -129,7 +129,8 @@ class Engine {
   /// stream is empty and ends at once, and the result has no exit code. A binary that cannot be run is not an
   /// error here: the reason comes as output, and the exit code is 126 or 127. NotFound: there is no such
   /// exec. Conflict: it was started before, or the container does not run or is paused. InvalidArgument: Tty
-  /// differs from the prepared one. Errors: InvalidArgument, NotFound, Conflict, Lagged, NotImplemented.
+  /// differs from the prepared one. Lagged: the reader was too slow; the process goes on. Errors:
+  /// InvalidArgument, NotFound, Conflict, Lagged, NotImplemented.
   virtual Result<StreamPtr> exec_start(const std::string& id, const api::ExecStartConfig& config,
                                        const Call& call) = 0;
 

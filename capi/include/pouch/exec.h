@@ -39,7 +39,7 @@ POUCH_API pouch_status_t pouch_exec_inspect(pouch_client_t *client, const char *
  *  stream is empty and ends at once, and the result has no exit code. A binary that cannot be run is not an
  *  error here: the reason comes as output, and the exit code is 126 or 127. NotFound: there is no such
  *  exec. Conflict: it was started before, or the container does not run or is paused. InvalidArgument: Tty
- *  differs from the prepared one.
+ *  differs from the prepared one. Lagged: the reader was too slow; the process goes on.
  *  @param id Id of the exec.
  *  @param config_json ExecStartConfig
  *  @param options_json none as yet; NULL
