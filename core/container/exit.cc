@@ -1,7 +1,6 @@
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/container/manager_impl.h"
-#include "core/ctrd/containers.h"
 
 namespace pouch {
 
@@ -140,12 +139,7 @@ Status ContainerManager::Impl::finish_exit(const ContainerRow& row, std::optiona
   if (const Status drained = drain.join(); !drained.is_ok()) {
     log_warning("container", "drain the output: " + drained.message(), row.id.str());
   }
-  if (!row.auto_remove) {
-    const Status gone = client->containers().remove(call, row.id);
-    if (!gone.is_ok() && gone.code() != Code::kNotFound) {
-      log_warning("container", "remove containerd's record: " + gone.message(), row.id.str());
-    }
-  }
+  // containerd's record stays until the next start or the removal, which do it beside other work.
   return commit_exit(row, exit);
 }
 

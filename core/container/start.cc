@@ -237,9 +237,14 @@ Status ContainerManager::Impl::launch(StartJob& job) {
     return {};
   });
   POUCH_ASSIGN_OR_RETURN(const auto client, containerd(call));
+  container::Beside old_record(*context.executor, [&]() -> Status {
+    const bool has_run = job.previous_state == state::kExited;
+    return has_run ? client->containers().remove(call, job.row.id) : Status();
+  });
   POUCH_ASSIGN_OR_RETURN(const auto rootfs,
                          client->snapshots().mounts(call, job.row.snapshotter, job.row.snapshot_key));
   POUCH_ASSIGN_OR_RETURN(const ctrd::ContainerRecord record, container_record(job, rootfs));
+  old_record.join().ignore();  // what is still there then create_record finds
   POUCH_RETURN_IF_ERROR(create_record(job, record));
   POUCH_RETURN_IF_ERROR(open_stdio.join());
   uint32_t pid = 0;
