@@ -1,0 +1,31 @@
+#pragma once
+
+#include "cli/context.h"
+
+// The commands; each in the file of its name. They return the exit code, or throw Exit.
+namespace pouch::cli {
+
+int create_command(Context& context, const Invocation& invocation);
+int events_command(Context& context, const Invocation& invocation);
+int exec_command(Context& context, const Invocation& invocation);
+int from_rootfs_command(Context& context, const Invocation& invocation);
+int images_command(Context& context, const Invocation& invocation);
+int info_command(Context& context, const Invocation& invocation);
+int inspect_command(Context& context, const Invocation& invocation);
+int inspect_container_command(Context& context, const Invocation& invocation);
+int inspect_image_command(Context& context, const Invocation& invocation);
+int kill_command(Context& context, const Invocation& invocation);
+int load_command(Context& context, const Invocation& invocation);
+int logs_command(Context& context, const Invocation& invocation);
+int ps_command(Context& context, const Invocation& invocation);
+int rename_command(Context& context, const Invocation& invocation);
+int rm_command(Context& context, const Invocation& invocation);
+int rmi_command(Context& context, const Invocation& invocation);
+int run_command(Context& context, const Invocation& invocation);
+int start_command(Context& context, const Invocation& invocation);
+int stop_command(Context& context, const Invocation& invocation);
+int tag_command(Context& context, const Invocation& invocation);
+int version_command(Context& context, const Invocation& invocation);
+int wait_command(Context& context, const Invocation& invocation);
+
+}  // namespace pouch::cli

@@ -1,0 +1,136 @@
+#include "cli/commands/commands.h"
+#include "cli/commands/common.h"
+#include "cli/format/json_text.h"
+#include "cli/format/template.h"
+
+namespace pouch::cli {
+namespace {
+
+constexpr int kExitTemplate = 64;  // as Docker's inspect ends for a template that cannot be parsed
+
+struct InspectFlags {
+  std::string type;  ///< "container", "image" or "" for whatever has the name
+  std::string format;
+  bool size = false;
+};
+
+// The objects as they are found, and what to say about the others.
+struct Found {
+  Words documents;
+  Words problems;
+};
+
+std::string inspect_container(Client& client, const std::string& name, bool size) {
+  Json::Value options(Json::objectValue);
+  if (size) options["size"] = true;
+  return client.call_text("container.inspect", {name}, options);
+}
+
+std::string inspect_any(Client& client, const std::string& name, bool size) {
+  try {
+    return inspect_container(client, name, size);
+  } catch (const ApiError& error) {
+    if (error.status() != POUCH_ERR_NOT_FOUND) throw;
+  }
+  try {
+    return client.call_text("image.inspect", {name});
+  } catch (const ApiError& error) {
+    if (error.status() != POUCH_ERR_NOT_FOUND) throw;
+    throw ApiError(POUCH_ERR_NOT_FOUND, "No such object: " + name);
+  }
+}
+
+Found find_all(Client& client, const Words& names, const InspectFlags& flags) {
+  Found found;
+  for (const std::string& name : names) {
+    try {
+      if (flags.type == "container") {
+        found.documents.push_back(inspect_container(client, name, flags.size));
+      } else if (flags.type == "image") {
+        found.documents.push_back(client.call_text("image.inspect", {name}));
+      } else {
+        found.documents.push_back(inspect_any(client, name, flags.size));
+      }
+    } catch (const ApiError& error) {
+      found.problems.emplace_back(error.what());
+    }
+  }
+  return found;
+}
+
+std::string array_of(const Words& documents) {
+  std::string out = "[";
+  for (const std::string& document : documents) out += (out.size() > 1 ? "," : "") + document;
+  return out + "]";
+}
+
+// Fields that may be absent print as nothing, and are false in conditions.
+Json::Value with_optional_fields(const std::string& document) {
+  Json::Value out = to_json(document);
+  if (!out.isMember("State")) return out;
+  for (const char* field : {"SizeRw", "SizeRootFs"}) {
+    if (!out.isMember(field)) out[field] = Json::Value();
+  }
+  if (!out["State"].isMember("Health")) out["State"]["Health"] = Json::Value();
+  return out;
+}
+
+std::string render(const InspectFlags& flags, Found& found) {
+  if (flags.format.empty()) return indented_json(array_of(found.documents)) + "\n";
+  if (flags.format == "json") return array_of(found.documents) + "\n";
+  std::string out;
+  const Template format(flags.format);
+  for (const std::string& document : found.documents) {
+    try {
+      out += format.execute(with_optional_fields(document)) + "\n";
+    } catch (const TemplateError& error) {
+      found.problems.push_back(std::string("template parsing error: ") + error.what());
+    }
+  }
+  return out.empty() ? "\n" : out;
+}
+
+// With `type` not empty the command knows no --type.
+int inspect(Context& context, const Invocation& invocation, const std::string& type,
+            const std::string& synopsis) {
+  InspectFlags flags;
+  flags.type = type;
+  Options options(invocation.command, synopsis, "Return low-level information on objects", {.least = 1});
+  options.text("-f, --format", &flags.format, "string", "'json' or a Go template");
+  if (type != "image")
+    options.flag("-s, --size", &flags.size, "Display total file sizes if the type is container");
+  if (type.empty()) options.text("--type", &flags.type, "string", "Only inspect objects of the given type");
+  const std::optional<Words> names = options.parse(invocation.args);
+  if (!names) {
+    context.console().out(options.help());
+    return 0;
+  }
+  if (!flags.type.empty() && flags.type != "container" && flags.type != "image") {
+    throw Exit(kExitError, "unknown type: \"" + flags.type + "\": must be one of \"container\", \"image\"");
+  }
+  try {
+    if (!flags.format.empty() && flags.format != "json") static_cast<void>(Template(flags.format));
+  } catch (const TemplateError& error) {
+    throw Exit(kExitTemplate, std::string("template parsing error: ") + error.what());
+  }
+  Found found = find_all(context.client(), *names, flags);
+  context.console().out(render(flags, found));
+  for (const std::string& problem : found.problems) context.console().err_line(problem);
+  return found.problems.empty() ? 0 : kExitError;
+}
+
+}  // namespace
+
+int inspect_command(Context& context, const Invocation& invocation) {
+  return inspect(context, invocation, "", "NAME|ID [NAME|ID...]");
+}
+
+int inspect_container_command(Context& context, const Invocation& invocation) {
+  return inspect(context, invocation, "container", "CONTAINER [CONTAINER...]");
+}
+
+int inspect_image_command(Context& context, const Invocation& invocation) {
+  return inspect(context, invocation, "image", "IMAGE [IMAGE...]");
+}
+
+}  // namespace pouch::cli
