@@ -87,7 +87,7 @@ def engines():
     return [
         Engine("dockerd", PrivateDockerd(), "1.41"),
         Engine("pouchd", Pouchd(), "1.41"),
-        Engine("pouchd at 1.50", Pouchd(), "1.50"),
+        Engine("pouchd", Pouchd(), "1.50"),
     ]
 
 

@@ -38,13 +38,13 @@ class Runner:
         case = self.cases[name]
         answers = list(self._pool.map(lambda engine: CaseRun(case, engine).answers(), self._engines))
         self.ran.add(name)
-        found = []
+        found = {}
         for number, engine in enumerate(self._engines[1:], 1):
             comparison = Comparison(case, [_folders(self._engines[0]), _folders(engine)])
             for difference in comparison.differences(answers[0], answers[number], newest=number > 1):
                 if not self.allowed.covers(difference):
-                    found.append(f"{engine.name}: {difference}")
-        return found
+                    found.setdefault(str(difference), []).append(engine.version)
+        return [f"at {' and '.join(versions)}: {text}" for text, versions in found.items()]
 
     def unused(self):
         return [str(entry) for entry in self.allowed.unused(self.ran)]
