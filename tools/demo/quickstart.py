@@ -12,6 +12,7 @@ sys.path.insert(0, str(REPO / "tests/lib"))
 
 from pouchtest.cgroups import hugetlb_cgroup  # noqa: E402
 from pouchtest.containerd import PrivateContainerd  # noqa: E402
+from pouchtest.embed import end_keepers  # noqa: E402
 from pouchtest.images import busybox_image_tar  # noqa: E402
 from pouchtest.paths import private_dir  # noqa: E402
 from pouchtest.pouchd import Pouchd  # noqa: E402
@@ -24,10 +25,16 @@ def say(text):
     print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}", flush=True)
 
 
+def shell_word(word, names):
+    """A word as one would type it: paths from the checkout, a long address by its variable."""
+    return names.get(word) or shlex.quote(word.replace(f"{REPO}/", ""))
+
+
 def show(*command, env=None, cwd=REPO, expect=None, quiet=False):
     """Prints a command, runs it, prints its output; ends the quickstart if it fails or does not say `expect`."""
     words = [os.fspath(word) for word in command]
-    shown = " ".join(shlex.quote(word.replace(f"{REPO}/", "")) for word in words)
+    names = {os.environ["POUCH_HOST"]: '"$POUCH_HOST"'} if "POUCH_HOST" in os.environ else {}
+    shown = " ".join(shell_word(word, names) for word in words)
     if cwd != REPO:
         shown = f"(cd {cwd.relative_to(REPO)} && {shown})"
     print(f"  $ {shown}", flush=True)
@@ -69,29 +76,40 @@ def compile_c(folder):
     show("cc", "-std=c99", "-Icapi/include", "examples/c/hello.c", f"-L{BUILD}/lib", "-lpouch", "-o", folder / "hello")
 
 
-def run_everywhere(uri, folder):
-    """The command line and each language against one engine, which the URI names."""
-    show(POUCH, "-H", uri, "run", "--rm", "busybox", "echo", "hello from the command line", expect="hello from the")
+def use_engine(uri):
+    """What names no engine takes this one, from now on."""
+    os.environ["POUCH_HOST"] = uri
+    print(f"  $ export POUCH_HOST={shlex.quote(uri)}", flush=True)
+
+
+def run_everywhere(folder):
+    """The command line and each language against the engine in use."""
+    show(POUCH, "run", "--rm", "--network", "none", "busybox", "echo", "hello from the command line",
+         expect="hello from the command line")
     for language, (command, where, env) in examples(folder).items():
         print(f"  {language}:")
-        show(*command, uri, env=env, cwd=where, expect="hello from a container")
+        show(*command, os.environ["POUCH_HOST"], env=env, cwd=where, expect="hello from a container")
 
 
 def in_process(folder, containerd, image):
     say("In-process: the engine is a library in the program that calls it; no daemon of ours runs")
-    uri = f"embed://{folder}/root?run={folder}/run&containerd={containerd.socket}"
-    show(POUCH, "-H", uri, "load", "-i", image)
-    show(POUCH, "-H", uri, "images")
-    run_everywhere(uri, folder)
-    show(POUCH, "-H", uri, "rmi", "busybox")
+    use_engine(f"embed://{folder}/root?run={folder}/run&containerd={containerd.socket}")
+    try:
+        show(POUCH, "load", "-i", image)
+        show(POUCH, "images")
+        run_everywhere(folder)
+        show(POUCH, "rmi", "busybox")
+    finally:
+        end_keepers(folder / "root")
 
 
 def through_daemon(folder, containerd, image):
-    say("Through pouchd: the same programs, another URI")
+    say("Through pouchd: the same programs, another address")
     with Pouchd(folder / "pouchd", containerd) as pouchd:
         print(f"  $ {' '.join(map(str, pouchd.command())).replace(f'{REPO}/', '')} &")
-        show(POUCH, "-H", pouchd.uri, "load", "-i", image)
-        run_everywhere(pouchd.uri, folder)
+        use_engine(pouchd.uri)
+        show(POUCH, "load", "-i", image)
+        run_everywhere(folder)
         say("And the docker command line against pouchd")
         show("docker", "-H", pouchd.uri, "run", "--rm", "--network", "none", "busybox", "echo", "hello from docker",
              expect="hello from docker")
