@@ -93,8 +93,8 @@ void EventStreams::tell_past(int64_t id, const SubscriptionPtr& subscription, in
   while (!pipe.is_abandoned()) {
     const auto events = load_events(database_, after, kBatch);
     if (!events.is_ok()) {
-      subscription->pipe->finish(events.status());
-      return drop(id);
+      drop(id);
+      return subscription->pipe->finish(events.status());
     }
     for (const Event& event : *events) {
       after = event.seq;
@@ -112,8 +112,8 @@ void EventStreams::follow(int64_t id, const SubscriptionPtr& subscription, int64
   state->expires = subscription->expires;
   state->on_event = [subscription](const Event& event) { subscription->send(event); };
   state->on_expired = [weak = weak_from_this(), subscription, id] {
-    subscription->pipe->finish(std::string());
     if (const auto self = weak.lock()) self->drop(id);
+    subscription->pipe->finish(std::string());
   };
   {
     const std::lock_guard lock(mutex_);
