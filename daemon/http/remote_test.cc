@@ -177,8 +177,11 @@ TEST_F(RemoteTest, LateErrorsArriveWithTheirCode) {
 }
 
 TEST_F(RemoteTest, CancelledCallsReachTheEngine) {
-  const std::string id = create({"sh", "-c", "trap '' TERM; sleep 100"});
+  const std::string id = create({"sh", "-c", "trap '' TERM; echo ready; sleep 100"});
+  const StreamPtr output = attach(id);
   ASSERT_TRUE(engine_->container_start(id, {}, {}).is_ok());
+  Frame ready;
+  ASSERT_TRUE(output->next(&ready, Deadline::after_ms(10'000)).is_ok());
   api::ContainerStopOptions options;
   options.t = -1;
   Call call;

@@ -136,8 +136,14 @@ TEST_F(ServerTest, TooManyRequests) {
 
 // The call that never ends by itself: a stop of what does not stop.
 TEST_F(ServerTest, HangUpCancelsACall) {
-  const std::string id = make_container(R"({"Image":"busybox","Cmd":["sh","-c","trap '' TERM; sleep 100"]})");
+  const std::string id =
+      make_container(R"({"Image":"busybox","Cmd":["sh","-c","trap '' TERM; echo ready; sleep 100"]})");
   call("POST", "/containers/" + id + "/start");
+  {
+    Client logs = connect();
+    logs.send(request("GET", "/containers/" + id + "/logs?stdout=1&follow=1"));
+    logs.until("ready");
+  }
   Limits limits;
   limits.stop_ms = 60'000;
   start(limits);
