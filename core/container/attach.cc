@@ -81,10 +81,10 @@ Result<StreamPtr> ContainerManager::Impl::attach(const std::string& reference,
     pump = std::make_shared<AttachPump>(std::move(connection), again);
     tell(seen.row, "attach");
   }
-  return start_attach(std::move(pump), seen, options, spec);
+  return start_attach(pump, seen, options, spec);
 }
 
-Result<StreamPtr> ContainerManager::Impl::start_attach(std::shared_ptr<AttachPump> pump,
+Result<StreamPtr> ContainerManager::Impl::start_attach(const std::shared_ptr<AttachPump>& pump,
                                                        const SeenContainer& seen,
                                                        const api::ContainerAttachOptions& options,
                                                        const io::AttachSpec& spec) {

@@ -30,7 +30,8 @@ using ::testing::StartsWith;
 
 class ContainerManagerTest : public testing::EngineTest {
  protected:
-  Result<api::ContainerCreateResult> try_create(const std::string& name, api::ContainerCreateConfig config) {
+  Result<api::ContainerCreateResult> try_create(const std::string& name,
+                                                const api::ContainerCreateConfig& config) {
     api::ContainerCreateOptions options;
     if (!name.empty()) options.name = name;
     return engine_->container_create(config, options, soon());

@@ -13,7 +13,6 @@ using container::ContainerRow;
 using container::ExecRow;
 using container::ExecRun;
 using container::ProcessKey;
-using container::SeenContainer;
 namespace state = container::state;
 
 namespace {

@@ -25,7 +25,8 @@ void ContainerManager::Impl::watch_process(const ProcessKey& key) {
     waits[key];  // taken
   }
   auto handle = (*client)->tasks().wait_async(
-      key.container, key.exec, [this, key](Result<ctrd::ExitInfo> exit) { on_process_exit(key, exit); });
+      key.container, key.exec,
+      [this, key](const Result<ctrd::ExitInfo>& exit) { on_process_exit(key, exit); });
   const std::lock_guard lock(mutex);
   // Gone again: the callback has run already, or the manager closes; the handle must die outside the lock.
   if (const auto at = waits.find(key); at != waits.end() && !closed) {

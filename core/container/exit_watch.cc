@@ -5,7 +5,6 @@
 
 namespace pouch {
 
-using container::ContainerRow;
 using container::ExecRow;
 using container::ProcessKey;
 namespace state = container::state;

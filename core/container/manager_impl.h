@@ -37,7 +37,10 @@ struct ProcessKey {
   ContainerId container;
   int64_t generation = 0;
   ExecId exec;  ///< empty: the first process
-  friend auto operator<=>(const ProcessKey&, const ProcessKey&) = default;
+  friend bool operator<(const ProcessKey& a, const ProcessKey& b) {
+    return std::tie(a.container.str(), a.generation, a.exec.str()) <
+           std::tie(b.container.str(), b.generation, b.exec.str());
+  }
 };
 
 /// A container on its way from created or exited to running.
@@ -153,7 +156,7 @@ struct ContainerManager::Impl {
   // attach.cc
   Result<StreamPtr> attach(const std::string& reference, const api::ContainerAttachOptions& options,
                            const Call& call);
-  Result<StreamPtr> start_attach(std::shared_ptr<container::AttachPump> pump,
+  Result<StreamPtr> start_attach(const std::shared_ptr<container::AttachPump>& pump,
                                  const container::SeenContainer& seen,
                                  const api::ContainerAttachOptions& options, const io::AttachSpec& spec);
 

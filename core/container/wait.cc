@@ -8,7 +8,6 @@
 namespace pouch {
 
 using container::SeenContainer;
-namespace state = container::state;
 
 namespace {
 
