@@ -101,8 +101,8 @@ Result<StreamPtr> ContainerManager::Impl::start_attach(const std::shared_ptr<Att
     });
   }
   const int closer = closers->add([stop, pipe] {
-    stop();
     pipe->finish(Status(Code::kClosed, "the engine was closed while a container was attached to"));
+    stop();  // after the last word, or the pump says that all is well
   });
   streams->submit([=, all = closers, held = inflight.enter(), with_log = options.logs.value_or(false),
                    path = seen.row.log_path] {

@@ -84,8 +84,8 @@ StreamPtr ExecRun::open(Executor& threads, const std::shared_ptr<Closers>& close
     if (const auto self = weak.lock()) self->stop();
   });
   const int closer = closers->add([weak = weak_from_this(), pipe] {
-    if (const auto self = weak.lock()) self->stop();
     pipe->finish(Status(Code::kClosed, "the engine was closed while an exec was attached to"));
+    if (const auto self = weak.lock()) self->stop();
   });
   threads.submit([self = shared_from_this(), pipe, closer, closers, held = inflight.enter()] {
     Result<std::string> result = self->run_output(*pipe);

@@ -54,8 +54,8 @@ Result<StreamPtr> ContainerManager::Impl::logs(const std::string& reference,
   StreamPtr stream = pump->pipe->open();
   pump->pipe->on_cancel([pump] { pump->reader->cancel(); });
   const int closer = closers->add([pump] {
-    pump->reader->cancel();
     pump->pipe->finish(Status(Code::kClosed, "the engine was closed while a log was read"));
+    pump->reader->cancel();
   });
   streams->submit([pump, follower, closer, all = closers, held = inflight.enter()] {
     const Status status = pump->run();
