@@ -140,7 +140,7 @@ func (a *arguments) watch(ctx context.Context) {
 	if deadline, ok := ctx.Deadline(); ok {
 		left := time.Until(deadline).Milliseconds()
 		if left < 1 {
-			left = 1
+			left = -1 // it has passed
 		}
 		a.call.deadline_ms = C.int64_t(left)
 	}
@@ -149,6 +149,9 @@ func (a *arguments) watch(ctx context.Context) {
 	}
 	token := C.pouch_cancel_new()
 	a.call.cancel = token
+	if ctx.Err() == context.Canceled {
+		C.pouch_cancel_fire(token)
+	}
 	finished := make(chan struct{})
 	ended := make(chan struct{})
 	go func() {

@@ -80,7 +80,7 @@ Result<std::string> resolve_uri(const std::string &uri) {
     POUCH_ASSIGN_OR_RETURN(std::string host, host_of_file(folder + "/pouch/config.json"));
     if (!host.empty()) return host;
   }
-  POUCH_ASSIGN_OR_RETURN(std::string host, host_of_file("/etc/pouch/config.json"));
+  POUCH_ASSIGN_OR_RETURN(std::string host, host_of_file("/etc/pouch/client.json"));
   if (!host.empty()) return host;
   return std::string(kDefaultUri);
 }

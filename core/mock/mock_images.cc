@@ -47,7 +47,9 @@ Result<Uploaded> read_tar(const std::string& bytes) {
     if (name == "manifest.json") out.manifest = out.jsons[name];
     at += kBlock + (size + kBlock - 1) / kBlock * kBlock;
   }
-  if (!out.is_tar) return invalid_argument("load image: not a tar archive");
+  // Blocks of zeros alone are an archive of nothing.
+  const bool is_empty = bytes.size() >= 2 * kBlock && bytes.find_first_not_of('\0') == std::string::npos;
+  if (!out.is_tar && !is_empty) return invalid_argument("load image: not a tar archive");
   if (at + kBlock > bytes.size()) return invalid_argument("load image: the archive is truncated");
   out.digest = sha256_digest(bytes);
   return out;
@@ -162,6 +164,8 @@ Result<StreamPtr> MockEngine::image_from_rootfs(const api::ImageFromRootfsOption
 
 Result<std::vector<api::ImageSummary>> MockEngine::image_list(const api::ImageListOptions& options,
                                                               const Call& /*call*/) {
+  if (options.manifests.value_or(false)) return not_implemented("image.list: manifests is not supported");
+  if (options.shared_size.value_or(false)) return not_implemented("image.list: shared-size is not supported");
   const std::lock_guard lock(state_->mutex);
   std::vector<api::ImageSummary> out;
   for (const auto& [id, image] : state_->images) {
@@ -183,8 +187,10 @@ Result<std::vector<api::ImageSummary>> MockEngine::image_list(const api::ImageLi
 }
 
 Result<api::ImageInspect> MockEngine::image_inspect(const std::string& name,
-                                                    const api::ImageInspectOptions& /*options*/,
+                                                    const api::ImageInspectOptions& options,
                                                     const Call& /*call*/) {
+  if (options.manifests.value_or(false)) return not_implemented("image.inspect: manifests is not supported");
+  if (options.platform) return not_implemented("image.inspect: platform is not supported");
   const std::lock_guard lock(state_->mutex);
   POUCH_ASSIGN_OR_RETURN(const Image* image, state_->find_image(name));
   api::ImageInspect out;
@@ -221,6 +227,9 @@ Status MockEngine::image_tag(const std::string& name, const api::ImageTagOptions
 Result<std::vector<api::ImageDeleteItem>> MockEngine::image_remove(const std::string& name,
                                                                    const api::ImageRemoveOptions& options,
                                                                    const Call& /*call*/) {
+  if (options.platforms && !options.platforms->empty()) {
+    return not_implemented("image.remove: platforms is not supported");
+  }
   const std::lock_guard lock(state_->mutex);
   POUCH_ASSIGN_OR_RETURN(Image * image, state_->find_image(name));
   std::vector<api::ImageDeleteItem> out;

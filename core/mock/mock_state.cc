@@ -1,5 +1,7 @@
 #include "core/mock/mock_state.h"
 
+#include <algorithm>
+
 #include "core/base/id.h"
 #include "core/base/text.h"
 
@@ -28,6 +30,9 @@ Result<std::shared_ptr<Container>> State::find_container(const std::string& id) 
 }
 
 Result<Image*> State::find_image(const std::string& name) {
+  const auto is_bad = [](char c) { return (c >= 'A' && c <= 'Z') || c == ' '; };
+  if (std::any_of(name.begin(), name.end(), is_bad))
+    return invalid_argument("invalid reference format: " + quote(name));
   const std::string tagged = with_tag(name);
   const std::string hex = name.starts_with("sha256:") ? name.substr(7) : name;
   for (auto& [id, image] : images) {

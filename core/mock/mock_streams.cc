@@ -134,9 +134,27 @@ Result<StreamPtr> MockEngine::container_logs(const std::string& id, const api::C
   return pipe->open();
 }
 
+namespace {
+
+// "ctrl-p,ctrl-q": single characters, or ctrl- and one of a-z @ [ \\ ] ^ _
+bool are_detach_keys(const std::string& text) {
+  if (text.empty()) return true;
+  const auto keys = split(text, ',');
+  return std::all_of(keys.begin(), keys.end(), [](const std::string& key) {
+    if (key.size() == 1) return true;
+    constexpr std::string_view kWithCtrl = "abcdefghijklmnopqrstuvwxyz@[\\]^_";
+    return key.size() == 6 && key.starts_with("ctrl-") && kWithCtrl.find(key[5]) != std::string_view::npos;
+  });
+}
+
+}  // namespace
+
 Result<StreamPtr> MockEngine::container_attach(const std::string& id,
                                                const api::ContainerAttachOptions& options,
                                                const Call& /*call*/) {
+  if (!are_detach_keys(options.detach_keys.value_or(""))) {
+    return invalid_argument("Invalid detach keys (" + *options.detach_keys + ") provided");
+  }
   const auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kBlock);
   const std::lock_guard lock(state_->mutex);
   POUCH_ASSIGN_OR_RETURN(const auto container, state_->find_container(id));

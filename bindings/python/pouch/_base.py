@@ -29,8 +29,8 @@ def _options(options: dict) -> Optional[str]:
 
 
 def _call_arguments(timeout, cancel, request_id):
-    # 0 means "no limit" below; a timeout of 0 s asks for the shortest limit there is.
-    timeout_ms = 0 if timeout is None else max(1, int(timeout * 1000))
+    # 0 means "no limit" below, a negative number "it has passed".
+    timeout_ms = 0 if timeout is None else -1 if timeout <= 0 else max(1, int(timeout * 1000))
     return timeout_ms, (cancel or Cancel())._native, request_id or ""
 
 

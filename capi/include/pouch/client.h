@@ -24,7 +24,8 @@ typedef struct pouch_client_options_t {
 typedef struct pouch_call_t {
   uint32_t struct_size;   /**< sizeof(pouch_call_t), set by POUCH_CALL_INIT */
   uint32_t flags;         /**< must be 0 */
-  int64_t deadline_ms;    /**< milliseconds from now after which the caller no longer waits; 0: no limit */
+  int64_t deadline_ms;    /**< milliseconds from now after which the caller no longer waits; 0: no limit;
+                               negative: it has passed, the call answers POUCH_ERR_DEADLINE_EXCEEDED */
   pouch_cancel_t *cancel; /**< gives the call up when fired; NULL: cannot be given up. Not consumed. */
   const char *request_id; /**< name of the call in the logs; NULL: one is made up. Copied. */
 } pouch_call_t;
@@ -42,7 +43,7 @@ typedef struct pouch_call_t {
  *    mock://                       in memory, for unit tests
  *
  *  NULL or "" takes the first that is set of $POUCH_HOST, "host" in $XDG_CONFIG_HOME/pouch/config.json
- *  (~/.config/pouch/config.json), "host" in /etc/pouch/config.json, and unix:///var/run/pouchd.sock. It
+ *  (~/.config/pouch/config.json), "host" in /etc/pouch/client.json, and unix:///var/run/pouchd.sock. It
  *  never falls back from one address to another. Remote addresses are not contacted before the first call.
  *  POUCH_ERR_INVALID_ARGUMENT: a bad address. POUCH_ERR_NOT_IMPLEMENTED: this build of the library, or this
  *  version of it, lacks what the address or the options need. Others: what opening a local root meets.

@@ -200,6 +200,7 @@ class Driver {
       return;
     }
     call.cancel = pouch_cancel_new();
+    if (step.get("cancel_after_ms", -1).asInt() == 0) pouch_cancel_fire(call.cancel);
     std::thread canceller = cancel_later(step, call.cancel);
     pouch_buf_t result = POUCH_BUF_INIT;
     const pouch_status_t status =

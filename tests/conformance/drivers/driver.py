@@ -65,10 +65,13 @@ class Backend:
         return guarded(method, *arguments, **{parameter(n): v for n, v in options.items()}, **how)
 
     def call(self, op, ids, config, options, deadline_ms, cancel_after_ms):
-        how = {"timeout": deadline_ms / 1000 if deadline_ms else None}
+        how = {"timeout": None if deadline_ms is None else deadline_ms / 1000}
         timer = None
-        if cancel_after_ms:
+        if cancel_after_ms is not None:
             how["cancel"] = pouch.Cancel()
+        if cancel_after_ms == 0:
+            how["cancel"].fire()
+        elif cancel_after_ms:
             timer = threading.Timer(cancel_after_ms / 1000, how["cancel"].fire)
             timer.start()
         try:
@@ -78,7 +81,7 @@ class Backend:
                 timer.cancel()
 
     def open(self, op, ids, config, options, deadline_ms):
-        return Stream(self._run(op, ids, config, options, timeout=deadline_ms / 1000 if deadline_ms else None))
+        return Stream(self._run(op, ids, config, options, timeout=None if deadline_ms is None else deadline_ms / 1000))
 
 
 if __name__ == "__main__":

@@ -206,6 +206,8 @@ class Backend:
 
     def call(self, op, ids, config, options, deadline_ms, cancel_after_ms):
         operation = self._operation(op, False)
+        if deadline_ms == -1 or cancel_after_ms == 0:
+            raise Failed("DeadlineExceeded" if deadline_ms else "Cancelled")
         connection = self._connect()
         given_up = []
         limit = min((t for t in (deadline_ms, cancel_after_ms) if t), default=None)
@@ -244,8 +246,10 @@ class Backend:
                     "Experimental": response.headers["Docker-Experimental"] == "true"}
         return json.loads(text) if text else None
 
-    def open(self, op, ids, config, options, _deadline_ms):
+    def open(self, op, ids, config, options, deadline_ms):
         operation = self._operation(op, True)
+        if deadline_ms == -1:
+            raise Failed("DeadlineExceeded")
         connection = self._connect()
         path = path_of(operation, ids, options)
         if operation.kind == "upload":

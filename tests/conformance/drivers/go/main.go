@@ -28,7 +28,7 @@ type step struct {
 	Options       json.RawMessage   `json:"options"`
 	Save          map[string]string `json:"save"`
 	DeadlineMs    int64             `json:"deadline_ms"`
-	CancelAfterMs int64             `json:"cancel_after_ms"`
+	CancelAfterMs *int64            `json:"cancel_after_ms"`
 	Input         *string           `json:"input"`
 	InputBase64   []byte            `json:"input_base64"`
 	InputZeros    int64             `json:"input_zeros"`
@@ -205,15 +205,18 @@ func (d *driver) generic(ctx context.Context, s step) (interface{}, *pouch.Strea
 
 func (d *driver) operation(s step, l *line) {
 	ctx := context.Background()
-	if s.DeadlineMs > 0 {
+	if s.DeadlineMs != 0 {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, time.Duration(s.DeadlineMs)*time.Millisecond)
 		defer stop()
 	}
-	if s.CancelAfterMs > 0 {
+	if s.CancelAfterMs != nil {
 		var give context.CancelFunc
 		ctx, give = context.WithCancel(ctx)
-		timer := time.AfterFunc(time.Duration(s.CancelAfterMs)*time.Millisecond, give)
+		if *s.CancelAfterMs == 0 {
+			give()
+		}
+		timer := time.AfterFunc(time.Duration(*s.CancelAfterMs)*time.Millisecond, give)
 		defer timer.Stop()
 	}
 	result, stream, err := d.run(ctx, s)
@@ -274,8 +277,8 @@ func read(stream *pouch.Stream, s step, l *line) {
 	}()
 	defer stream.Close()
 	defer feeding.Wait()
-	if s.CancelAfterMs > 0 {
-		timer := time.AfterFunc(time.Duration(s.CancelAfterMs)*time.Millisecond, stream.Cancel)
+	if s.CancelAfterMs != nil {
+		timer := time.AfterFunc(time.Duration(*s.CancelAfterMs)*time.Millisecond, stream.Cancel)
 		defer timer.Stop()
 	}
 	for frames := 1; ; frames++ {

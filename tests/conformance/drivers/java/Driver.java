@@ -235,7 +235,9 @@ public final class Driver {
     boolean limited = step.has("deadline_ms");
     try (Call call = limited ? Call.within(Duration.ofMillis(number(step, "deadline_ms"))) : Call.cancellable()) {
       boolean streaming = STREAMS.contains(step.get("op").getAsString());
-      if (step.has("cancel_after_ms") && !streaming) {
+      if (step.has("cancel_after_ms") && !streaming && number(step, "cancel_after_ms") == 0) {
+        call.cancel();
+      } else if (step.has("cancel_after_ms") && !streaming) {
         later(number(step, "cancel_after_ms"), () -> {
           try {
             call.cancel();

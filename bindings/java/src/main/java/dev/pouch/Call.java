@@ -23,7 +23,8 @@ public final class Call implements AutoCloseable {
 
   /** Gives each call that long; DEADLINE_EXCEEDED after it. */
   public static Call within(Duration limit) {
-    return new Call(Math.max(1, limit.toMillis()), true);
+    boolean passed = limit.isZero() || limit.isNegative();
+    return new Call(passed ? -1 : Math.max(1, limit.toMillis()), true);
   }
 
   /** A call without limit that can be cancelled. */
