@@ -12,8 +12,8 @@ static const char config[] =
     "{\"Image\": \"busybox\", \"Cmd\": [\"echo\", \"hello from a container\"],"
     " \"HostConfig\": {\"NetworkMode\": \"none\", \"AutoRemove\": true}}";
 
-static int run(pouch_client_t *client, pouch_error_t **error) {
-  pouch_stream_t *stream = NULL;
+static int run(pouch_client_t* client, pouch_error_t** error) {
+  pouch_stream_t* stream = NULL;
   pouch_frame_t frame = POUCH_FRAME_INIT;
   pouch_status_t status = pouch_container_run(client, config, NULL, NULL, NULL, &stream, error);
   if (status == POUCH_OK) {
@@ -26,9 +26,9 @@ static int run(pouch_client_t *client, pouch_error_t **error) {
   return status;
 }
 
-int main(int argc, char **argv) {
-  pouch_client_t *client = NULL;
-  pouch_error_t *error = NULL;
+int main(int argc, char** argv) {
+  pouch_client_t* client = NULL;
+  pouch_error_t* error = NULL;
   pouch_status_t status = pouch_client_open(argc > 1 ? argv[1] : NULL, NULL, &client, &error);
   if (status == POUCH_OK) status = run(client, &error);
   if (status != POUCH_OK) fprintf(stderr, "hello: %s\n", pouch_error_message(error));

@@ -35,9 +35,9 @@ class Context:
 
 
 def is_generated(path):
-    """Where a language forbids dots in names, `_gen` or a folder named `generated` says it."""
+    """Where a language forbids dots in names, `_gen` or a folder named `gen` or `generated` says it."""
     pure = pathlib.PurePath(path)
-    return ".gen." in pure.name or pure.stem.endswith("_gen") or "generated" in pure.parts
+    return ".gen." in pure.name or pure.stem.endswith("_gen") or bool({"gen", "generated"} & set(pure.parts))
 
 
 def is_test(path):

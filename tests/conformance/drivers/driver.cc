@@ -22,8 +22,8 @@
 namespace {
 
 constexpr size_t kLarge = size_t{1} << 20U;
-const std::set<std::string> kStreams = {"container.attach", "container.logs", "container.wait", "exec.start",
-                                        "image.from_rootfs", "image.load", "system.events"};
+const std::set<std::string> kStreams = {"container.attach",  "container.logs", "container.wait", "exec.start",
+                                        "image.from_rootfs", "image.load",     "system.events"};
 
 std::string write_compact(const Json::Value& value) {
   Json::StreamWriterBuilder builder;
@@ -43,16 +43,18 @@ Json::Value parse(const std::string& text) {
 
 std::string to_base64(const std::string& bytes) {
   std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  const int size = ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                     reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+  const int size =
+      ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                        reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
   out.resize(static_cast<size_t>(size));
   return out;
 }
 
 std::string from_base64(const std::string& text) {
   std::string out(text.size(), '\0');
-  const int size = ::EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                     reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+  const int size =
+      ::EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                        reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
   size_t padding = 0;
   while (padding < text.size() && text[text.size() - 1 - padding] == '=') ++padding;
   out.resize(static_cast<size_t>(size) - padding);
@@ -186,8 +188,8 @@ class Driver {
     pouch_error_t* error = nullptr;
     if (kStreams.contains(op)) {
       pouch_stream_t* stream = nullptr;
-      const pouch_status_t status =
-          pouch_open(client_, op.c_str(), ids.data(), ids.size(), config_json, options_json, &call, &stream, &error);
+      const pouch_status_t status = pouch_open(client_, op.c_str(), ids.data(), ids.size(), config_json,
+                                               options_json, &call, &stream, &error);
       if (status != POUCH_OK) {
         line.fail(status, error);
       } else if (step.isMember("background")) {
@@ -203,8 +205,8 @@ class Driver {
     if (step.get("cancel_after_ms", -1).asInt() == 0) pouch_cancel_fire(call.cancel);
     std::thread canceller = cancel_later(step, call.cancel);
     pouch_buf_t result = POUCH_BUF_INIT;
-    const pouch_status_t status =
-        pouch_call(client_, op.c_str(), ids.data(), ids.size(), config_json, options_json, &call, &result, &error);
+    const pouch_status_t status = pouch_call(client_, op.c_str(), ids.data(), ids.size(), config_json,
+                                             options_json, &call, &result, &error);
     if (canceller.joinable()) canceller.join();
     pouch_cancel_unref(call.cancel);
     if (status != POUCH_OK) line.fail(status, error);
@@ -239,8 +241,8 @@ class Driver {
   }
 
   static void feed(pouch_stream_t* stream, const Json::Value& step) {
-    const bool has_input = step.isMember("input") || step.isMember("input_base64") || step.isMember("input_zeros") ||
-                           step.isMember("upload");
+    const bool has_input = step.isMember("input") || step.isMember("input_base64") ||
+                           step.isMember("input_zeros") || step.isMember("upload");
     if (!has_input) return;
     pouch_error_t* error = nullptr;
     for (const std::string& chunk : input_of(step)) {
