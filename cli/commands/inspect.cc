@@ -64,14 +64,53 @@ std::string array_of(const Words& documents) {
   return out + "]";
 }
 
-// Fields that may be absent print as nothing, and are false in conditions.
-Json::Value with_optional_fields(const std::string& document) {
-  Json::Value out = to_json(document);
-  if (!out.isMember("State")) return out;
-  for (const char* field : {"SizeRw", "SizeRootFs"}) {
-    if (!out.isMember(field)) out[field] = Json::Value();
+// Fields that documents leave out when they hold nothing, and that Docker's templates may name all the same.
+Template::Defaults optional_fields() {
+  Template::Defaults out;
+  for (const char* list : {"Binds",
+                           "BlkioDeviceReadBps",
+                           "BlkioDeviceReadIOps",
+                           "BlkioDeviceWriteBps",
+                           "BlkioDeviceWriteIOps",
+                           "BlkioWeightDevice",
+                           "CapAdd",
+                           "CapDrop",
+                           "Cmd",
+                           "ConsoleSize",
+                           "DeviceCgroupRules",
+                           "DeviceRequests",
+                           "Devices",
+                           "Dns",
+                           "DnsOptions",
+                           "DnsSearch",
+                           "Entrypoint",
+                           "Env",
+                           "ExtraHosts",
+                           "GroupAdd",
+                           "Links",
+                           "MaskedPaths",
+                           "Mounts",
+                           "OnBuild",
+                           "ReadonlyPaths",
+                           "SecurityOpt",
+                           "Shell",
+                           "Ulimits",
+                           "VolumesFrom",
+                           "Layers"}) {
+    out[list] = Json::Value(Json::arrayValue);
   }
-  if (!out["State"].isMember("Health")) out["State"]["Health"] = Json::Value();
+  for (const char* map :
+       {"Annotations", "ExposedPorts", "Labels", "StorageOpt", "Sysctls", "Tmpfs", "Volumes"}) {
+    out[map] = Json::Value(Json::objectValue);
+  }
+  for (const char* text : {"Cgroup", "CgroupnsMode", "Domainname", "Isolation", "MacAddress", "OsVersion",
+                           "StopSignal", "User", "Variant", "VolumeDriver", "WorkingDir"}) {
+    out[text] = "";
+  }
+  for (const char* nothing : {"Health", "Healthcheck", "Init", "MemorySwappiness", "OomKillDisable",
+                              "PidsLimit", "SizeRootFs", "SizeRw", "StopTimeout"}) {
+    out[nothing] = Json::Value();
+  }
   return out;
 }
 
@@ -80,9 +119,10 @@ std::string render(const InspectFlags& flags, Found& found) {
   if (flags.format == "json") return array_of(found.documents) + "\n";
   std::string out;
   const Template format(flags.format);
+  const Template::Defaults defaults = optional_fields();
   for (const std::string& document : found.documents) {
     try {
-      out += format.execute(with_optional_fields(document)) + "\n";
+      out += format.execute(to_json(document), {}, defaults) + "\n";
     } catch (const TemplateError& error) {
       found.problems.push_back(std::string("template parsing error: ") + error.what());
     }

@@ -18,7 +18,8 @@ struct Value {
 
 class Evaluation {
  public:
-  Evaluation(const Json::Value& data, const Template::Methods& methods) : data_(data), methods_(methods) {
+  Evaluation(const Json::Value& data, const Template::Methods& methods, const Template::Defaults& defaults)
+      : data_(data), methods_(methods), defaults_(defaults) {
     variables_.emplace_back("$", data);
   }
 
@@ -128,8 +129,10 @@ class Evaluation {
     if (!value.json.isObject())
       fail(operand, "can't evaluate field " + field + " in " + template_text(value.json));
     const Json::Value* const found = value.json.find(field.data(), field.data() + field.size());
-    if (found == nullptr) return {Json::Value(), field};
-    return {*found, ""};
+    if (found != nullptr) return {*found, ""};
+    const auto known = defaults_.find(field);
+    if (known != defaults_.end()) return {known->second, ""};
+    return {Json::Value(), field};
   }
 
   // A computed field of the top level: {{.Label "x"}}, {{$.Label "x"}}.
@@ -171,6 +174,7 @@ class Evaluation {
 
   const Json::Value& data_;
   const Template::Methods& methods_;
+  const Template::Defaults& defaults_;
   std::vector<std::pair<std::string, Json::Value>> variables_;
   std::string out_;
 };
@@ -199,8 +203,9 @@ Template::~Template() = default;
 Template::Template(Template&&) noexcept = default;
 Template& Template::operator=(Template&&) noexcept = default;
 
-std::string Template::execute(const Json::Value& data, const Methods& methods) const {
-  Evaluation evaluation(data, methods);
+std::string Template::execute(const Json::Value& data, const Methods& methods,
+                              const Defaults& defaults) const {
+  Evaluation evaluation(data, methods, defaults);
   evaluation.run(nodes_, data);
   return evaluation.take();
 }

@@ -30,6 +30,8 @@ class Template {
   /// Fields of the top level that are computed, or take arguments: {{.Label "name"}}.
   using Method = std::function<Json::Value(const std::vector<Json::Value>& arguments)>;
   using Methods = std::map<std::string, Method>;
+  /// What fields are worth that an object may leave out.
+  using Defaults = std::map<std::string, Json::Value>;
 
   struct Node;
 
@@ -41,7 +43,8 @@ class Template {
 
   /// Throws TemplateError. A field that is not there is false in conditions, and an error where it is
   /// printed.
-  [[nodiscard]] std::string execute(const Json::Value& data, const Methods& methods = {}) const;
+  [[nodiscard]] std::string execute(const Json::Value& data, const Methods& methods = {},
+                                    const Defaults& defaults = {}) const;
 
   /// Whether a field of the top level is named in it.
   [[nodiscard]] bool uses(const std::string& field) const;
