@@ -40,9 +40,12 @@ struct ErrorAnswer {
   int http_status = 500;
   std::string message;
 };
-/// Moby's wording where its clients depend on it. `op` may be null.
-ErrorAnswer shape_error(const api::OpInfo* op, const std::vector<std::string>& ids, const Json& config,
-                        const Status& error);
+/// Moby's wording, of the version asked, where its clients depend on it. `op` may be null.
+ErrorAnswer shape_error(const api::OpInfo* op, int minor, const std::vector<std::string>& ids,
+                        const Json& config, const Status& error);
+/// Why a method and path have no operation: NotImplemented for a route of Moby's, NotFound for an object of a
+/// kind that there cannot be, Unavailable for Swarm's, else Moby's "page not found".
+Status unserved(std::string_view method, std::string_view path);
 /// The last line of a message stream for an error that came after the first byte; empty where Moby sends
 /// none.
 std::string stream_error_line(const api::OpInfo& op, const Status& error);

@@ -185,9 +185,13 @@ TEST(ResponseTest, ImageInspectByVersion) {
 TEST(ResponseTest, FieldsOfLaterVersions) {
   const char* container =
       R"({"HostConfig":{"Annotations":{"a":"b"}},"NetworkSettings":{"Networks":{"n":{"DNSNames":["x"],"GwPriority":1}}}})";
-  EXPECT_EQ(shape("container.inspect", 42, container),
-            R"({"HostConfig":{},"NetworkSettings":{"Networks":{"n":{}}}})");
-  EXPECT_EQ(shape("container.inspect", 50, container), write_json(parse(container)));
+  for (const int minor : {42, 43, 44, 48}) {
+    const Json shaped = parse(shape("container.inspect", minor, container));
+    const Json& endpoint = shaped["NetworkSettings"]["Networks"]["n"];
+    EXPECT_EQ(shaped["HostConfig"].isMember("Annotations"), minor >= 43) << minor;
+    EXPECT_EQ(endpoint.isMember("DNSNames"), minor >= 44) << minor;
+    EXPECT_EQ(endpoint.isMember("GwPriority"), minor >= 48) << minor;
+  }
 }
 
 TEST(MessageTest, EventsGetTheirOldFields) {
@@ -210,7 +214,7 @@ TEST(MessageTest, WaitHadANullError) {
 TEST(ErrorTest, MobysWords) {
   const Json config = parse(R"({"Image":"r.io:5000/busybox"})");
   const auto text = [&](const char* name, const Status& status) {
-    return shape_error(&op(name), {"abc"}, config, status).message;
+    return shape_error(&op(name), kMaxMinor, {"abc"}, config, status).message;
   };
   EXPECT_EQ(text("container.inspect", not_found("inspect \"abc\": no such container")),
             "No such container: abc");
@@ -218,8 +222,23 @@ TEST(ErrorTest, MobysWords) {
   EXPECT_EQ(text("container.create", not_found("create: no such image")),
             "No such image: r.io:5000/busybox:latest");
   EXPECT_EQ(text("container.start", not_found("start: no such network n1")), "start: no such network n1");
-  EXPECT_EQ(shape_error(nullptr, {}, config, not_found("page not found")).http_status, 404);
-  EXPECT_EQ(shape_error(&op("container.remove"), {"a"}, config, conflict("it runs")).http_status, 409);
+  EXPECT_EQ(shape_error(nullptr, kMaxMinor, {}, config, not_found("page not found")).http_status, 404);
+  EXPECT_EQ(shape_error(&op("container.remove"), kMaxMinor, {"a"}, config, conflict("it runs")).http_status,
+            409);
+}
+
+TEST(ErrorTest, WordsOfTheVersion) {
+  const auto text = [](const char* name, int minor, const Status& status) {
+    return shape_error(&op(name), minor, {"abc"}, Json(), status).message;
+  };
+  EXPECT_EQ(text("container.kill", 50, not_found("No such container: abc")),
+            "Cannot kill container: abc: No such container: abc");
+  EXPECT_EQ(text("image.inspect", 50, not_found("No such image: abc:latest")), "No such image: abc:latest");
+  EXPECT_EQ(text("image.inspect", 41, not_found("No such image: abc:latest")),
+            "no such image: abc: No such image: abc:latest");
+  const Status failed = internal_error("failed to create task for container: no");
+  EXPECT_EQ(text("container.start", 50, failed), failed.message());
+  EXPECT_EQ(text("container.start", 41, failed), "no");
 }
 
 TEST(ErrorTest, LastLines) {
@@ -228,6 +247,20 @@ TEST(ErrorTest, LastLines) {
   EXPECT_EQ(stream_error_line(op("container.wait"), internal_error("bad")),
             R"({"Error":{"Message":"bad"},"StatusCode":-1})");
   EXPECT_EQ(stream_error_line(op("system.events"), internal_error("bad")), "");
+}
+
+TEST(UnservedTest, SaysWhy) {
+  EXPECT_EQ(unserved("POST", "/build").code(), Code::kNotImplemented);
+  EXPECT_EQ(unserved("GET", "/images/a/b/history").message(), "GET /images/…/history is not supported");
+  EXPECT_EQ(unserved("GET", "/networks").code(), Code::kNotImplemented);
+  EXPECT_EQ(unserved("GET", "/networks/n1").message(), "network n1 not found");
+  EXPECT_EQ(unserved("GET", "/volumes/v1").message(), "get v1: no such volume");
+  EXPECT_EQ(unserved("GET", "/plugins/p/json").code(), Code::kNotFound);
+  EXPECT_EQ(unserved("GET", "/nodes").code(), Code::kUnavailable);
+  for (const char* path : {"", "/", "/nosuch", "/containers", "/build/x/y", "/images/x/nosuch"}) {
+    EXPECT_EQ(unserved("GET", path).message(), "page not found") << path;
+  }
+  EXPECT_EQ(unserved("PUT", "/containers/json").message(), "page not found");
 }
 
 TEST(ContentTypeTest, ByVersionAndTerminal) {

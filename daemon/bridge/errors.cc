@@ -2,6 +2,7 @@
 
 #include "core/base/text.h"
 #include "daemon/bridge/bridge.h"
+#include "daemon/bridge/old_words.h"
 
 namespace pouch::bridge {
 namespace {
@@ -37,20 +38,29 @@ std::string subject(const api::OpInfo* op, const std::vector<std::string>& ids, 
   return is_image ? image_text(ids[0]) : ids[0];
 }
 
+// What Moby puts before "No such …" in some operations.
+std::string introduction(const api::OpInfo* op, int minor, const std::vector<std::string>& ids) {
+  if (op == nullptr || ids.empty()) return {};
+  if (op->name == "container.kill") return "Cannot kill container: " + ids[0] + ": ";
+  if (op->name == "image.inspect" && minor < kNewWordsMinor) return "no such image: " + ids[0] + ": ";
+  return {};
+}
+
 }  // namespace
 
-ErrorAnswer shape_error(const api::OpInfo* op, const std::vector<std::string>& ids, const Json& config,
-                        const Status& error) {
+ErrorAnswer shape_error(const api::OpInfo* op, int minor, const std::vector<std::string>& ids,
+                        const Json& config, const Status& error) {
   ErrorAnswer answer = {http_status(error.code()), error.message()};
   if (error.code() == Code::kNotFound) {
     const std::string folded = to_lower(error.message());
     for (const Wording& wording : kNotFound) {
       if (folded.find(wording.ours) == std::string::npos) continue;
       const std::string name = subject(op, ids, config, wording.moby);
-      if (!name.empty()) answer.message = std::string(wording.moby) + name;
+      if (!name.empty()) answer.message = introduction(op, minor, ids) + std::string(wording.moby) + name;
       break;
     }
   }
+  if (minor < kNewWordsMinor) answer.message = old_words(std::move(answer.message));
   return answer;
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 
 #include "daemon/bridge/bridge.h"
@@ -49,8 +50,27 @@ void normalise_create(int minor, Json& config) {
   if (!host.isObject()) host = json_object();
   // Version 1.42 took the field away.
   if (minor >= 42) host.removeMember("KernelMemory");
+  // What Moby's clients send for "no limit" is not kept.
+  if (host.isMember("PidsLimit") && host["PidsLimit"].isInt64() && host["PidsLimit"].asInt64() <= 0) {
+    host.removeMember("PidsLimit");
+  }
+  if (host.isMember("MemorySwappiness") && host["MemorySwappiness"] == -1)
+    host.removeMember("MemorySwappiness");
   // Until 1.40 containers shared their IPC namespace by default.
-  if (minor < 40 && (!host["IpcMode"].isString() || host["IpcMode"].asString().empty())) host["IpcMode"] = "shareable";
+  if (minor < 40 && (!host["IpcMode"].isString() || host["IpcMode"].asString().empty()))
+    host["IpcMode"] = "shareable";
+}
+
+// Moby passes over filters of events that it does not know.
+void normalise_events(Json& options) {
+  static constexpr std::array<std::string_view, 14> kKnown = {
+      "config", "container", "daemon", "event",  "image",   "label", "network",
+      "node",   "plugin",    "scope",  "secret", "service", "type",  "volume"};
+  if (!options.isMember("filters")) return;
+  Json& filters = options["filters"];
+  for (const std::string& name : filters.getMemberNames()) {
+    if (std::find(kKnown.begin(), kKnown.end(), name) == kKnown.end()) filters.removeMember(name);
+  }
 }
 
 Status normalise_logs(Json& options) {
@@ -80,6 +100,7 @@ Status normalise_request(const api::OpInfo& op, int minor, const QueryItems& que
     apply_gates(kConfigGates, op.name, minor, config);
   }
   if (op.name == "container.create" && config.isObject()) normalise_create(minor, config);
+  if (op.name == "system.events") normalise_events(options);
   if (op.name == "container.logs") return normalise_logs(options);
   if (op.name == "image.list") normalise_image_list(minor, query, options);
   return {};

@@ -2,6 +2,7 @@
 
 #include "daemon/bridge/bridge.h"
 #include "daemon/bridge/json_path.h"
+#include "daemon/bridge/old_words.h"
 
 namespace pouch::bridge {
 namespace {
@@ -86,13 +87,93 @@ void shape_image_summary(int minor, Json& image) {
   shape_image_names(minor, image, "RepoDigests", "<none>@<none>");
 }
 
+void fill(Json& object, std::initializer_list<const char*> names, const Json& value) {
+  for (const char* name : names) default_member(object, name, value);
+}
+
+// Moby's clients take the fields of an endpoint for granted.
+void fill_endpoints(Json& settings) {
+  if (!settings.isObject() || !settings["Networks"].isObject()) return;
+  for (Json& endpoint : settings["Networks"]) {
+    fill(endpoint, {"IPAMConfig", "Links", "Aliases", "DriverOpts", "DNSNames"}, Json());
+    fill(
+        endpoint,
+        {"NetworkID", "EndpointID", "Gateway", "IPAddress", "IPv6Gateway", "GlobalIPv6Address", "MacAddress"},
+        "");
+    fill(endpoint, {"IPPrefixLen", "GlobalIPv6PrefixLen", "GwPriority"}, 0);
+  }
+}
+
+// What nobody asked for is there too: null, or zero.
+void fill_host_config(int minor, Json& host) {
+  fill(host,
+       {"Binds",
+        "VolumesFrom",
+        "CapAdd",
+        "CapDrop",
+        "Dns",
+        "DnsOptions",
+        "DnsSearch",
+        "ExtraHosts",
+        "GroupAdd",
+        "Links",
+        "SecurityOpt",
+        "BlkioWeightDevice",
+        "Devices",
+        "DeviceCgroupRules",
+        "DeviceRequests",
+        "PidsLimit",
+        "MemorySwappiness",
+        "OomKillDisable",
+        "Ulimits",
+        "MaskedPaths",
+        "ReadonlyPaths",
+        "BlkioDeviceReadBps",
+        "BlkioDeviceWriteBps",
+        "BlkioDeviceReadIOps",
+        "BlkioDeviceWriteIOps"},
+       Json());
+  if (!host.isMember("ConsoleSize")) {
+    host["ConsoleSize"].append(0);
+    host["ConsoleSize"].append(0);
+  }
+  if (minor < kNewWordsMinor) fill(host, {"KernelMemory", "KernelMemoryTCP"}, 0);
+}
+
+void shape_container_inspect(int minor, Json& container) {
+  if (container["HostConfig"].isObject()) fill_host_config(minor, container["HostConfig"]);
+  fill_endpoints(container["NetworkSettings"]);
+  if (Json& config = container["Config"]; config.isObject()) {
+    if (config.isMember("Volumes") && config["Volumes"].empty()) config["Volumes"] = Json();
+    fill(config, {"Cmd", "Entrypoint", "OnBuild", "Volumes"}, Json());
+  }
+  if (Json& state = container["State"]; minor < kNewWordsMinor && state["Error"].isString()) {
+    state["Error"] = old_words(state["Error"].asString());
+  }
+}
+
+// Before 1.42 an exec that could not be started had always ended with 126.
+void shape_exec_inspect(int minor, Json& exec) {
+  const bool never_ran = exec["Pid"] == 0 && exec["ExitCode"] == 127;
+  if (minor < kNewWordsMinor && never_ran) exec["ExitCode"] = 126;
+}
+
+void shape_info(int minor, Json& info) {
+  if (minor >= kNewWordsMinor) return;
+  for (Json& option : info["SecurityOptions"]) option = old_words(option.asString());
+}
+
 void shape_document(std::string_view op, int minor, Json& document) {
   if (!document.isObject()) return;
+  if (op == "container.inspect") shape_container_inspect(minor, document);
+  if (op == "container.list") fill_endpoints(document["NetworkSettings"]);
   for (const Gate& gate : kGates) {
     if (gate.op == op && minor < gate.since) remove_path(document, gate.path);
   }
   if (op == "image.inspect") shape_image_inspect(minor, document);
   if (op == "image.list") shape_image_summary(minor, document);
+  if (op == "exec.inspect") shape_exec_inspect(minor, document);
+  if (op == "system.info") shape_info(minor, document);
 }
 
 // Events carry, up to 1.51, the fields of before 1.22 for containers and images.

@@ -100,7 +100,7 @@ Status ApiHandler::prepare(Exchange& exchange, Request& request) {
     POUCH_ASSIGN_OR_RETURN(request.minor, bridge::check_version(target.version));
   }
   Route route = find_route(head.method, target.path);
-  if (route.op == nullptr) return not_found("page not found");
+  if (route.op == nullptr) return bridge::unserved(head.method, target.path);
   request.op = route.op;
   request.ids = std::move(route.ids);
   POUCH_ASSIGN_OR_RETURN(const QueryItems query, parse_query(target.query));
@@ -146,7 +146,8 @@ Status ApiHandler::respond_error(Exchange& exchange, const Request& request, con
   if (error.code() == Code::kNotModified) return exchange.respond({.status = 304, .headers = {}, .body = {}});
   if (request.is_strict)
     return exchange.respond(json_response(http_status(error.code()), error_document(error)));
-  const bridge::ErrorAnswer answer = bridge::shape_error(request.op, request.ids, request.config, error);
+  const bridge::ErrorAnswer answer =
+      bridge::shape_error(request.op, request.minor, request.ids, request.config, error);
   Json document = json_object();
   document["message"] = answer.message;
   return exchange.respond(json_response(answer.http_status, write_json(document)));
