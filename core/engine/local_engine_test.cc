@@ -5,8 +5,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "core/api/codec.h"
 #include "core/ctrd/testing/private_containerd.h"
@@ -164,6 +167,64 @@ TEST_F(LocalEngineTest, EngineKilledAfterStartLosesNothing) {
   ASSERT_TRUE(WIFSIGNALED(status));
   engine_ = open_engine();
   EXPECT_EQ(exit_code(*open_wait(id)), 7);
+  remove(id);
+}
+
+TEST_F(LocalEngineTest, ManySideBySideInTwoEnginesAllEnd) {
+  const auto other = open_engine();
+  const auto events = other->system_events({}, soon());
+  constexpr int kThreads = 6;
+  constexpr int kRuns = 2;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < kRuns; ++i) {
+        const std::string id = create({"sh", "-c", "exit " + std::to_string(t)});
+        EXPECT_EQ(run(id), t);
+        const Status removed = (t % 2 == 0 ? *engine_ : *other).container_remove(id, {}, soon());
+        EXPECT_TRUE(removed.is_ok()) << removed.message();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(engine_->system_info(soon())->containers, 0);
+  auto seen = actions(**events, 4U * kThreads * kRuns);
+  for (const char* action : {"create", "start", "die", "destroy"}) {
+    EXPECT_EQ(std::count(seen.begin(), seen.end(), action), kThreads * kRuns) << action;
+  }
+}
+
+TEST_F(LocalEngineTest, CancelFreesTheCallerSoonAndTheStopGoesOn) {
+  const std::string id = create({"sleep", "100"});
+  ASSERT_TRUE(start(id).is_ok());
+  const auto cancel = std::make_shared<CancelToken>();
+  int64_t fired_ns = 0;
+  std::thread canceller([&] {
+    ::usleep(100'000);
+    fired_ns = boot_now_ns();
+    cancel->fire();
+  });
+  api::ContainerStopOptions options;
+  options.t = 1;
+  const Status stopped = engine_->container_stop(id, options, {Deadline::after_ms(30'000), cancel, {}});
+  const int64_t freed_ns = boot_now_ns();
+  canceller.join();
+  EXPECT_EQ(stopped.code(), Code::kCancelled) << stopped.message();
+  EXPECT_LT(freed_ns - fired_ns, 50'000'000);
+  EXPECT_EQ(exit_code(*open_wait(id)), 137);
+  remove(id);
+}
+
+TEST_F(LocalEngineTest, OpeningAgainNeedsNoContainerd) {
+  const std::string id = create({"true"});
+  run(id);
+  const int64_t begin = boot_now_ns();
+  const auto other = open_engine();
+  api::ContainerListOptions all;
+  all.all = true;
+  EXPECT_EQ(other->container_list(all, soon())->size(), 1U);
+  EXPECT_LT(boot_now_ns() - begin, 200'000'000);
+  RecordProperty("open_and_list_us", std::to_string((boot_now_ns() - begin) / 1000));
   remove(id);
 }
 
