@@ -3,7 +3,7 @@
 #include <chrono>
 #include <thread>
 
-#include "daemon/http/server_fixture.h"
+#include "daemon/http/testing/server_fixture.h"
 
 namespace pouch::http {
 namespace {

@@ -1,5 +1,5 @@
 #include "core/io/stdcopy.h"
-#include "daemon/http/server_fixture.h"
+#include "daemon/http/testing/server_fixture.h"
 
 namespace pouch::http {
 namespace {
