@@ -221,6 +221,16 @@ std::string parse_security_opt(const std::string& text) {
   }
 }
 
+std::string parse_platform(const std::string& text) {
+  const std::vector<std::string> parts = split(text, '/');
+  if (parts.size() < 2 || parts.size() > 3) throw BadValue("expected os/architecture[/variant]");
+  Json::Value platform;
+  platform["os"] = parts[0];
+  platform["architecture"] = parts[1];
+  if (parts.size() == 3) platform["variant"] = parts[2];
+  return to_text(platform);
+}
+
 std::vector<std::string> read_lines(const std::string& path, bool is_env) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw Exit(kExitUsage, "open " + path + ": " + std::strerror(errno));

@@ -44,6 +44,8 @@ void parse_publish(const std::string& text, Json::Value& exposed, Json::Value& b
 void parse_expose(const std::string& text, Json::Value& exposed);
 /// One --security-opt as the API wants it: seccomp=FILE becomes the profile's text.
 std::string parse_security_opt(const std::string& text);
+/// "linux/amd64[/v8]" as the text of an OCI platform.
+std::string parse_platform(const std::string& text);
 /// The lines of an --env-file or --label-file that are not blank or comments, as given. Throws Exit.
 std::vector<std::string> read_lines(const std::string& path, bool is_env);
 

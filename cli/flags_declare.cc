@@ -39,6 +39,13 @@ std::string stream_name(const std::string& text) {
   return name;
 }
 
+// "net_admin" as CAP_NET_ADMIN, the form in which Docker's CLI sends it.
+Json::Value capability(const std::string& text) {
+  std::string name = text;
+  for (char& c : name) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return name == "ALL" || name.starts_with("CAP_") ? name : "CAP_" + name;
+}
+
 std::string label(const std::string& text) {
   if (parse_pair(text).first.empty()) throw BadValue("invalid label '" + text + "': empty name");
   return text;
@@ -163,8 +170,8 @@ void ContainerFlags::declare_devices(Options& o) {
 }
 
 void ContainerFlags::declare_security(Options& o) {
-  list(o, "--cap-add", host_, "CapAdd", "Add Linux capabilities");
-  list(o, "--cap-drop", host_, "CapDrop", "Drop Linux capabilities");
+  parsed(o, "--cap-add", "list", host_, "CapAdd", capability, true, "Add Linux capabilities");
+  parsed(o, "--cap-drop", "list", host_, "CapDrop", capability, true, "Drop Linux capabilities");
   parsed(o, "--privileged", "", host_, "Privileged", truth, false,
          "Give extended privileges to this container");
   parsed(o, "--read-only", "", host_, "ReadonlyRootfs", truth, false,

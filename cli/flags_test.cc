@@ -178,6 +178,8 @@ TEST(FlagValues, Texts) {
   EXPECT_THROW(parse_env("=x"), BadValue);
   EXPECT_EQ(to_text(parse_restart("on-failure:3")), R"({"MaximumRetryCount":3,"Name":"on-failure"})");
   EXPECT_THROW(parse_security_opt("foo"), BadValue);
+  EXPECT_EQ(parse_platform("linux/arm64/v8"), R"({"architecture":"arm64","os":"linux","variant":"v8"})");
+  EXPECT_THROW(parse_platform("linux"), BadValue);
   EXPECT_EQ(parse_security_opt("seccomp=unconfined"), "seccomp=unconfined");
 }
 
@@ -268,7 +270,7 @@ TEST(ContainerFlags, HostConfig) {
                                       "box"})["HostConfig"];
   EXPECT_EQ(
       to_text(host),
-      R"({"AutoRemove":true,"Binds":["/a:/b:ro"],"CapAdd":["NET_ADMIN"],"Dns":["1.1.1.1"],"Init":false,)"
+      R"({"AutoRemove":true,"Binds":["/a:/b:ro"],"CapAdd":["CAP_NET_ADMIN"],"Dns":["1.1.1.1"],"Init":false,)"
       R"("LogConfig":{"Config":{"a":"b"},"Type":"none"},"MaskedPaths":[],"Memory":67108864,"MemorySwap":-1,)"
       R"("NanoCpus":500000000,"NetworkMode":"none","Privileged":true,"ReadonlyPaths":[],"ReadonlyRootfs":true,)"
       R"("SecurityOpt":["no-new-privileges"],"Sysctls":{"a.b":"c"},"Tmpfs":{"/t":"size=1m"},)"

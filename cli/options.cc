@@ -176,7 +176,8 @@ void Options::check_count(size_t count) const {
   } else if (arguments_.most != arguments_.least) {
     problem = (count < arguments_.least ? "requires at least " : "requires at most ") + number;
   }
-  throw Exit(kExitError, "pouch: '" + command_ + "' " + problem + "\n\n" + usage() + "\n\nSee '" + command_ +
+  throw Exit(kExitError, "pouch: '" + command_ + "' " + problem + "\n\n" + usage() +
+                             (arguments_.most == SIZE_MAX ? "\n\nSee '" : "\n\nRun '") + command_ +
                              " --help' for more information");
 }
 

@@ -7,6 +7,7 @@
 
 #include "cli/commands/commands.h"
 #include "cli/commands/common.h"
+#include "cli/flag_values.h"
 #include "cli/folder_tar.h"
 
 namespace pouch::cli {
@@ -83,7 +84,8 @@ int load_command(Context& context, const Invocation& invocation) {
   Options options(invocation.command, "", "Load an image from a tar archive or STDIN", {0, 0});
   options.text("-i, --input", &input, "string", "Read from tar archive file, instead of STDIN");
   options.flag("-q, --quiet", &quiet, "Suppress the load output");
-  options.text("--platform", &platform, "string", "Load only the given platform variant");
+  options.value("--platform", "string", "Load only the given platform variant",
+                [&](const std::string& text) { platform = parse_platform(text); });
   if (!options.parse(invocation.args)) {
     context.console().out(options.help());
     return 0;

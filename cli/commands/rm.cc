@@ -1,5 +1,6 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/common.h"
+#include "cli/flag_values.h"
 
 namespace pouch::cli {
 namespace {
@@ -56,7 +57,8 @@ int rmi_command(Context& context, const Invocation& invocation) {
   Options options(invocation.command, "IMAGE [IMAGE...]", "Remove one or more images", {.least = 1});
   options.flag("-f, --force", &force, "Force removal of the image");
   options.flag("--no-prune", &no_prune, "Do not delete untagged parents");
-  options.list("--platform", &platforms, "Remove only the given platform variant");
+  options.value("--platform", "string", "Remove only the given platform variant",
+                [&](const std::string& text) { platforms.push_back(parse_platform(text)); });
   const std::optional<Words> names = options.parse(invocation.args);
   if (!names) {
     context.console().out(options.help());

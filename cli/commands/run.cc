@@ -165,6 +165,18 @@ int run_container(Context& context, const RunFlags& flags, const Words& argument
   return run_in_foreground(context, flags, config, id_file);
 }
 
+void create_container(Context& context, const ContainerFlags& flags, const Words& arguments) {
+  flags.check_pull();
+  const Json::Value config = flags.config(arguments, false);
+  IdFile id_file(flags.id_file);
+  const Json::Value created = context.client().call("container.create", {}, flags.create_options(), config);
+  for (const Json::Value& warning : created["Warnings"]) {
+    context.console().err_line("WARNING: " + sanitised(warning.asString()));
+  }
+  id_file.write(created["Id"].asString());
+  context.console().out_line(created["Id"].asString());
+}
+
 }  // namespace
 
 int run_command(Context& context, const Invocation& invocation) {
@@ -208,18 +220,12 @@ int create_command(Context& context, const Invocation& invocation) {
     context.console().out(options.help());
     return 0;
   }
-  flags.check_pull();
-  IdFile id_file(flags.id_file);
   try {
-    const Json::Value created = context.client().call("container.create", {}, flags.create_options(),
-                                                      flags.config(*arguments, false));
-    for (const Json::Value& warning : created["Warnings"]) {
-      context.console().err_line("WARNING: " + sanitised(warning.asString()));
-    }
-    id_file.write(created["Id"].asString());
-    context.console().out_line(created["Id"].asString());
+    create_container(context, flags, *arguments);
   } catch (const ApiError& error) {
     throw Exit(kExitError, "Error: " + told(error));
+  } catch (const Exit& exit) {
+    throw Exit(exit.code(), options.with_hint(exit.what()));
   }
   return 0;
 }

@@ -157,6 +157,8 @@ int version_command(Context& context, const Invocation& invocation) {
   // What is known without the engine is told even if it does not answer.
   if (format.empty()) context.console().out(client_text(version["Client"]));
   version["Server"] = client.call("system.version");
+  // Templates of Docker's users write it so.
+  if (format != "json") version["Server"]["APIVersion"] = version["Server"]["ApiVersion"];
   context.console().out(format.empty() ? server_text(version["Server"]) : formatted(format, version));
   return 0;
 }

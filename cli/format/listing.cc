@@ -58,7 +58,7 @@ std::string execute_format(const Template& format, const Json::Value& data,
   }
 }
 
-Listing::Listing(std::string format, const std::string& table, Row headers)
+Listing::Listing(const std::string& format, const std::string& table, Row headers)
     : is_json_(format == "json"),
       is_table_(is_table(format)),
       headers_(std::move(headers)),

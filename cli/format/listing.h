@@ -19,7 +19,7 @@ struct Row {
 class Listing {
  public:
   /// `table` is the template of the plain table, `headers` the titles of its columns by field. Throws Exit.
-  Listing(std::string format, const std::string& table, Row headers);
+  Listing(const std::string& format, const std::string& table, Row headers);
 
   /// The lines. In tables the texts of others are made safe for a terminal. Throws Exit.
   [[nodiscard]] std::string render(std::vector<Row> rows) const;
