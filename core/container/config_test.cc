@@ -3,6 +3,7 @@
 
 #include "core/container/config_merge.h"
 #include "core/container/names.h"
+#include "core/container/processors.h"
 #include "core/container/signals.h"
 #include "core/container/validation.h"
 
@@ -182,10 +183,24 @@ TEST(Validation, DetachKeys) {
   EXPECT_FALSE(parse_detach_keys("a,,b").is_ok());
 }
 
+TEST(Processors, Lists) {
+  EXPECT_EQ(parse_cpu_list("0-2,7"), (std::set<int>{0, 1, 2, 7}));
+  for (const char* bad : {"", "a", "1-", "2-1", "-1", "0,,1", "99999"})
+    EXPECT_FALSE(parse_cpu_list(bad)) << bad;
+  api::HostConfig host;
+  host.nano_cpus = int64_t{1} << 60;
+  EXPECT_EQ(check_processors(host).code(), Code::kInvalidArgument);
+  host = {};
+  host.cpuset_cpus = "bad";
+  EXPECT_EQ(check_processors(host).code(), Code::kInvalidArgument);
+}
+
 TEST(Validation, FilledHostConfig) {
   api::HostConfig host;
   host.memory = 64 << 20;
-  fill_host_config(host, "runc");
+  fill_host_config(host, "runc", false);
+  EXPECT_EQ(host.cgroupns_mode, "host");
+  EXPECT_FALSE(host.masked_paths->empty());
   EXPECT_EQ(host.memory_swap, 128 << 20);
   EXPECT_EQ(host.runtime, "runc");
   EXPECT_EQ(host.ipc_mode, "private");

@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <memory>
 #include <set>
 
 #include "core/base/text.h"
 #include "core/sys/file.h"
+#include "core/sys/mounts.h"
 
 namespace pouch::container {
 namespace {
@@ -107,8 +110,8 @@ std::string resolv_conf_text(const api::HostConfig& host, const std::string& hos
     if (words[0].starts_with('#') || words[0].starts_with(';')) continue;
     text += join(words, " ") + '\n';
   }
-  for (const std::string& server : servers) text += "nameserver " + server + '\n';
   if (!search.empty() && search != Lines{"."}) text += "search " + join(search, " ") + '\n';
+  for (const std::string& server : servers) text += "nameserver " + server + '\n';
   if (!options.empty()) text += "options " + join(options, " ") + '\n';
   return text;
 }
@@ -153,6 +156,23 @@ Status prepare_bind_sources(const spec::MountPlan& plan, bool create) {
                               bind.source);
     }
     if (create) POUCH_RETURN_IF_ERROR(make_dirs(bind.source));
+  }
+  return {};
+}
+
+Status check_propagations(const spec::MountPlan& plan) {
+  for (const spec::BindMount& bind : plan.binds) {
+    const bool shared = bind.propagation.ends_with("shared");
+    if (!shared && !bind.propagation.ends_with("slave")) continue;
+    const std::unique_ptr<char, void (*)(void*)> real(::realpath(bind.source.c_str(), nullptr), ::free);
+    if (!real) return errno_status(errno, "bind source path " + quote(bind.source));
+    POUCH_ASSIGN_OR_RETURN(const sys::MountEntry mount, sys::mount_of(real.get()));
+    const auto has = [&mount](std::string_view what) {
+      return mount.propagation.find(what) != std::string::npos;
+    };
+    if (has("shared:") || (!shared && has("master:"))) continue;
+    return invalid_argument("path " + bind.source + " is mounted on " + mount.mount_point +
+                            " but it is not a shared" + (shared ? "" : " or slave") + " mount");
   }
   return {};
 }

@@ -36,4 +36,7 @@ std::vector<spec::BindMount> file_mounts(const ContainerPaths& paths, const spec
 /// source is missing.
 Status prepare_bind_sources(const spec::MountPlan& plan, bool create);
 
+/// InvalidArgument where a mount is to be shared or a slave and its source's own mount is not so.
+Status check_propagations(const spec::MountPlan& plan);
+
 }  // namespace pouch::container

@@ -9,6 +9,7 @@
 #include "core/container/container_files.h"
 #include "core/container/manager_impl.h"
 #include "core/container/names.h"
+#include "core/container/processors.h"
 #include "core/container/validation.h"
 #include "core/ctrd/snapshots.h"
 
@@ -34,7 +35,8 @@ Status with_image_hint(const Status& status) {
   return {status.code(), status.message(), write_json(details)};
 }
 
-Status check_platform(const std::string& platform, const ImageForContainer& image) {
+Status check_platform(const std::string& platform, const std::string& reference,
+                      const ImageForContainer& image) {
   if (platform.empty()) return {};
   const auto parts = split(platform, '/');
   if (parts.size() > 3 || parts[0].empty()) {
@@ -43,7 +45,7 @@ Status check_platform(const std::string& platform, const ImageForContainer& imag
   const bool same_os = parts[0] == image.os;
   const bool same_architecture = parts.size() < 2 || parts[1] == image.architecture;
   if (same_os && same_architecture) return {};
-  return not_found("image with reference " + image.reference +
+  return not_found("image with reference " + reference +
                    " was found but does not match the specified platform: wanted " + platform +
                    ", actual: " + image.os + "/" + image.architecture);
 }
@@ -97,14 +99,15 @@ Result<ContainerManager::Impl::CreatePlan> ContainerManager::Impl::plan_create(
   auto image = images.resolve(reference, call);
   if (!image.is_ok()) return with_image_hint(image.status());
   plan.image = std::move(*image);
-  POUCH_RETURN_IF_ERROR(check_platform(platform, plan.image));
+  POUCH_RETURN_IF_ERROR(check_platform(platform, reference, plan.image));
   POUCH_RETURN_IF_ERROR(container::merge_image_config(plan.config, plan.image.config));
   POUCH_RETURN_IF_ERROR(container::validate_merged(plan.config));
   POUCH_RETURN_IF_ERROR(spec::validate(plan.config, plan.host));
 
   ContainerRow& row = plan.row;
   row.id = ContainerId(new_object_id());
-  container::fill_host_config(plan.host, context.options.default_runtime);
+  POUCH_RETURN_IF_ERROR(container::check_processors(plan.host));
+  container::fill_host_config(plan.host, context.options.default_runtime, facts().cgroup_v2);
   set_hostname(plan.config, plan.host, row.id);
   fill_config(plan.config);
   row.state = state::kCreating;

@@ -28,10 +28,6 @@ Status check_exec_config(const api::ExecConfig& config) {
       return invalid_argument("invalid environment variable: " + quote(entry));
     }
   }
-  const std::string folder = config.working_dir.value_or("");
-  if (!folder.empty() && folder.front() != '/') {
-    return invalid_argument("WorkingDir " + quote(folder) + " must be an absolute path");
-  }
   return container::parse_detach_keys(config.detach_keys.value_or("")).status();
 }
 
@@ -281,7 +277,7 @@ void ContainerManager::Impl::finish_exec(const ExecRow& row, int64_t exit_code) 
                            context.db->begin(store::Durability::kBootScoped, call));
     POUCH_ASSIGN_OR_RETURN(
         const int64_t changed,
-        transaction.run("UPDATE execs SET state = 'exited', owner_token = NULL, pid = 0, exit_code = ?2, "
+        transaction.run("UPDATE execs SET state = 'exited', owner_token = NULL, exit_code = ?2, "
                         "finished_ns = ?3 WHERE id = ?1 AND state <> 'exited'",
                         row.id, exit_code, Timestamp::now()));
     POUCH_ASSIGN_OR_RETURN(const auto made_in, container::load_container(transaction, row.container_id));

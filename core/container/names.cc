@@ -54,7 +54,7 @@ uint32_t random_number() {
 
 }  // namespace
 
-Status check_name(std::string_view name) {
+Status check_name(std::string_view name, std::string_view shown) {
   if (name.size() >= 2 && name.size() <= kMaxName && is_alnum(name.front()) &&
       std::all_of(name.begin(), name.end(), is_name_char)) {
     return {};
@@ -62,10 +62,11 @@ Status check_name(std::string_view name) {
   if (name.size() > kMaxName) {
     return invalid_argument("Invalid container name " + quote(name, 64) + ": longer than 255 bytes");
   }
+  if (shown.empty()) shown = name;
   const bool plain = is_valid_utf8(name) && std::all_of(name.begin(), name.end(), [](char c) {
                        return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f;
                      });
-  return invalid_argument("Invalid container name (" + (plain ? std::string(name) : quote(name)) +
+  return invalid_argument("Invalid container name (" + (plain ? std::string(shown) : quote(shown)) +
                           "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
 }
 

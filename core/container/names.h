@@ -8,8 +8,9 @@
 
 namespace pouch::container {
 
-/// [a-zA-Z0-9][a-zA-Z0-9_.-]+, at most 255 bytes. InvalidArgument with Moby's text else.
-Status check_name(std::string_view name);
+/// [a-zA-Z0-9][a-zA-Z0-9_.-]+, at most 255 bytes. InvalidArgument with Moby's text else, which tells the name
+/// as `shown` unless that is empty.
+Status check_name(std::string_view name, std::string_view shown = {});
 /// Without one leading slash.
 std::string_view strip_slash(std::string_view name);
 

@@ -28,6 +28,17 @@ std::string shown_state(const ContainerRow& row) {
   return row.state;
 }
 
+// Arguments with blanks stand in quotes, as in Moby's lists.
+std::string command_text(const std::vector<std::string>& line) {
+  std::string text;
+  for (const std::string& word : line) {
+    if (!text.empty()) text += ' ';
+    const bool quoted = &word != &line.front() && word.find(' ') != std::string::npos;
+    text += quoted ? "'" + word + "'" : word;
+  }
+  return text;
+}
+
 std::map<std::string, api::EndpointSettings> networks_of(const api::HostConfig& host) {
   return {{host.network_mode.value_or("none"), api::EndpointSettings{}}};
 }
@@ -52,6 +63,12 @@ api::ContainerState state_of(const ContainerRow& row) {
   return out;
 }
 
+// On the host's network, and on none, nothing is exposed.
+bool has_ports(const api::HostConfig& host) {
+  const std::string mode = host.network_mode.value_or("none");
+  return mode != "none" && mode != "host";
+}
+
 bool filter_matches(const ListFilter& filter, const ContainerRow& row, const api::ContainerConfig& config,
                     const api::HostConfig& host) {
   container::FilterSubject subject;
@@ -71,6 +88,7 @@ bool filter_matches(const ListFilter& filter, const ContainerRow& row, const api
     subject.volumes.push_back(mount.destination);
     if (!mount.source.empty()) subject.volumes.push_back(mount.source);
   }
+  if (!has_ports(host)) return filter.matches(subject);
   for (const auto& [port, empty] : config.exposed_ports.value_or(std::map<std::string, api::Empty>{})) {
     subject.exposed_ports.push_back(port);
   }
@@ -151,7 +169,7 @@ Result<std::optional<api::ContainerSummary>> ContainerManager::Impl::summarize(c
   out.names = std::vector<std::string>{"/" + row.name};
   out.image = shown_image(listing, row, call);
   out.image_id = row.image_id.str();
-  out.command = join(container::command_line(config), " ");
+  out.command = command_text(container::command_line(config));
   out.created = row.created.ns / 1'000'000'000;
   out.ports = std::vector<api::PortSummary>{};
   out.labels = config.labels.value_or(container::Attributes{});
@@ -216,10 +234,12 @@ Result<api::ContainerInspect> ContainerManager::Impl::inspect(const std::string&
   out.state = state_of(row);
   out.image = row.image_id.str();
   const auto paths = container::container_paths(context.root_dir(), row.id);
-  out.resolv_conf_path = paths.resolv_conf;
-  out.hostname_path = paths.hostname;
-  out.hosts_path = paths.hosts;
-  out.log_path = row.log_path;
+  if (row.generation > 0) {  // the first start makes them
+    out.resolv_conf_path = paths.resolv_conf;
+    out.hostname_path = paths.hostname;
+    out.hosts_path = paths.hosts;
+    out.log_path = row.log_path;
+  }
   out.name = "/" + row.name;
   out.restart_count = row.restart_count;
   out.driver = row.snapshotter;

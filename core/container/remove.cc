@@ -17,6 +17,7 @@ namespace state = container::state;
 namespace {
 
 constexpr int64_t kStepMs = 60'000;
+constexpr const char* kNewName = "Error when allocating new name: ";  // Moby's words
 
 Status ok_if_absent(const Status& status) {
   return status.code() == Code::kNotFound ? Status() : status;
@@ -127,7 +128,9 @@ Status ContainerManager::Impl::rename(const std::string& reference, const std::s
   if (reference.empty() || wanted.empty()) {
     return invalid_argument("Neither old nor new names may be empty");
   }
-  POUCH_RETURN_IF_ERROR(container::check_name(wanted));
+  if (const Status checked = container::check_name(wanted, "/" + wanted); !checked.is_ok()) {
+    return {checked.code(), kNewName + checked.message()};
+  }
   return detached<Status>(call, [this, reference, wanted]() -> Status {
     POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
                            context.db->begin(store::Durability::kKept, own_call(kStepMs)));
@@ -141,8 +144,8 @@ Status ContainerManager::Impl::rename(const std::string& reference, const std::s
     }
     POUCH_ASSIGN_OR_RETURN(const auto holder, container::id_of_name(transaction, wanted));
     if (holder) {
-      return conflict("Conflict. The container name \"/" + wanted + "\" is already in use by container \"" +
-                      holder->str() +
+      return conflict(kNewName + std::string("Conflict. The container name \"/") + wanted +
+                      "\" is already in use by container \"" + holder->str() +
                       "\". You have to remove (or rename) that container to be able to reuse that name.");
     }
     POUCH_RETURN_IF_ERROR(

@@ -159,6 +159,7 @@ Result<ctrd::ContainerRecord> ContainerManager::Impl::container_record(
   spec::SpecInput input = spec_input(job.row.id, job.config, job.host);
   POUCH_ASSIGN_OR_RETURN(input.mounts, spec::plan_mounts(job.host));
   POUCH_RETURN_IF_ERROR(container::prepare_bind_sources(input.mounts, true));
+  POUCH_RETURN_IF_ERROR(container::check_propagations(input.mounts));
   const auto paths = container::container_paths(context.root_dir(), job.row.id);
   POUCH_RETURN_IF_ERROR(container::write_container_files(paths, input.hostname, job.host));
   input.engine_files = container::file_mounts(paths, input.mounts, job.host.readonly_rootfs.value_or(false));

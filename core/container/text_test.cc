@@ -168,7 +168,7 @@ TEST(Files, HostsAndResolvConf) {
   EXPECT_EQ(resolv_conf_text(host, file), "nameserver 9.9.9.9\nsearch a.b\n");
   host.dns = {"1.1.1.1"};
   host.dns_search = {"x.y"};
-  EXPECT_EQ(resolv_conf_text(host, file), "nameserver 1.1.1.1\nsearch x.y\n");
+  EXPECT_EQ(resolv_conf_text(host, file), "search x.y\nnameserver 1.1.1.1\n");
   api::HostConfig of_host;
   of_host.network_mode = "host";
   EXPECT_EQ(resolv_conf_text(of_host, file), file);

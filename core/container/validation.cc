@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "core/container/signals.h"
 #include "core/spec/oci_spec.h"
+#include "core/spec/security.h"
 
 namespace pouch::container {
 namespace {
@@ -89,6 +90,9 @@ Status check_restart(const api::HostConfig& host) {
   if (name != "always" && name != "unless-stopped" && name != "on-failure") {
     return invalid_argument("invalid restart policy '" + name + "'");
   }
+  if (name != "on-failure" && policy.maximum_retry_count.value_or(0) != 0) {
+    return invalid_argument("maximum retry count cannot be used with restart policy '" + name + "'");
+  }
   if (host.auto_remove.value_or(false)) {
     return invalid_argument("can't create 'AutoRemove' container with restart policy");
   }
@@ -156,6 +160,11 @@ std::optional<int64_t> parse_size(std::string_view text) {
   return value * (int64_t{1} << shift);
 }
 
+bool systempaths_are_unconfined(const api::HostConfig& host) {
+  const auto options = spec::parse_security(host);
+  return options.is_ok() && options->systempaths_unconfined;
+}
+
 Status apply_log_option(const std::string& key, const std::string& value, LogOptions& out) {
   if (key == "max-size") {
     const auto size = parse_size(value);
@@ -219,6 +228,9 @@ Status validate_request(const api::ContainerCreateConfig& request) {
   config.healthcheck = request.healthcheck;
   config.working_dir = request.working_dir;
   const api::HostConfig host = request.host_config.value_or(api::HostConfig{});
+  if (host.uts_mode.value_or("") == "host" && has(config.hostname)) {
+    return invalid_argument("conflicting options: hostname and the UTS mode");
+  }
   POUCH_RETURN_IF_ERROR(spec::validate(config, host));
   POUCH_RETURN_IF_ERROR(check_host(host));
   POUCH_RETURN_IF_ERROR(check_config(config));
@@ -233,7 +245,7 @@ Status validate_request(const api::ContainerCreateConfig& request) {
   return {};
 }
 
-void fill_host_config(api::HostConfig& host, const std::string& default_runtime) {
+void fill_host_config(api::HostConfig& host, const std::string& default_runtime, bool cgroup_v2) {
   const auto fill = [](auto& field, auto value) {
     if (!field) field = value;
   };
@@ -243,6 +255,16 @@ void fill_host_config(api::HostConfig& host, const std::string& default_runtime)
   fill_text(host.network_mode, "none");
   fill_text(host.ipc_mode, "private");
   fill_text(host.runtime, default_runtime);
+  // As Docker: a label would keep it from what it shares with the host.
+  const bool shares = host.pid_mode.value_or("") == "host" || host.ipc_mode.value_or("") == "host";
+  if (shares || host.privileged.value_or(false)) {
+    fill(host.security_opt, std::vector<std::string>{"label=disable"});
+  }
+  fill_text(host.cgroupns_mode, spec::default_cgroupns(cgroup_v2, host.privileged.value_or(false)));
+  if (!host.privileged.value_or(false) && !systempaths_are_unconfined(host)) {
+    fill(host.masked_paths, spec::default_masked_paths());
+    fill(host.readonly_paths, spec::default_readonly_paths());
+  }
   fill(host.cgroup_parent, std::string());
   fill(host.pid_mode, std::string());
   fill(host.uts_mode, std::string());

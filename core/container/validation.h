@@ -12,7 +12,7 @@ Status validate_request(const api::ContainerCreateConfig& request);
 /// What the image adds: volumes and a health check that this engine does not have yet.
 Status validate_merged(const api::ContainerConfig& config);
 /// The configuration as it is kept and shown: defaults in place of what is absent.
-void fill_host_config(api::HostConfig& host, const std::string& default_runtime);
+void fill_host_config(api::HostConfig& host, const std::string& default_runtime, bool cgroup_v2);
 
 struct LogOptions {
   std::string driver;

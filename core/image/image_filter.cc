@@ -11,7 +11,9 @@ namespace pouch::image {
 namespace {
 
 Status bad_value(const std::string& key, std::string_view value) {
-  return invalid_argument("filters: invalid value " + quote(value) + " of the filter " + quote(key));
+  const std::string quoted = quote(value);
+  const bool plain = quoted == '"' + std::string(value) + '"';
+  return invalid_argument("Invalid filter '" + key + "=[" + (plain ? std::string(value) : quoted) + "]'");
 }
 
 Result<bool> parse_bool(const std::string& key, const std::string& value) {
@@ -90,12 +92,12 @@ Status ImageFilter::add(store::Session& session, const std::string& key,
   static constexpr std::array<std::string_view, 6> kKeys{"before",    "dangling", "label",
                                                          "reference", "since",    "until"};
   if (std::ranges::find(kKeys, key) == kKeys.end())
-    return invalid_argument("filters: invalid filter " + quote(key));
+    return invalid_argument("Invalid filter '" + (is_valid_utf8(key) ? key : quote(key)) + "'");
   for (const std::string& value : values) {
     if (key == "dangling") {
       POUCH_ASSIGN_OR_RETURN(dangling_, parse_bool(key, value));
     } else if (key == "reference") {
-      if (!is_pattern(value)) return bad_value(key, value);
+      if (!is_pattern(value)) return invalid_argument("syntax error in pattern");
       references_.push_back(value);
     } else if (key == "label") {
       labels_.push_back(value);
@@ -106,7 +108,7 @@ Status ImageFilter::add(store::Session& session, const std::string& key,
     } else {
       auto id = resolve_image(session, value);
       // The contract of image.list knows no NotFound.
-      if (!id.is_ok()) return invalid_argument("filters: " + key + ": " + id.status().message());
+      if (!id.is_ok()) return invalid_argument(id.status().message());
       POUCH_ASSIGN_OR_RETURN(const std::optional<ImageRow> row, find_image(session, *id));
       const Timestamp created = row ? row->created : Timestamp();
       if (key == "before") before_ = before_ ? std::min(*before_, created) : created;

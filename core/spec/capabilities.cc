@@ -72,7 +72,7 @@ Result<std::set<std::string>> parse_names(const std::vector<std::string>& names,
   for (const std::string& name : names) {
     const std::string full = canonical(name);
     if (full != "ALL" && std::find(kAll.begin(), kAll.end(), full) == kAll.end()) {
-      return invalid_argument("HostConfig." + std::string(option) + ": unknown capability: " + quote(name));
+      return invalid_argument("invalid " + std::string(option) + ": unknown capability: " + quote(full));
     }
     out.insert(full);
   }

@@ -17,6 +17,23 @@ bool is_propagation(std::string_view text) {
   return std::find(kPropagations.begin(), kPropagations.end(), text) != kPropagations.end();
 }
 
+// tmpfs(5), and what mount(8) knows of every file system.
+bool is_tmpfs_option(std::string_view option) {
+  static constexpr std::array<std::string_view, 7> kValued = {"size",      "mode",      "uid", "gid",
+                                                              "nr_inodes", "nr_blocks", "mpol"};
+  static constexpr std::array<std::string_view, 25> kFlags = {
+      "defaults", "ro",       "rw",         "suid",       "nosuid",   "dev",     "nodev",
+      "exec",     "noexec",   "sync",       "async",      "mand",     "dirsync", "nomand",
+      "atime",    "noatime",  "diratime",   "nodiratime", "relatime", "private", "slave",
+      "shared",   "rprivate", "norelatime", "strictatime"};
+  const size_t equals = option.find('=');
+  const auto has = [](const auto& list, std::string_view name) {
+    return std::find(list.begin(), list.end(), name) != list.end();
+  };
+  if (equals != std::string_view::npos) return has(kValued, option.substr(0, equals));
+  return has(kFlags, option);
+}
+
 bool is_consistency(std::string_view text) {
   return text == "consistent" || text == "cached" || text == "delegated" || text == "default" || text.empty();
 }
@@ -75,12 +92,14 @@ Result<BindMount> parse_bind(const std::string& bind) {
   mount.destination = clean_path(parts[1]);
   mount.create_source = true;
   if (mount.destination.empty()) {
-    return invalid_argument("invalid volume specification: '" + bind + "': invalid mount path: '" + parts[1] +
-                            "': mount path must be absolute");
+    return invalid_argument("invalid volume specification: '" + bind +
+                            "': invalid mount config for type \"bind\": invalid mount path: '" + parts[1] +
+                            "' mount path must be absolute");
   }
   if (mount.destination == "/") {
     return invalid_argument("invalid volume specification: '" + bind +
-                            "': invalid specification: destination can't be '/'");
+                            "': invalid mount config for type \"bind\": invalid specification: "
+                            "destination can't be '/'");
   }
   if (parts.size() == 3) {
     mount.mode = parts[2];
@@ -193,13 +212,14 @@ Result<MountPlan> plan_mounts(const api::HostConfig& host) {
     POUCH_RETURN_IF_ERROR(add_mount(mount, plan));
   }
   for (const auto& [path, options] : host.tmpfs.value_or(std::map<std::string, std::string>{})) {
-    TmpfsMount mount{clean_path(path), {"noexec", "nosuid", "nodev"}, false};
+    TmpfsMount mount{clean_path(path), {"noexec", "nosuid", "nodev"}, false, true};
     if (mount.destination.empty() || mount.destination == "/") {
-      return invalid_argument("HostConfig.Tmpfs: invalid mount path: '" + path +
-                              "' mount path must be absolute");
+      return invalid_argument("invalid mount path: '" + path + "' mount path must be absolute");
     }
     for (const std::string& option : split(options, ',')) {
-      if (!option.empty()) mount.options.push_back(option);
+      if (option.empty()) continue;
+      if (!is_tmpfs_option(option)) return invalid_argument("invalid tmpfs option [" + quote(option) + "]");
+      mount.options.push_back(option);
     }
     plan.tmpfs.push_back(std::move(mount));
   }
@@ -220,6 +240,7 @@ std::vector<api::MountPoint> mount_points(const MountPlan& plan) {
     out.push_back(std::move(point));
   }
   for (const TmpfsMount& mount : plan.tmpfs) {
+    if (mount.by_tmpfs_option) continue;  // Docker shows those in HostConfig.Tmpfs only
     api::MountPoint point;
     point.type = "tmpfs";
     point.destination = mount.destination;

@@ -24,6 +24,7 @@ struct TmpfsMount {
   std::string destination;
   std::vector<std::string> options;
   bool read_only = false;
+  bool by_tmpfs_option = false;  ///< of HostConfig.Tmpfs, not of .Mounts
 };
 
 /// A container's mounts, understood and checked, in the order in which they must be made.

@@ -118,22 +118,17 @@ Json namespaces_json(const SpecInput& input, const HostFacts& facts, bool privil
   if (!is_host(input.host.ipc_mode)) out.append(namespace_json("ipc"));
   if (!is_host(input.host.uts_mode)) out.append(namespace_json("uts"));
   if (!input.host_network) out.append(namespace_json("network", input.netns_path));
-  // Docker's default: private with cgroup v2, the host's with v1 and for privileged containers.
   std::string cgroup = input.host.cgroupns_mode.value_or("");
-  if (cgroup.empty()) cgroup = facts.cgroup_v2 && !privileged ? "private" : "host";
+  if (cgroup.empty()) cgroup = default_cgroupns(facts.cgroup_v2, privileged);
   if (cgroup == "private") out.append(namespace_json("cgroup"));
   return out;
 }
 
-template <class Defaults>
-Json paths_json(const std::optional<std::vector<std::string>>& given, const Defaults& defaults,
-                bool unconfined) {
+using Paths = std::vector<std::string>;
+
+Json paths_json(const Paths& paths) {
   Json out = json_array();
-  if (given) {
-    for (const std::string& path : *given) out.append(path);
-  } else if (!unconfined) {
-    for (const char* path : defaults) out.append(path);
-  }
+  for (const std::string& path : paths) out.append(path);
   return out;
 }
 
@@ -161,8 +156,9 @@ Result<Json> linux_json(const SpecInput& input, const HostFacts& facts, const Se
     out["sysctl"][key] = value;
   }
   const bool bare = privileged || security.systempaths_unconfined;
-  out["maskedPaths"] = paths_json(input.host.masked_paths, kMaskedPaths, bare);
-  out["readonlyPaths"] = paths_json(input.host.readonly_paths, kReadonlyPaths, bare);
+  out["maskedPaths"] = paths_json(input.host.masked_paths.value_or(bare ? Paths{} : default_masked_paths()));
+  out["readonlyPaths"] =
+      paths_json(input.host.readonly_paths.value_or(bare ? Paths{} : default_readonly_paths()));
   if (const std::string mode = propagation_of_root(input.mounts); !mode.empty())
     out["rootfsPropagation"] = mode;
   if (security.seccomp_profile) {
@@ -179,17 +175,22 @@ Result<Json> linux_json(const SpecInput& input, const HostFacts& facts, const Se
   return out;
 }
 
+bool is_plain(const std::string& text) {
+  return quote(text) == '"' + text + '"';
+}
+
 Status validate_modes(const api::HostConfig& host) {
   const std::string pid = host.pid_mode.value_or("");
   if (pid.starts_with("container:"))
     return not_implemented("HostConfig.PidMode: " + quote(pid) + " is not supported");
   if (!pid.empty() && pid != "host") return invalid_argument("invalid PID mode: " + quote(pid));
   const std::string ipc = host.ipc_mode.value_or("");
-  if (ipc.starts_with("container:") || ipc == "shareable") {
+  if (ipc.starts_with("container:")) {
     return not_implemented("HostConfig.IpcMode: " + quote(ipc) + " is not supported");
   }
-  if (!ipc.empty() && ipc != "host" && ipc != "private" && ipc != "none") {
-    return invalid_argument("invalid IPC mode: " + quote(ipc));
+  // Nobody can share another container's yet, so that shareable is private.
+  if (!ipc.empty() && ipc != "host" && ipc != "private" && ipc != "none" && ipc != "shareable") {
+    return invalid_argument("invalid IPC mode: " + (is_plain(ipc) ? ipc : quote(ipc)));
   }
   const std::string uts = host.uts_mode.value_or("");
   if (!uts.empty() && uts != "host") return invalid_argument("invalid UTS mode: " + quote(uts));
@@ -215,6 +216,18 @@ Status validate_modes(const api::HostConfig& host) {
 }
 
 }  // namespace
+
+std::vector<std::string> default_masked_paths() {
+  return {kMaskedPaths.begin(), kMaskedPaths.end()};
+}
+
+std::vector<std::string> default_readonly_paths() {
+  return {kReadonlyPaths.begin(), kReadonlyPaths.end()};
+}
+
+std::string default_cgroupns(bool cgroup_v2, bool privileged) {
+  return cgroup_v2 && !privileged ? "private" : "host";
+}
 
 Status validate(const api::ContainerConfig& config, const api::HostConfig& host) {
   POUCH_RETURN_IF_ERROR(validate_modes(host));

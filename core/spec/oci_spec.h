@@ -71,6 +71,12 @@ Result<SpecOutput> build_oci_spec(const SpecInput& input, const HostFacts& facts
 Result<SpecOutput> build_exec_process(const SpecInput& input, const api::ExecConfig& exec, const User& user,
                                       const HostFacts& facts);
 
+/// What a container may not see, and what it may not change, unless it is privileged or told otherwise.
+std::vector<std::string> default_masked_paths();
+std::vector<std::string> default_readonly_paths();
+/// "private" with cgroup v2; "host" with v1 and for privileged containers.
+std::string default_cgroupns(bool cgroup_v2, bool privileged);
+
 /// What create checks before anything is made: everything of the above that needs no host or rootfs.
 Status validate(const api::ContainerConfig& config, const api::HostConfig& host);
 

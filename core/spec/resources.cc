@@ -163,8 +163,9 @@ Status add_device(const api::DeviceMapping& mapping, const HostFacts& facts, Dev
       found.emplace_back(node, target + node.path.substr(path.size()));
     }
     if (found.empty()) {
+      const bool absent = device.code() == Code::kNotFound;  // the docker CLI makes 127 of these words
       return invalid_argument("error gathering device information while adding custom device " + quote(path) +
-                              ": " + device.status().message());
+                              ": " + (absent ? "no such file or directory" : device.status().message()));
     }
   }
   for (const auto& [node, inside] : found) {
@@ -197,8 +198,11 @@ Status validate_memory(const api::HostConfig& host) {
 
 Status validate_cpu(const api::HostConfig& host) {
   if (host.nano_cpus.value_or(0) < 0) return invalid_argument("HostConfig.NanoCpus must not be negative");
-  if (host.nano_cpus.value_or(0) > 0 && (host.cpu_period.value_or(0) > 0 || host.cpu_quota.value_or(0) > 0)) {
-    return invalid_argument("Conflicting options: Nano CPUs and CPU Period/Quota cannot both be set");
+  if (host.nano_cpus.value_or(0) > 0 && host.cpu_period.value_or(0) > 0) {
+    return invalid_argument("Conflicting options: Nano CPUs and CPU Period cannot both be set");
+  }
+  if (host.nano_cpus.value_or(0) > 0 && host.cpu_quota.value_or(0) > 0) {
+    return invalid_argument("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
   }
   if (host.cpu_shares.value_or(0) < 0) {
     return invalid_argument("invalid CPU shares (" + std::to_string(*host.cpu_shares) +

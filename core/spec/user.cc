@@ -54,13 +54,11 @@ std::vector<GroupRow> parse_group(std::string_view text) {
   return rows;
 }
 
-Result<uint32_t> find_group(std::string_view wanted, const std::vector<GroupRow>& groups) {
+std::optional<uint32_t> find_group(std::string_view wanted, const std::vector<GroupRow>& groups) {
   for (const GroupRow& row : groups) {
     if (row.name == wanted) return row.gid;
   }
-  if (const auto id = parse_id(wanted)) return *id;
-  return invalid_argument("unable to find group " + std::string(wanted) +
-                          ": no matching entries in group file");
+  return parse_id(wanted);
 }
 
 }  // namespace
@@ -99,7 +97,13 @@ Result<User> resolve_user(std::string_view user, const std::vector<std::string>&
     out.uid = *numeric;
   }
   if (colon != std::string_view::npos && colon + 1 < user.size()) {
-    POUCH_ASSIGN_OR_RETURN(out.gid, find_group(user.substr(colon + 1), groups));
+    const std::string_view wanted = user.substr(colon + 1);
+    const auto gid = find_group(wanted, groups);
+    if (!gid) {
+      return invalid_argument("unable to find group " + std::string(wanted) +
+                              ": no matching entries in group file");
+    }
+    out.gid = *gid;
   } else if (!login.empty()) {
     // Supplementary groups only where no group was asked for, as in Docker.
     for (const GroupRow& row : groups) {
@@ -108,8 +112,15 @@ Result<User> resolve_user(std::string_view user, const std::vector<std::string>&
     }
   }
   for (const std::string& extra : group_add) {
-    POUCH_ASSIGN_OR_RETURN(const uint32_t gid, find_group(extra, groups));
-    out.additional_gids.push_back(gid);
+    const auto gid = find_group(extra, groups);
+    if (!gid)
+      return invalid_argument("Unable to find group " + extra + ": no matching entries in group file");
+    out.additional_gids.push_back(*gid);
+  }
+  // Dropping a supplementary group must not be a way round a file's mode (CVE-2022-36109): the own group is
+  // one too.
+  if (std::ranges::find(out.additional_gids, out.gid) == out.additional_gids.end()) {
+    out.additional_gids.insert(out.additional_gids.begin(), out.gid);
   }
   return out;
 }

@@ -13,14 +13,14 @@ TEST(User, Resolves) {
   const auto root = resolve_user("", {}, kPasswd, kGroup);
   EXPECT_EQ(root->uid, 0U);
   EXPECT_EQ(root->home, "/root");
-  EXPECT_EQ(root->additional_gids, std::vector<uint32_t>{50});
+  EXPECT_EQ(root->additional_gids, (std::vector<uint32_t>{0, 50}));
   const auto web = resolve_user("web", {"7"}, kPasswd, kGroup);
   EXPECT_EQ(web->uid, 33U);
   EXPECT_EQ(web->gid, 34U);
-  EXPECT_EQ(web->additional_gids, (std::vector<uint32_t>{50, 7}));
+  EXPECT_EQ(web->additional_gids, (std::vector<uint32_t>{34, 50, 7}));
   const auto both = resolve_user("33:staff", {}, kPasswd, kGroup);
   EXPECT_EQ(both->gid, 50U);
-  EXPECT_TRUE(both->additional_gids.empty());
+  EXPECT_EQ(both->additional_gids, std::vector<uint32_t>{50});
   EXPECT_EQ(resolve_user("1234", {}, "", "")->uid, 1234U);
 }
 

@@ -21,13 +21,14 @@ bool forwards_ipv4() {
   return text.is_ok() && trim(*text) == "1";
 }
 
-std::vector<std::string> security_options() {
+std::vector<std::string> security_options(const sys::CgroupFacts& cgroups) {
   std::vector<std::string> out;
   // EFAULT (no program given) says that filters are known, EINVAL that they are not.
   if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, nullptr, 0, 0) == -1 && errno == EFAULT) {
     out.emplace_back("name=seccomp,profile=builtin");
   }
-  if (::access("/proc/self/ns/cgroup", F_OK) == 0) out.emplace_back("name=cgroupns");
+  // As Moby: only where containers get one of their own by default.
+  if (cgroups.mode == sys::CgroupMode::kV2) out.emplace_back("name=cgroupns");
   return out;
 }
 
@@ -67,9 +68,10 @@ std::vector<std::string> fill_host(api::SystemInfo& out) {
   out.ncpu = host.cpus;
   out.mem_total = host.memory_bytes;
   out.ipv4_forwarding = forwards_ipv4();
-  out.security_options = security_options();
-  const auto cgroups = sys::read_cgroup_facts();
-  std::vector<std::string> warnings = fill_cgroups(cgroups.is_ok() ? *cgroups : sys::CgroupFacts(), out);
+  const auto read = sys::read_cgroup_facts();
+  const sys::CgroupFacts cgroups = read.is_ok() ? *read : sys::CgroupFacts();
+  out.security_options = security_options(cgroups);
+  std::vector<std::string> warnings = fill_cgroups(cgroups, out);
   if (!out.ipv4_forwarding) warnings.emplace_back("WARNING: IPv4 forwarding is disabled");
   return warnings;
 }

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from differ.cases import load  # noqa: E402
+from differ.cases import load, missing  # noqa: E402
 from differ.runner import Runner  # noqa: E402
 
 pytest_plugins = ["pouchtest.fixtures"]
@@ -20,6 +20,9 @@ def runner_fixture(busybox_tar):
 
 @pytest.mark.parametrize("name", [case.name for case in load()])
 def test_case(runner, name):
+    reason = missing(runner.cases[name])
+    if reason:
+        pytest.skip(reason)
     differences = runner.run(name)
     assert not differences, "\n".join(differences)
 

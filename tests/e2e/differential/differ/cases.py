@@ -9,8 +9,9 @@ import yaml
 FOLDER = pathlib.Path(__file__).resolve().parents[1] / "cases"
 # Commands whose output is a container's own: nothing of it may ever be allowed to differ.
 CONTAINER_OUTPUT = ("run", "exec", "logs", "start", "attach")
-_STEP_FIELDS = {"docker", "stdin", "stdin_file", "env", "json", "sort", "save", "background", "join", "now", "file",
-                "until", "prints", "only_code", "versioned", "signal"}
+_STEP_FIELDS = {"docker", "stdin", "stdin_file", "env", "json", "sort", "save", "background", "join", "now", "plus", "file",
+                "until", "prints", "versioned", "newest_code", "signal"}
+_CASE_FIELDS = {"steps", "files", "needs"}
 
 
 class CaseError(Exception):
@@ -43,6 +44,7 @@ class Case:
     name: str
     steps: list
     files: dict
+    needs: str
 
 
 def with_network(words):
@@ -65,7 +67,7 @@ def load(folder=FOLDER):
 
 def _case(file, name, content):
     content = {"steps": content} if isinstance(content, list) else content
-    unknown = set(content) - {"steps", "files"}
+    unknown = set(content) - _CASE_FIELDS
     if unknown:
         raise CaseError(f"{file}: {name}: unknown fields: {', '.join(sorted(unknown))}")
     steps = []
@@ -74,4 +76,18 @@ def _case(file, name, content):
         if not isinstance(fields, dict) or set(fields) - _STEP_FIELDS:
             raise CaseError(f"{file}: {name}: step {number}: unknown fields: {item}")
         steps.append(Step(fields))
-    return Case(name, steps, content.get("files", {}))
+    return Case(name, steps, content.get("files", {}), content.get("needs", ""))
+
+
+def missing(case):
+    """Why the oracle cannot run the case on this machine; empty if it can."""
+    if case.needs == "capabilities" and not _has_all_capabilities():
+        return "dockerd starts no container with all capabilities where the machine withholds one"
+    return ""
+
+
+def _has_all_capabilities():
+    status = pathlib.Path("/proc/self/status").read_text()
+    bounding = next(line for line in status.splitlines() if line.startswith("CapBnd:"))
+    last = int(pathlib.Path("/proc/sys/kernel/cap_last_cap").read_text())
+    return int(bounding.split()[1], 16) == (1 << (last + 1)) - 1

@@ -131,7 +131,7 @@ class CaseRun:
 
     def _step(self, step):
         if step.now:
-            self._variables[step.now] = f"{time.time():.9f}"
+            self._variables[step.now] = f"{time.time() + (step.plus or 0):.9f}"
             return Answer(f"now {step.now}", 0, "", "")
         if step.file:
             path = pathlib.Path(self._fill(step.file))
@@ -176,7 +176,9 @@ class CaseRun:
         while True:
             words, child = self._popen(step)
             answer = _finish(" ".join(["docker", *words]), child, None)
-            if step.prints in answer.out or time.monotonic() > end:
+            # Nothing to print: until it prints nothing.
+            found = step.prints in answer.out if step.prints else not answer.out.strip()
+            if found or time.monotonic() > end:
                 return answer
             time.sleep(0.05)
 

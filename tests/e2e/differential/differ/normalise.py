@@ -16,6 +16,9 @@ _AGES = (
     re.compile(r"\b(Less than a second|\d+ seconds?|About a minute|[1-9] minutes)( ago)?\b"),
 )
 _BLANKS = re.compile(r" {2,}")
+# Docker adds up the sizes of files, containerd the blocks that they take.
+_SIZE = re.compile(r"\b\d+(\.\d+)?(B|kB|MB|GB)\b")
+_SIZE_FIELDS = ("Size", "VirtualSize", "SizeRw", "SizeRootFs")
 
 
 class Names:
@@ -28,6 +31,13 @@ class Names:
         text = match.group(0)
         name = self._names.setdefault(text[:12], f"id{len(self._names) + 1}")
         return f"<{name}>" if len(text) == 64 else f"<{name} short>"
+
+
+def sizes(value):
+    """For what lists images and containers: hides sizes, and the width that they give a column."""
+    if not _SIZE.search(value):
+        return value
+    return "\n".join(_BLANKS.sub("  ", _SIZE.sub("<size>", line)).rstrip() for line in value.split("\n"))
 
 
 def text(value, names, folders):
@@ -55,8 +65,11 @@ def document(value, names, folders, key=""):
         return {text(name, names, folders): document(item, names, folders, name) for name, item in value.items()}
     if isinstance(value, list):
         return [document(item, names, folders) for item in value]
+    if isinstance(value, str) and key in _SIZE_FIELDS:
+        return sizes(value)
     if isinstance(value, str):
         return text(value, names, folders)
-    if key == "Pid" and isinstance(value, int) and value > 0:
-        return "<pid>"
+    if isinstance(value, int) and value > 0:
+        known = {"Pid": "<pid>", "time": "<seconds>", "timeNano": "<nanoseconds>"}
+        return "<size>" if key in _SIZE_FIELDS else known.get(key, value)
     return value

@@ -6,7 +6,7 @@ import shutil
 
 from . import engine as engine_module
 from .allowed import Allowed
-from .cases import load
+from .cases import load, missing
 from .compare import Comparison
 from .engine import CaseRun
 
@@ -17,7 +17,7 @@ class Runner:
     def __init__(self, image_tar):
         self._image_tar = image_tar
         self.cases = {case.name: case for case in load()}
-        self.allowed = Allowed(names=set(self.cases))
+        self.allowed = Allowed({name for name, case in self.cases.items() if not missing(case)})
         self.ran = set()
         self._engines = engine_module.engines()
         self._pool = concurrent.futures.ThreadPoolExecutor(len(self._engines))
@@ -56,4 +56,5 @@ class Runner:
 
 def _folders(engine):
     folder = engine.daemon.dir
-    return [(str(folder / "case"), "<dir>"), (str(folder), "<root>")]
+    data = folder / ("data" if engine.name == "dockerd" else "home")
+    return [(str(folder / "case"), "<dir>"), (str(data), "<data>"), (str(folder), "<root>")]
