@@ -1,5 +1,5 @@
-// The hand-bound base of the Python binding: clients, calls, streams and cancellation of pouch.h. Everything else
-// is Python. The GIL is released around every call of the library.
+// The hand-bound base of the Python binding: clients, calls, streams and cancellation of pouch.h. Everything
+// else is Python. The GIL is released around every call of the library.
 
 #include <pouch.h>
 #include <pybind11/pybind11.h>
@@ -127,7 +127,9 @@ pouch_call_t call_of(int64_t timeout_ms, const CancelRef& cancel, const std::str
   return call;
 }
 
-const char* text_or_null(const std::optional<std::string>& text) { return text ? text->c_str() : nullptr; }
+const char* text_or_null(const std::optional<std::string>& text) {
+  return text ? text->c_str() : nullptr;
+}
 
 class Stream {
  public:
@@ -205,7 +207,8 @@ class Stream {
   pouch_status_t in_slices(int64_t timeout_ms, Step step) {
     const auto start = std::chrono::steady_clock::now();
     while (true) {
-      const auto spent = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
+      const auto spent =
+          std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
       const int64_t left = timeout_ms < 0 ? kSliceMs : std::max<int64_t>(0, timeout_ms - spent.count());
       pouch_error_t* raw = nullptr;
       pouch_status_t status = POUCH_OK;
@@ -251,38 +254,40 @@ class Client {
   bool supports(const std::string& op) const { return pouch_client_supports(client_, op.c_str()) != 0; }
 
   std::optional<std::string> call(const std::string& op, const std::vector<std::string>& ids,
-                                  const std::optional<std::string>& config, const std::optional<std::string>& options,
-                                  int64_t timeout_ms, const CancelPtr& cancel, const std::string& request_id) {
+                                  const std::optional<std::string>& config,
+                                  const std::optional<std::string>& options, int64_t timeout_ms,
+                                  const CancelPtr& cancel, const std::string& request_id) {
     Buffer result;
     pouch_error_t* raw = nullptr;
     const std::vector<const char*> names = pointers(ids);
     const pouch_call_t with = call_of(timeout_ms, *cancel, request_id);
     const pouch_status_t status = interruptible(*cancel, [&] {
-      return pouch_call(client_, op.c_str(), names.data(), names.size(), text_or_null(config), text_or_null(options),
-                        &with, result.get(), &raw);
+      return pouch_call(client_, op.c_str(), names.data(), names.size(), text_or_null(config),
+                        text_or_null(options), &with, result.get(), &raw);
     });
     check(status, ErrorPtr(raw));
     return result.text();
   }
 
   std::unique_ptr<Stream> open(const std::string& op, const std::vector<std::string>& ids,
-                               const std::optional<std::string>& config, const std::optional<std::string>& options,
-                               int64_t timeout_ms, const CancelPtr& cancel, const std::string& request_id) {
+                               const std::optional<std::string>& config,
+                               const std::optional<std::string>& options, int64_t timeout_ms,
+                               const CancelPtr& cancel, const std::string& request_id) {
     pouch_stream_t* stream = nullptr;
     pouch_error_t* raw = nullptr;
     const std::vector<const char*> names = pointers(ids);
     const pouch_call_t with = call_of(timeout_ms, *cancel, request_id);
     const pouch_status_t status = interruptible(*cancel, [&] {
-      return pouch_open(client_, op.c_str(), names.data(), names.size(), text_or_null(config), text_or_null(options),
-                        &with, &stream, &raw);
+      return pouch_open(client_, op.c_str(), names.data(), names.size(), text_or_null(config),
+                        text_or_null(options), &with, &stream, &raw);
     });
     check(status, ErrorPtr(raw));
     return std::make_unique<Stream>(stream);
   }
 
   // (result document, stream or None); `attach` false runs in the background.
-  py::tuple run(const std::string& config, const std::optional<std::string>& options, bool attach, int64_t timeout_ms,
-                const CancelPtr& cancel) {
+  py::tuple run(const std::string& config, const std::optional<std::string>& options, bool attach,
+                int64_t timeout_ms, const CancelPtr& cancel) {
     Buffer result;
     pouch_stream_t* stream = nullptr;
     pouch_error_t* raw = nullptr;
