@@ -40,6 +40,11 @@ target_compile_options(pouch_options INTERFACE
   -Wall -Wextra -Wpedantic -Werror -Wshadow -Wcast-align -Wformat=2 -fno-strict-aliasing
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual -Wconversion -Wsign-conversion
     -Wno-missing-field-initializers>)
+if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND
+   CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # GCC bug 105651: with -O2 and up, std::string::replace and operator+ with literals are said to overlap.
+  target_compile_options(pouch_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
+endif()
 target_compile_definitions(pouch_options INTERFACE _GNU_SOURCE POUCH_VERSION="${POUCH_VERSION}"
   $<$<BOOL:${POUCH_FAULTS}>:POUCH_FAULTS=1>)
 if(CMAKE_BUILD_TYPE STREQUAL "Debug")

@@ -1,0 +1,43 @@
+"""tests/bench/run works on the build under test. Its times are not judged here."""
+
+import json
+
+from pouchtest import REPO, build_dir, run
+
+pytest_plugins = ["pouchtest.fixtures"]
+_FACTS = {"date", "commit", "build_type", "kernel", "cpu", "cores", "memory_mib", "load", "versions"}
+_SUMMARY = {"samples", "p50_ms", "p95_ms", "min_ms"}
+
+
+def test_quick(tmp_path, leak_guard):
+    file = tmp_path / "deep/run.json"
+    done = run(REPO / "tests/bench/run", "--quick", "--rounds", "1", "--json", file, timeout=300,
+               env={"POUCH_BUILD_DIR": build_dir()})
+    document = json.loads(file.read_text())
+    assert _FACTS <= document["host"].keys()
+    assert {"runc", "containerd", "dockerd", "docker", "pouch"} <= document["host"]["versions"].keys()
+    assert document["rounds"] == 1
+    assert list(document["runtimes"]) == ["runc"]
+    for count, part in document["runtimes"]["runc"].items():
+        check_part(int(count), part)
+        for name in part["peers"]:
+            assert name in done.out
+    assert list(document["runtimes"]["runc"]) == ["1", "2"]
+
+
+def check_part(count, part):
+    assert len(part["peers"]) >= 10
+    for summary in part["peers"].values():
+        assert summary.keys() == _SUMMARY
+        assert summary["samples"] == count
+        assert 0 < summary["min_ms"] <= summary["p50_ms"] <= summary["p95_ms"]
+    assert [ratio["at_most"] for ratio in part["ratios"]] == [1.0, 1.0, 0.5, 0.5, 0.5, 0.5]
+    for ratio in part["ratios"]:
+        assert ratio["met"] == (ratio["p50"] <= ratio["at_most"]) or abs(ratio["p50"] - ratio["at_most"]) < 0.001
+
+
+def test_unknown_runtime(tmp_path):
+    done = run(REPO / "tests/bench/run", "--runtime", "nosuch", "--json", tmp_path / "x.json", check=False)
+    assert done.code == 2
+    assert "invalid choice: 'nosuch'" in done.err
+    assert not (tmp_path / "x.json").exists()
