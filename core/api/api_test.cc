@@ -15,6 +15,8 @@ TEST(Json, RefusesWhatIsNotStrict) {
        {"", "{", "{\"a\":1,\"a\":2}", "{} x", "{/*c*/}", "NaN", "\"\xff\"", "{'a':1}", "[1,]"}) {
     EXPECT_EQ(parse_json(bad).code(), Code::kInvalidArgument) << bad;
   }
+  EXPECT_EQ(parse_json("\"a\nb\"").code(), Code::kInvalidArgument);
+  EXPECT_EQ(parse_json(std::string("\"a\0b\"", 5)).code(), Code::kInvalidArgument);
   EXPECT_EQ(parse_json(std::string(100, '[') + std::string(100, ']')).code(), Code::kInvalidArgument);
   EXPECT_EQ(parse_json("[1,2]", {.max_bytes = 3, .max_depth = 4}).code(), Code::kResourceExhausted);
 }

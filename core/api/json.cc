@@ -23,19 +23,21 @@ namespace {
   return builder;
 }
 
-// jsoncpp lets comments pass inside objects even in strict mode; outside strings JSON has no slash at all.
-bool has_comment(std::string_view text) {
+// What jsoncpp lets pass even in strict mode: comments inside objects (outside strings JSON has no slash at
+// all) and control characters in strings. Empty when there is nothing of it.
+std::string_view beyond_json(std::string_view text) {
   bool in_string = false;
   for (size_t i = 0; i < text.size(); ++i) {
+    if (in_string && static_cast<unsigned char>(text[i]) < 0x20) return "a control character in a string";
     if (in_string && text[i] == '\\') {
       ++i;
     } else if (text[i] == '"') {
       in_string = !in_string;
     } else if (!in_string && text[i] == '/') {
-      return true;
+      return "comments are not allowed";
     }
   }
-  return false;
+  return {};
 }
 
 // jsoncpp's message is "* Line 1, Column 2\n  Syntax error…\n"; ours are one line.
@@ -55,7 +57,9 @@ Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
                                                 std::to_string(limits.max_bytes));
   }
   if (!is_valid_utf8(text)) return invalid_argument("invalid JSON: not UTF-8");
-  if (has_comment(text)) return invalid_argument("invalid JSON: comments are not allowed");
+  if (const std::string_view what = beyond_json(text); !what.empty()) {
+    return invalid_argument("invalid JSON: " + std::string(what));
+  }
   try {
     const std::unique_ptr<::Json::CharReader> reader(strict_builder(limits.max_depth).newCharReader());
     Json value;

@@ -149,7 +149,9 @@ Status StreamPipe::gone_status() const {
 
 Status StreamPipe::push(Channel channel, std::string data) {
   std::unique_lock lock(mutex_);
-  const auto fits = [&] { return queue_.empty() || queued_bytes_ + data.size() <= kCapacity; };
+  const auto fits = [&] {
+    return queue_.empty() || (queued_bytes_ + data.size() <= kCapacity && queue_.size() < kMaxFrames);
+  };
   if (policy_ == QueuePolicy::kBlock) {
     changed_.wait(lock, [&] { return fits() || gone_ || cancelled_ || result_; });
   }
@@ -160,7 +162,7 @@ Status StreamPipe::push(Channel channel, std::string data) {
       ++dropped_;
       return {};
     }
-    const Status lagged(Code::kLagged, "the reader is too slow: more than 1 MiB is unread");
+    const Status lagged(Code::kLagged, "the reader is too slow: more than 1 MiB, or 32768 frames, is unread");
     result_ = lagged;
     update_events();
     changed_.notify_all();
@@ -192,7 +194,10 @@ Status StreamPipe::push_latest(const std::string& key, std::string message) {
 
 Status StreamPipe::wait_for_room(Deadline deadline) {
   std::unique_lock lock(mutex_);
-  const auto ready = [&] { return queued_bytes_ <= kCapacity / 2 || gone_ || cancelled_ || result_; };
+  const auto ready = [&] {
+    const bool has_room = queued_bytes_ <= kCapacity / 2 && queue_.size() <= kMaxFrames / 2;
+    return has_room || gone_ || cancelled_ || result_;
+  };
   if (!wait_until(lock, changed_, deadline, ready)) {
     return {Code::kDeadlineExceeded, "the stream's reader made no room within the deadline"};
   }

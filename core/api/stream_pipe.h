@@ -28,6 +28,8 @@ class StreamPipe : public std::enable_shared_from_this<StreamPipe> {
  public:
   static constexpr size_t kCapacity =
       size_t{1} << 20U;  ///< bytes each way; one larger frame is let into an empty queue
+  /// Frames of a few bytes each cost far more than these.
+  static constexpr size_t kMaxFrames = size_t{1} << 15U;
 
   explicit StreamPipe(QueuePolicy policy);
   ~StreamPipe();

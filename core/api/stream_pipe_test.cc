@@ -44,6 +44,13 @@ TEST(StreamPipe, BlocksTheProducerUntilRead) {
   producer.join();
 }
 
+TEST(StreamPipe, ManySmallFramesCountToo) {
+  const auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kLag);
+  const StreamPtr stream = pipe->open();
+  for (size_t i = 0; i < StreamPipe::kMaxFrames; ++i) ASSERT_TRUE(pipe->push(Channel::kStdout, "x").is_ok());
+  EXPECT_EQ(pipe->push(Channel::kStdout, "x").code(), Code::kLagged);
+}
+
 TEST(StreamPipe, EndsASlowReaderWithLagged) {
   const auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kLag);
   const StreamPtr stream = pipe->open();
