@@ -4,6 +4,8 @@ import concurrent.futures
 import contextlib
 import shutil
 
+from pouchtest.leaks import LeakGuard
+
 from . import engine as engine_module
 from .allowed import Allowed
 from .cases import load, missing
@@ -20,17 +22,22 @@ class Runner:
         self.allowed = Allowed({name for name, case in self.cases.items() if not missing(case)})
         self.ran = set()
         self._engines = engine_module.engines()
+        self._undo = None
         self._pool = concurrent.futures.ThreadPoolExecutor(len(self._engines))
 
     def __enter__(self):
         with contextlib.ExitStack() as undo:
             for engine in self._engines:
-                undo.callback(engine.stop)
+                undo.enter_context(LeakGuard(own_only=str(engine.daemon.dir)))
+            undo.callback(self._stop)
             list(self._pool.map(self._start, self._engines))
-            undo.pop_all()
+            self._undo = undo.pop_all()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *problem):
+        return self._undo.__exit__(*problem)
+
+    def _stop(self):
         list(self._pool.map(lambda engine: engine.stop(), self._engines))
         self._pool.shutdown()
 
