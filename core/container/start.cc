@@ -181,6 +181,8 @@ Result<ctrd::ContainerRecord> ContainerManager::Impl::container_record(
   record.runtime_name = runtime->shim;
   record.runtime_options = ctrd::RuncOptions{};
   record.runtime_options->binary_name = runtime->binary_name;
+  // The runtime's own state belongs to the root, too: the shim's default is one folder for the whole host.
+  record.runtime_options->root = context.run_dir() + "/runtime";
   record.spec_json = std::move(spec.json);
   record.snapshotter = job.row.snapshotter;
   record.snapshot_key = job.row.snapshot_key;

@@ -38,7 +38,8 @@ def choose(arguments):
     if arguments.soak:
         hours = str(arguments.soak)
         return [("build", stages.build), ("soak", lambda run: stages.long_test(run, "soak", "--hours", hours))]
-    return [(name, stage) for name, stage in stages.available().items() if not arguments.only or name in arguments.only]
+    wanted = arguments.only or [name for name in stages.available() if name not in stages.ON_REQUEST]
+    return [(name, stage) for name, stage in stages.available().items() if name in wanted]
 
 
 def run_stage(name, stage, run, known):
