@@ -80,4 +80,7 @@ def _unshare(lock):
         return
     if _source() == _SOURCE:
         subprocess.run(["umount", _HUGETLB], check=True)
-        _HUGETLB.rmdir()
+        # A daemon that saw the mount at its start goes on to make its groups here, now as plain folders.
+        for folder, _, _ in os.walk(_HUGETLB, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
