@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import shutil
 
+from pouchtest.cgroups import hugetlb_cgroup
 from pouchtest.leaks import LeakGuard
 
 from . import engine as engine_module
@@ -27,6 +28,8 @@ class Runner:
 
     def __enter__(self):
         with contextlib.ExitStack() as undo:
+            # Held, so that no other run takes it away from under a container.
+            undo.enter_context(hugetlb_cgroup())
             for engine in self._engines:
                 undo.enter_context(LeakGuard(own_only=str(engine.daemon.dir)))
             undo.callback(self._stop)
