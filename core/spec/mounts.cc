@@ -135,7 +135,7 @@ Result<TmpfsMount> tmpfs_of(const api::Mount& mount) {
   TmpfsMount out;
   out.destination = clean_path(mount.target.value_or(""));
   out.read_only = mount.read_only.value_or(false);
-  if (mount.source.value_or("") != "") {
+  if (!mount.source.value_or("").empty()) {
     return invalid_argument("invalid mount config for type \"tmpfs\": field Source must not be specified");
   }
   out.options = {"noexec", "nosuid", "nodev"};

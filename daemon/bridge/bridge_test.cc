@@ -253,6 +253,7 @@ TEST(UnservedTest, SaysWhy) {
   EXPECT_EQ(unserved("POST", "/build").code(), Code::kNotImplemented);
   EXPECT_EQ(unserved("GET", "/images/a/b/history").message(), "GET /images/…/history is not supported");
   EXPECT_EQ(unserved("GET", "/networks").code(), Code::kNotImplemented);
+  EXPECT_NE(unserved("POST", "/images/create").message().find("docker load"), std::string::npos);
   EXPECT_EQ(unserved("GET", "/networks/n1").message(), "network n1 not found");
   EXPECT_EQ(unserved("GET", "/volumes/v1").message(), "get v1: no such volume");
   EXPECT_EQ(unserved("GET", "/plugins/p/json").code(), Code::kNotFound);

@@ -60,6 +60,11 @@ constexpr std::array kKnown = {
     Known{"POST", "volumes", "prune"},
 };
 
+// The docker CLI shows it for an image that is absent.
+constexpr const char* kImageHint =
+    " yet: load the image from an archive (docker load), or make it from a root file system (pouch image "
+    "from-rootfs)";
+
 constexpr std::array<std::string_view, 6> kSwarm = {"configs",  "nodes", "secrets",
                                                     "services", "swarm", "tasks"};
 
@@ -83,8 +88,11 @@ Status unserved(std::string_view method, std::string_view path) {
   const std::string last = segments.size() > 2 ? segments.back() : "";
   for (const Known& known : kKnown) {
     if (known.method != method || known.first != first || known.last != last) continue;
-    return not_implemented(std::string(method) + " /" + first + (last.empty() ? "" : "/…/" + last) +
-                           " is not supported");
+    const std::string path_text =
+        "/" + first + (segments.size() > 3 ? "/…" : "") + (last.empty() ? "" : "/" + last);
+    const bool pulls = first == "images" && last == "create";
+    return not_implemented(std::string(method) + " " + path_text + " is not supported" +
+                           (pulls ? kImageHint : ""));
   }
   if (segments.size() == 3 || (segments.size() == 4 && first == "plugins")) {
     POUCH_RETURN_IF_ERROR(no_such_object(method, first, segments[2]));
