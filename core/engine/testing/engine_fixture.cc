@@ -62,9 +62,14 @@ void EngineTest::SetUp() {
 
 void EngineTest::TearDown() {
   if (dir_.empty()) return;
+  const std::string group = engine_ ? engine_->context().ns : std::string();
   if (engine_) remove_all_containers();
   engine_.reset();
   end_keeper();
+  // A keeper that a test killed could not remove the root's cgroup parent.
+  for (const auto& hierarchy : fs::directory_iterator("/sys/fs/cgroup")) {
+    if (!group.empty()) ::rmdir((hierarchy.path() / group).c_str());
+  }
   sys::unmount_tree(dir_).ignore();
   fs::remove_all(dir_);
 }
