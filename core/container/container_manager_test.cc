@@ -468,6 +468,38 @@ TEST_F(ContainerManagerTest, RunningRowOfAnEarlierBootHasEnded) {
   remove(id);
 }
 
+TEST_F(ContainerManagerTest, AutoRemoveEndsWithTheBoot) {
+  const std::string id = create({"true"}, [](auto& config) { config.host_config->auto_remove = true; });
+  const std::string stays = create({"true"});
+  {
+    auto transaction = engine_->context().db->begin(store::Durability::kBootScoped, soon());
+    ASSERT_TRUE(transaction->run("UPDATE containers SET boot_id = 'old'").is_ok());
+    ASSERT_TRUE(transaction->commit().is_ok());
+  }
+  engine_.reset();
+  engine_ = open_engine();
+  EXPECT_EQ(engine_->container_inspect(id, {}, soon()).code(), Code::kNotFound);
+  const auto client = engine_->context().ctrd(soon());
+  const auto snapshots = (*client)->snapshots().list(soon(), "overlayfs");
+  ASSERT_TRUE(snapshots.is_ok());
+  for (const auto& snapshot : *snapshots) EXPECT_NE(snapshot.name, id);
+  EXPECT_EQ(inspect(stays).state.status, "created");
+  remove(stays);
+}
+
+TEST_F(ContainerManagerTest, FolderWithoutContainerGoes) {
+  const std::string stray = dir_ + "/root/containers/" + std::string(64, 'a');
+  std::filesystem::create_directories(stray);
+  std::ofstream(stray + "/hosts") << "x";
+  const std::string id = create({"sleep", "100"});
+  ASSERT_TRUE(start(id).is_ok());  // brings the keeper, which tidies up
+  const Deadline patience = Deadline::after_ms(5000);
+  while (std::filesystem::exists(stray) && !patience.has_passed()) ::usleep(20'000);
+  EXPECT_FALSE(std::filesystem::exists(stray));
+  EXPECT_TRUE(std::filesystem::exists(dir_ + "/root/containers/" + id + "/hosts"));
+  remove(id, true);
+}
+
 TEST_F(ContainerManagerTest, ContainerdRestartsUnderARunningContainer) {
   const std::string id = create({"sh", "-c", "sleep 1; exit 8"});
   ASSERT_TRUE(start(id).is_ok());

@@ -170,7 +170,7 @@ Status ContainerManager::Impl::finish_create(const CreatePlan& plan) {
   }
   ScopeGuard snapshot_guard(
       [&] { client->snapshots().remove(own_call(kPrepareMs), row.snapshotter, row.snapshot_key).ignore(); });
-  POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context.db->begin(store::Durability::kKept, call));
+  POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context.db->begin(row.durability(), call));
   POUCH_ASSIGN_OR_RETURN(const int64_t changed,
                          transaction.run("UPDATE containers SET state = 'created', owner_token = NULL "
                                          "WHERE id = ?1 AND state = 'creating' AND owner_token = ?2",

@@ -190,6 +190,8 @@ struct ContainerManager::Impl {
   /// Looks at one container and its task and does what is due.
   void recover_container(const ContainerId& id);
   void drop_stray_tasks(const Tasks& tasks);
+  /// Removes containers' folders that no row knows.
+  void drop_stray_folders();
   /// Removes containers' snapshots that no row knows.
   Status drop_stray_snapshots();
   void drop_stray_snapshots_soon();

@@ -56,6 +56,11 @@ struct ContainerRow {
   Timestamp started;
   Timestamp finished;
 
+  /// Of its creation and removal. With AutoRemove it ends with the boot anyway: recovery removes what is
+  /// left.
+  store::Durability durability() const {
+    return auto_remove ? store::Durability::kBootScoped : store::Durability::kKept;
+  }
   bool is_running() const { return state == state::kRunning || state == state::kExiting; }
   Result<api::ContainerConfig> config() const;
   Result<api::HostConfig> host_config() const;

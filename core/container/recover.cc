@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/container/manager_impl.h"
 #include "core/ctrd/containers.h"
 #include "core/ctrd/snapshots.h"
+#include "core/sys/file.h"
 
 namespace pouch {
 
@@ -45,6 +47,11 @@ bool is_settled(const ContainerRow& row) {
   return row.state == state::kCreated || row.state == state::kExited || row.state == state::kDead;
 }
 
+// A container to be removed at its end ends with the boot, begun or not, as with Docker.
+bool ends_with_boot(const ContainerRow& row) {
+  return row.auto_remove && (row.state == state::kCreated || row.state == state::kExited);
+}
+
 void warn(const std::string& what, const Status& status, const ContainerId& id) {
   if (!status.is_ok()) log_warning("container", what + ": " + status.message(), id.str());
 }
@@ -71,7 +78,9 @@ Status ContainerManager::Impl::reconcile(const Call& call) {
     POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context.db->read());
     POUCH_ASSIGN_OR_RETURN(rows, container::all_containers(snapshot, true));
     POUCH_ASSIGN_OR_RETURN(execs, container::active_execs(snapshot));
-    std::erase_if(rows, is_settled);
+    std::erase_if(rows, [&](const ContainerRow& row) {
+      return is_settled(row) && !(ends_with_boot(row) && row.boot_id != context.boot_id);
+    });
     return {};
   };
   POUCH_RETURN_IF_ERROR(read());
@@ -98,6 +107,7 @@ Status ContainerManager::Impl::reconcile(const Call& call) {
   for (const ExecRow& exec : execs) recover_exec(exec);
   if (!is_keeper() || !tasks.is_ok()) return {};
   drop_stray_tasks(*tasks);
+  drop_stray_folders();
   return drop_stray_snapshots();
 }
 
@@ -149,6 +159,9 @@ void ContainerManager::Impl::recover_row(const ContainerRow& row, const Tasks* t
     warn("finish an exit", finish_exit(mine, known ? known : exit_of(task)), row.id);
   } else if (row.state == state::kRemoving && take_over(mine)) {
     warn("finish a removal", remove_claimed(mine), row.id);
+  } else if (ends_with_boot(row)) {
+    const auto claimed = claim_remove(row.id.str(), false);
+    if (claimed.is_ok()) warn("remove what ended with the boot", remove_claimed(*claimed), row.id);
   }
 }
 
@@ -278,6 +291,22 @@ void ContainerManager::Impl::drop_stray_tasks(const Tasks& tasks) {
     (*client)->tasks().wait(own_call(kListMs), id).status().ignore();
     (*client)->tasks().remove(call, id).status().ignore();
     (*client)->containers().remove(call, id).ignore();
+  }
+}
+
+// A power cut may take a row that was not synced and leave its folder.
+void ContainerManager::Impl::drop_stray_folders() {
+  std::vector<std::string> names;
+  std::error_code error;
+  const std::string top = context.root_dir() + "/containers/";
+  for (std::filesystem::directory_iterator at(top, error), end; !error && at != end; at.increment(error)) {
+    names.push_back(at->path().filename().string());
+  }
+  for (const std::string& name : names) {
+    const auto row = load(ContainerId(name));  // after the listing: the row is there before the folder
+    if (!row.is_ok() || *row) continue;
+    log_warning("container", "a folder without a container is removed", name);
+    warn("remove a folder", sys::remove_tree(top + name), ContainerId(name));
   }
 }
 

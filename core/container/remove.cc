@@ -70,7 +70,7 @@ Status ContainerManager::Impl::remove_claimed(const ContainerRow& row, const Att
   };
   const Status cleared = clear();
   POUCH_ASSIGN_OR_RETURN(const api::ContainerConfig config, row.config());
-  POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context.db->begin(store::Durability::kKept, call));
+  POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context.db->begin(row.durability(), call));
   if (!cleared.is_ok()) {
     POUCH_RETURN_IF_ERROR(transaction
                               .run("UPDATE containers SET state = 'dead', owner_token = NULL, error = ?3 "
