@@ -468,6 +468,35 @@ TEST_F(ContainerManagerTest, RunningRowOfAnEarlierBootHasEnded) {
   remove(id);
 }
 
+TEST_F(ContainerManagerTest, AutoRemoveLeavesNothing) {
+  constexpr int kRounds = 3;
+  constexpr int kSideBySide = 4;
+  const auto one = [&] {
+    const std::string id =
+        create({"sh", "-c", "exit 7"}, [](auto& config) { config.host_config->auto_remove = true; });
+    const StreamPtr wait = open_wait(id, "removed");
+    ASSERT_TRUE(start(id).is_ok());
+    EXPECT_EQ(exit_code(*wait), 7);
+    EXPECT_EQ(engine_->container_inspect(id, {}, soon()).code(), Code::kNotFound);
+    EXPECT_FALSE(std::filesystem::exists(dir_ + "/root/containers/" + id));
+    const auto client = engine_->context().ctrd(soon());
+    EXPECT_EQ((*client)->snapshots().mounts(soon(), "overlayfs", id).code(), Code::kNotFound);
+    EXPECT_EQ((*client)->containers().get(soon(), ContainerId(id)).code(), Code::kNotFound);
+  };
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<std::thread> threads;
+    for (int i = 0; i < kSideBySide; ++i) threads.emplace_back(one);
+    for (std::thread& thread : threads) thread.join();
+  }
+  const std::string ns = engine_->context().ns;
+  engine_.reset();  // waits for what containerd has still to do
+  const auto client = ctrd::Client::connect(containerd().socket_path(), ns, soon().deadline);
+  ASSERT_TRUE(client.is_ok());
+  EXPECT_THAT(*(*client)->tasks().list(soon()), IsEmpty());
+  const std::string bundles = containerd().dir() + "/state/io.containerd.runtime.v2.task/" + ns;
+  EXPECT_TRUE(!std::filesystem::exists(bundles) || std::filesystem::is_empty(bundles));
+}
+
 TEST_F(ContainerManagerTest, AutoRemoveEndsWithTheBoot) {
   const std::string id = create({"true"}, [](auto& config) { config.host_config->auto_remove = true; });
   const std::string stays = create({"true"});

@@ -132,10 +132,16 @@ Status ContainerManager::Impl::finish_exit(const ContainerRow& row, std::optiona
     return keeper->drain(row.id.str(), call.deadline).status();
   });
   POUCH_ASSIGN_OR_RETURN(const auto client, containerd(call));
-  const auto removed = client->tasks().remove(call, row.id);
-  if (removed.is_ok() && !exit) exit = *removed;
+  Status removed;
+  if (row.auto_remove && exit) {
+    removed = task_remover.remove(call, client, row.id);
+  } else {  // its id may be used again at once
+    const auto answer = client->tasks().remove(call, row.id);
+    if (answer.is_ok() && !exit) exit = *answer;
+    removed = answer.status();
+  }
   if (!removed.is_ok() && removed.code() != Code::kNotFound) {
-    log_warning("container", "remove the task: " + removed.status().message(), row.id.str());
+    log_warning("container", "remove the task: " + removed.message(), row.id.str());
   }
   if (const Status drained = drain.join(); !drained.is_ok()) {
     log_warning("container", "drain the output: " + drained.message(), row.id.str());

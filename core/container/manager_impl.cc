@@ -37,6 +37,7 @@ ContainerManager::Impl::~Impl() {
   handles.clear();  // outside the lock, which the callbacks take
   closers->close_all();
   inflight.wait_idle();
+  task_remover.close();
   streams.reset();
   waiters.reset();
 }

@@ -13,6 +13,7 @@
 #include "core/container/background.h"
 #include "core/container/container_manager.h"
 #include "core/container/records.h"
+#include "core/container/task_remover.h"
 #include "core/ctrd/client.h"
 #include "core/ctrd/tasks.h"
 #include "core/events/event_log.h"
@@ -244,6 +245,7 @@ struct ContainerManager::Impl {
   CancelPtr closing = std::make_shared<CancelToken>();  ///< fired when the manager goes
   std::unique_ptr<Executor> waiters;                    ///< for what blocks long: stops, graces
   std::unique_ptr<Executor> streams;                    ///< pumps of attach and logs
+  container::TaskRemover task_remover;                  ///< for AutoRemove
   std::unique_ptr<container::ExitWatch> exit_watch;     ///< in the keeper's role
 
   std::mutex mutex;

@@ -240,6 +240,7 @@ Status ContainerManager::Impl::launch(StartJob& job) {
     return {};
   });
   POUCH_ASSIGN_OR_RETURN(const auto client, containerd(call));
+  if (job.row.auto_remove) task_remover.listen(client);
   container::Beside old_record(*context.executor, [&]() -> Status {
     const bool has_run = job.previous_state == state::kExited;
     return has_run ? client->containers().remove(call, job.row.id) : Status();

@@ -54,14 +54,19 @@ ExitInfo exit_from(const pb::DeleteResponse& message) {
           .pid = message.pid()};
 }
 
-Result<ExitInfo> exit_from_bytes(const Result<std::string>& bytes) {
+ExitInfo exit_from(const pb::WaitResponse& message) {
+  return {.status = message.exit_status(), .exited_at = timestamp_from(message.exited_at()), .pid = 0};
+}
+
+template <class Response>
+Result<ExitInfo> exit_from_bytes(const Result<std::string>& bytes, const char* name) {
   if (!bytes.is_ok()) return bytes.status();
-  pb::WaitResponse message;
+  Response message;
   if (!message.ParseFromString(*bytes)) {
-    return Status(Code::kDataLoss, "containerd: tasks.wait: the answer is not what this client knows");
+    return Status(Code::kDataLoss,
+                  std::string("containerd: ") + name + ": the answer is not what this client knows");
   }
-  return ExitInfo{
-      .status = message.exit_status(), .exited_at = timestamp_from(message.exited_at()), .pid = 0};
+  return exit_from(message);
 }
 
 }  // namespace
@@ -134,6 +139,19 @@ Result<ExitInfo> Tasks::remove(const Call& call, const ContainerId& id) const {
   const Result<TaskInfo> task = get(call, id);
   if (task.is_ok() && is_running(task->status)) return conflict(status.message());
   return status;
+}
+
+WaitHandle Tasks::remove_async(const ContainerId& id, std::function<void(Result<ExitInfo>)> done) const {
+  pb::DeleteTaskRequest request;
+  request.set_container_id(id.str());
+  const Rpc rpc{.path = "/containerd.services.tasks.v1.Tasks/Delete",
+                .name = "tasks.delete",
+                .object = id.str(),
+                .default_ms = 0};
+  return WaitHandle(
+      transport().unary_async(rpc, request, [done = std::move(done)](const Result<std::string>& bytes) {
+        done(exit_from_bytes<pb::DeleteResponse>(bytes, "tasks.delete"));
+      }));
 }
 
 Result<ExitInfo> Tasks::remove_exec(const Call& call, const ContainerId& id, const ExecId& exec_id) const {
@@ -220,8 +238,7 @@ Result<ExitInfo> Tasks::wait(const Call& call, const ContainerId& id, const Exec
                 .object = object,
                 .default_ms = 0};
   POUCH_RETURN_IF_ERROR(transport().unary(call, rpc, request, response));
-  return ExitInfo{
-      .status = response.exit_status(), .exited_at = timestamp_from(response.exited_at()), .pid = 0};
+  return exit_from(response);
 }
 
 WaitHandle Tasks::wait_async(const ContainerId& id, const ExecId& exec_id,
@@ -234,9 +251,10 @@ WaitHandle Tasks::wait_async(const ContainerId& id, const ExecId& exec_id,
                 .name = "tasks.wait",
                 .object = object,
                 .default_ms = 0};
-  return WaitHandle(transport().unary_async(
-      rpc, request,
-      [done = std::move(done)](const Result<std::string>& bytes) { done(exit_from_bytes(bytes)); }));
+  return WaitHandle(
+      transport().unary_async(rpc, request, [done = std::move(done)](const Result<std::string>& bytes) {
+        done(exit_from_bytes<pb::WaitResponse>(bytes, "tasks.wait"));
+      }));
 }
 
 Status Tasks::pause(const Call& call, const ContainerId& id) const {

@@ -30,9 +30,9 @@ struct ExecCreate {
 
 class AsyncCall;
 
-/// One running asynchronous wait. Destroying or cancelling it ends the wait: after either returns the
-/// callback neither runs nor will run (called from within the callback they return at once). Do not hold a
-/// lock that the callback takes while destroying it.
+/// One running asynchronous wait or removal. Destroying or cancelling it ends the wait: after either returns
+/// the callback neither runs nor will run (called from within the callback they return at once). Do not hold
+/// a lock that the callback takes while destroying it.
 class WaitHandle {
  public:
   WaitHandle() = default;
@@ -64,6 +64,8 @@ class Tasks : public Service {
   /// Removes a stopped task, its mounts and its shim; how it ended. Conflict while it runs. 30 s when the
   /// call has no deadline.
   Result<ExitInfo> remove(const Call& call, const ContainerId& id) const;
+  /// The same without waiting; `done` as for wait_async(). Has no deadline.
+  WaitHandle remove_async(const ContainerId& id, std::function<void(Result<ExitInfo>)> done) const;
   /// The same for an exec that has ended or was never started.
   Result<ExitInfo> remove_exec(const Call& call, const ContainerId& id, const ExecId& exec_id) const;
   /// Adds a process to a running container; start() runs it. AlreadyExists when the exec id is taken.
