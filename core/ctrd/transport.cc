@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/executor.h"
+#include "core/base/fault.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/ctrd/h2_connection.h"
@@ -37,6 +38,10 @@ std::string context_of(const Rpc& rpc) {
   std::string text = "containerd: " + std::string(rpc.name);
   if (!rpc.object.empty()) text += " on " + quote(rpc.object);
   return text;
+}
+
+std::string point_of(const Rpc& rpc) {
+  return has_faults() ? "rpc." + std::string(rpc.name) : std::string();
 }
 
 Status in_context(const Status& status, const std::string& context) {
@@ -252,6 +257,8 @@ Status Transport::unary(const Call& call, const Rpc& rpc, const MessageLite& req
   const CallTimer timer(what);
   const Call bounded = with_default_deadline(call, rpc.default_ms);
   if (const Status before = bounded.check(); !before.is_ok()) return in_context(before, what);
+  const std::string point = point_of(rpc);
+  POUCH_RETURN_IF_ERROR(in_context(fault_status(point, "before"), what));
   POUCH_ASSIGN_OR_RETURN(std::string frame, frame_of(request, what));
   const Result<ConnectionPtr> connection = core_->connection();
   if (!connection.is_ok()) return in_context(connection.status(), what);
@@ -265,6 +272,7 @@ Status Transport::unary(const Call& call, const Rpc& rpc, const MessageLite& req
     return in_context(waited, what);
   }
   POUCH_ASSIGN_OR_RETURN(const std::string bytes, answer_of(link, running, what));
+  POUCH_RETURN_IF_ERROR(in_context(fault_status(point, "after"), what));
   return parse(bytes, response, what);
 }
 
@@ -276,6 +284,11 @@ Status Transport::unary(const Call& call, const Rpc& rpc, const MessageLite& req
 std::shared_ptr<AsyncCall> Transport::unary_async(const Rpc& rpc, const MessageLite& request,
                                                   std::function<void(Result<std::string>)> done) const {
   auto async = std::make_shared<AsyncUnary>(context_of(rpc), std::move(done));
+  const std::string point = point_of(rpc);
+  if (const Status fault = fault_status(point, "before"); !fault.is_ok()) {
+    async->deliver(in_context(fault, async->what()));
+    return async;
+  }
   Result<std::string> frame = frame_of(request, async->what());
   Result<ConnectionPtr> connection = core_->connection();
   if (!frame.is_ok() || !connection.is_ok()) {
@@ -284,8 +297,9 @@ std::shared_ptr<AsyncCall> Transport::unary_async(const Rpc& rpc, const MessageL
   }
   // The link outlives its callbacks; a pointer to it here would be a cycle.
   H2Connection* link = connection->get();
-  const auto on_end = [async, link](const H2CallPtr& call) {
-    async->deliver(answer_of(*link, call, async->what()));
+  const auto on_end = [async, link, point](const H2CallPtr& call) {
+    const Status fault = call->end.is_ok() ? fault_status(point, "after") : Status();
+    async->deliver(fault.is_ok() ? answer_of(*link, call, async->what()) : in_context(fault, async->what()));
   };
   Result<H2CallPtr> begun = link->begin(headers_of(*this, rpc), std::move(*frame), true, on_end);
   if (begun.is_ok()) {
@@ -300,6 +314,7 @@ std::shared_ptr<AsyncCall> Transport::unary_async(const Rpc& rpc, const MessageL
 
 struct Stream::State {
   std::string what;
+  std::string point;
   H2Headers headers;
   const pid_t pid = ::getpid();
   ConnectionPtr connection;
@@ -318,6 +333,7 @@ Stream::~Stream() {
 std::unique_ptr<Stream> Transport::open_stream(const Rpc& rpc) const {
   auto state = std::make_unique<Stream::State>();
   state->what = context_of(rpc);
+  state->point = point_of(rpc);
   state->headers = headers_of(*this, rpc);
   Result<ConnectionPtr> connection = core_->connection();
   if (connection.is_ok()) {
@@ -335,6 +351,7 @@ Status Stream::give_up(const Status& why) {
 }
 
 Status Stream::begin(std::string frame, bool last) {
+  if (const Status fault = fault_status(state_->point, "before"); !fault.is_ok()) return give_up(fault);
   Result<H2CallPtr> begun = state_->connection->begin(state_->headers, std::move(frame), last, nullptr);
   if (!begun.is_ok()) return give_up(begun.status());
   state_->call = std::move(*begun);
@@ -360,6 +377,7 @@ Status Stream::write(const Call& call, const MessageLite& message, bool last) {
 Result<bool> Stream::next(MessageLite& message) {
   std::string bytes;
   if (state_->connection->take(state_->call, bytes)) {
+    if (const Status fault = fault_status(state_->point, "after"); !fault.is_ok()) return give_up(fault);
     POUCH_RETURN_IF_ERROR(parse(bytes, message, state_->what));
     return true;
   }

@@ -159,8 +159,9 @@ Status JsonLogWriter::rotate() {
   for (int i = options_.max_file - 1; i >= 1; --i) {
     const std::string from = i == 1 ? path : path + "." + std::to_string(i - 1);
     const std::string to = path + "." + std::to_string(i);
-    if (::rename(from.c_str(), to.c_str()) != 0 && errno != ENOENT) {
-      return errno_status(errno, "rotate log " + quote(from));
+    const Status renamed = sys::rename_file(from, to);
+    if (!renamed.is_ok() && renamed.code() != Code::kNotFound) {
+      return renamed.prefix("rotate log " + quote(from));
     }
   }
   fd_.reset();

@@ -4,7 +4,9 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 
+#include "core/base/fault.h"
 #include "core/base/text.h"
 #include "core/io/channel.h"
 #include "core/io/keeper_server.h"
@@ -15,6 +17,14 @@ namespace {
 
 constexpr size_t kMaxIdle = 4;
 constexpr size_t kStdinPiece = 32 * 1024;
+
+std::string point_of(Op op) {
+  constexpr std::array<std::string_view, 11> kNames = {
+      "hello",   "ping",          "status", "open_stdio",  "mark_started", "drain",
+      "discard", "close_waiters", "attach", "close_stdin", "shutdown"};
+  const size_t index = static_cast<size_t>(op) - static_cast<size_t>(Op::kHello);
+  return has_faults() ? "keeper." + std::string(kNames.at(index)) : std::string();
+}
 
 }  // namespace
 
@@ -125,6 +135,8 @@ void KeeperClient::give_back(UniqueFd connection) {
 
 Result<KeeperClient::Fields> KeeperClient::call(uint8_t op, const Fields& fields, Deadline deadline) {
   constexpr int kTries = 3;
+  const std::string point = point_of(static_cast<Op>(op));
+  POUCH_RETURN_IF_ERROR(fault_status(point, "before"));
   Status transport;
   for (int i = 0; i < kTries; ++i) {
     UniqueFd fd = take_idle();
@@ -140,6 +152,7 @@ Result<KeeperClient::Fields> KeeperClient::call(uint8_t op, const Fields& fields
     Result<Fields> answer = exchange(fd.get(), static_cast<Op>(op), fields, deadline, transport);
     if (transport.is_ok()) {
       give_back(std::move(fd));
+      POUCH_RETURN_IF_ERROR(fault_status(point, "after"));
       return answer;
     }
     if (transport.code() != Code::kUnavailable) break;
@@ -206,6 +219,7 @@ Result<std::unique_ptr<AttachConnection>> KeeperClient::attach(const std::string
                           {"stdin", spec.want_stdin ? "1" : "0"},
                           {"stdout", spec.want_stdout ? "1" : "0"},
                           {"stderr", spec.want_stderr ? "1" : "0"}};
+  POUCH_RETURN_IF_ERROR(fault_status(point_of(Op::kAttach), "before"));
   UniqueFd fd = take_idle();
   if (!fd.is_valid()) {
     POUCH_ASSIGN_OR_RETURN(fd, new_connection(deadline));

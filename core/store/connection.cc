@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <sstream>
 #include <thread>
 #include <utility>
+
+#include "core/base/fault.h"
+#include "core/base/text.h"
 
 namespace pouch::store {
 namespace {
@@ -57,6 +61,31 @@ Code code_of(int extended) {
     default:
       return Code::kInternal;
   }
+}
+
+// "running" of "UPDATE … SET state = 'running', …".
+std::string state_set_by(std::string_view sql) {
+  constexpr std::string_view kSet = "SET state = '";
+  const size_t at = sql.find(kSet);
+  if (at == std::string_view::npos) return {};
+  const std::string_view rest = sql.substr(at + kSet.size());
+  return std::string(rest.substr(0, rest.find('\'')));
+}
+
+// The point of a statement that writes rows, "row.<table>.<verb>[-<state>]"; of others "".
+std::string point_of(sqlite3_stmt* statement) {
+  if (sqlite3_stmt_readonly(statement) != 0 || sqlite3_stmt_busy(statement) != 0) return {};
+  std::istringstream words(sqlite3_sql(statement));
+  std::string verb;
+  std::string word;
+  words >> verb >> word;
+  if (verb != "INSERT" && verb != "UPDATE" && verb != "DELETE") return {};
+  while (verb != "UPDATE" && word != "INTO" && word != "FROM" && words >> word) {
+  }
+  if (verb == "UPDATE" && word == "OR") words >> word >> word;
+  if (verb != "UPDATE") words >> word;
+  const std::string state = state_set_by(sqlite3_sql(statement));
+  return "row." + word.substr(0, word.find('(')) + "." + to_lower(verb) + (state.empty() ? "" : "-" + state);
 }
 
 }  // namespace
@@ -201,7 +230,10 @@ Statement& Statement::bind_at(int index, Timestamp value) {
 
 Result<bool> Statement::step() {
   POUCH_RETURN_IF_ERROR(bind_error_);
+  const std::string point = has_faults() ? point_of(statement_) : std::string();
+  if (!point.empty()) POUCH_RETURN_IF_ERROR(fault_status(point, "before"));
   const int result = sqlite3_step(statement_);
+  if (!point.empty()) fault_kill(point, "after");
   if (result == SQLITE_ROW) return true;
   if (result == SQLITE_DONE) return false;
   Status status = connection_->error(result);

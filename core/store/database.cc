@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/base/executor.h"
+#include "core/base/fault.h"
 #include "core/base/log.h"
 #include "core/base/unique_fd.h"
 #include "core/store/connection.h"
@@ -275,8 +276,10 @@ void Transaction::finish() {
 
 Status Transaction::commit() {
   if (!open_) return internal_error("database " + database()->path() + ": the transaction has ended");
+  POUCH_RETURN_IF_ERROR(fault_status("store.commit", "before"));
   const Result<int64_t> committed = run("COMMIT");
   if (!committed.is_ok()) return committed.status();  // rolled back by the destructor
+  fault_kill("store.commit", "after");
   finish();
   for (const auto& callback : on_commit_) callback();
   const Status kept = durability_ == Durability::kKept ? database()->pool_->wal.sync() : Status();

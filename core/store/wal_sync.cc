@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "core/base/fault.h"
+
 namespace pouch::store {
 
 Status WalSync::sync() {
@@ -30,8 +32,10 @@ Status WalSync::sync() {
 
 Status WalSync::sync_log() {
   if (!log_.is_valid()) POUCH_RETURN_IF_ERROR(open_log());
-  if (::fdatasync(log_.get()) == 0) return {};
-  return errno_status(errno, "sync " + database_path_ + "-wal");
+  return with_faults("store.sync", [this] {
+    if (::fdatasync(log_.get()) == 0) return Status();
+    return errno_status(errno, "sync " + database_path_ + "-wal");
+  });
 }
 
 // The log stays the same file as long as a connection is open: only the last one to close may remove it, and

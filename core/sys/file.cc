@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "core/base/fault.h"
 #include "core/base/id.h"
 #include "core/base/scope_guard.h"
 #include "core/base/text.h"
@@ -18,6 +19,9 @@
 namespace pouch::sys {
 
 Result<UniqueFd> open_file(const std::string& path, int flags, mode_t mode) {
+  if (const int fault = fault_errno("sys.open", "before"); fault != 0) {
+    return errno_status(fault, "open " + quote(path));
+  }
   int fd = -1;
   do {
     fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
@@ -45,12 +49,14 @@ Result<std::string> read_file(const std::string& path, size_t limit) {
 }
 
 Status write_all(int fd, std::string_view data) {
+  if (const int fault = fault_errno("sys.write", "before"); fault != 0) return errno_status(fault, "write");
   while (!data.empty()) {
     const ssize_t put = ::write(fd, data.data(), data.size());
     if (put < 0 && errno == EINTR) continue;
     if (put < 0) return errno_status(errno, "write");
     data.remove_prefix(static_cast<size_t>(put));
   }
+  fault_kill("sys.write", "after");
   return {};
 }
 
@@ -62,15 +68,14 @@ std::string parent_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-Status rename_into_place(const std::string& from, const std::string& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) return errno_status(errno, "rename to " + quote(to));
-  return {};
+Status sync_fd(int fd, const std::string& path) {
+  return with_faults(
+      "sys.sync", [&] { return ::fsync(fd) == 0 ? Status() : errno_status(errno, "sync " + quote(path)); });
 }
 
 Status sync_folder(const std::string& path) {
   POUCH_ASSIGN_OR_RETURN(UniqueFd fd, open_file(path, O_RDONLY | O_DIRECTORY));
-  if (::fsync(fd.get()) != 0) return errno_status(errno, "sync " + quote(path));
-  return {};
+  return sync_fd(fd.get(), path);
 }
 
 // Removes what is in the open folder; `fd` is consumed.
@@ -102,13 +107,20 @@ Status empty_folder(UniqueFd fd, dev_t device, const std::string& shown) {
 
 }  // namespace
 
+Status rename_file(const std::string& from, const std::string& to) {
+  return with_faults("sys.rename", [&] {
+    if (::rename(from.c_str(), to.c_str()) == 0) return Status();
+    return errno_status(errno, "rename to " + quote(to));
+  });
+}
+
 Status write_file_atomic(const std::string& path, std::string_view data, mode_t mode, bool sync) {
   const std::string temporary = path + ".new-" + random_hex(6);
   POUCH_ASSIGN_OR_RETURN(UniqueFd fd, open_file(temporary, O_WRONLY | O_CREAT | O_EXCL, mode));
   ScopeGuard undo([&] { ::unlink(temporary.c_str()); });
   if (Status written = write_all(fd.get(), data); !written.is_ok()) return written.prefix(quote(temporary));
-  if (sync && ::fsync(fd.get()) != 0) return errno_status(errno, "sync " + quote(temporary));
-  POUCH_RETURN_IF_ERROR(rename_into_place(temporary, path));
+  if (sync) POUCH_RETURN_IF_ERROR(sync_fd(fd.get(), temporary));
+  POUCH_RETURN_IF_ERROR(rename_file(temporary, path));
   undo.dismiss();
   return sync ? sync_folder(parent_of(path)) : Status();
 }
@@ -135,12 +147,14 @@ Status copy_file_atomic(const std::string& from, const std::string& to, mode_t m
   }
   if (::fchmod(target.get(), mode) != 0) return errno_status(errno, "chmod " + quote(temporary));
   target.reset();  // a file open for writing cannot be executed
-  POUCH_RETURN_IF_ERROR(rename_into_place(temporary, to));
+  POUCH_RETURN_IF_ERROR(rename_file(temporary, to));
   undo.dismiss();
   return {};
 }
 
-Status remove_tree(const std::string& path) {
+namespace {
+
+Status remove_tree_now(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd.is_valid() && errno == ENOENT) return {};
   if (!fd.is_valid() && (errno == ENOTDIR || errno == ELOOP)) {
@@ -152,6 +166,12 @@ Status remove_tree(const std::string& path) {
   POUCH_RETURN_IF_ERROR(empty_folder(std::move(fd), facts.st_dev, path));
   if (::rmdir(path.c_str()) != 0 && errno != ENOENT) return errno_status(errno, "remove " + quote(path));
   return {};
+}
+
+}  // namespace
+
+Status remove_tree(const std::string& path) {
+  return with_faults("sys.remove_tree", [&] { return remove_tree_now(path); });
 }
 
 Result<FileLock> FileLock::try_acquire(const std::string& path) {

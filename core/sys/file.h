@@ -20,6 +20,8 @@ Result<std::string> read_file(const std::string& path, size_t limit = size_t{64}
 Status write_all(int fd, std::string_view data);
 /// To a new file beside it, then renamed over `path`. `sync`: fsync of file and folder before the answer.
 Status write_file_atomic(const std::string& path, std::string_view data, mode_t mode, bool sync);
+/// rename(2).
+Status rename_file(const std::string& from, const std::string& to);
 /// A copy of a regular file, shared blocks where the file system can, renamed into place with `mode`.
 Status copy_file_atomic(const std::string& from, const std::string& to, mode_t mode);
 /// Removes a folder and all in it, following no links and leaving no file system; Ok when it is not there.

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "core/base/fault.h"
 #include "core/base/text.h"
 #include "core/sys/exec_plan.h"
 
@@ -54,6 +56,7 @@ Result<int> launch_detached(const LaunchSpec& spec) {
   plan.arg_storage.push_back(spec.program);
   plan.arg_storage.insert(plan.arg_storage.end(), spec.args.begin(), spec.args.end());
   plan.env_storage = spec.env;
+  for (std::string& variable : fault_environment()) plan.env_storage.push_back(std::move(variable));
   const bool has_path = std::any_of(spec.env.begin(), spec.env.end(), [](const std::string& variable) {
     return variable.starts_with("PATH=");
   });

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/base/fault.h"
 #include "core/base/text.h"
 #include "core/sys/file.h"
 
@@ -93,6 +94,21 @@ Result<MountEntry> mount_of(const std::string& path) {
   return *best;
 }
 
+namespace {
+
+// Zero, or errno.
+int unmount(const char* target) {
+  if (const int fault = fault_errno("sys.unmount", "before"); fault != 0) return fault;
+  if (::umount2(target, UMOUNT_NOFOLLOW) != 0 &&
+      (errno != EBUSY || ::umount2(target, UMOUNT_NOFOLLOW | MNT_DETACH) != 0)) {
+    return errno;
+  }
+  fault_kill("sys.unmount", "after");
+  return 0;
+}
+
+}  // namespace
+
 Status unmount_tree(const std::string& path) {
   POUCH_ASSIGN_OR_RETURN(std::vector<MountEntry> entries, read_mountinfo());
   std::erase_if(entries, [&](const MountEntry& entry) { return !is_at_or_below(entry.mount_point, path); });
@@ -100,12 +116,10 @@ Status unmount_tree(const std::string& path) {
   std::reverse(entries.begin(), entries.end());
   Status first_failure;
   for (const MountEntry& entry : entries) {
-    const char* target = entry.mount_point.c_str();
-    if (::umount2(target, UMOUNT_NOFOLLOW) == 0) continue;
-    if (errno == EBUSY && ::umount2(target, UMOUNT_NOFOLLOW | MNT_DETACH) == 0) continue;
-    const bool is_gone = errno == EINVAL || errno == ENOENT;
-    if (!is_gone && first_failure.is_ok())
-      first_failure = errno_status(errno, "unmount " + quote(entry.mount_point));
+    const int error = unmount(entry.mount_point.c_str());
+    const bool is_gone = error == EINVAL || error == ENOENT;
+    if (error != 0 && !is_gone && first_failure.is_ok())
+      first_failure = errno_status(error, "unmount " + quote(entry.mount_point));
   }
   return first_failure;
 }
