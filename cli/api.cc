@@ -93,6 +93,13 @@ Json::Value to_json(std::string_view text) {
   return document;
 }
 
+Json::Value check_engine(const std::string& uri) {
+  Buffer result;
+  Error error;
+  error.check(pouch_check(uri.c_str(), nullptr, nullptr, result.out(), error.out()));
+  return result.json();
+}
+
 std::optional<Stream::Frame> Stream::next() {
   pouch_frame_t frame = POUCH_FRAME_INIT;
   Error error;

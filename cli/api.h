@@ -20,6 +20,10 @@ std::string to_text(const Json::Value& document);
 /// Throws Exit when the text is not JSON.
 Json::Value to_json(std::string_view text);
 
+/// The findings about an engine (CheckReport), whether it can be opened or not. `uri` "" takes the library's
+/// default. Throws ApiError.
+Json::Value check_engine(const std::string& uri);
+
 /// A means to give up a call from another thread.
 class Cancel {
  public:

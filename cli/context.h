@@ -18,6 +18,8 @@ class Context {
       : console_(console), host_(std::move(host)), log_level_(log_level) {}
 
   [[nodiscard]] const Console& console() const { return console_; }
+  /// As it was given, "" for the library's default.
+  [[nodiscard]] const std::string& host() const { return host_; }
   /// The engine, opened at first use. Throws ApiError.
   Client& client() {
     if (!client_) client_ = std::make_unique<Client>(host_, log_level_);

@@ -13,6 +13,7 @@ struct Command {
   int (*run)(Context&, const Invocation&);
 };
 
+constexpr const char* kCheck = "Check that the engine has all that containers need";
 constexpr const char* kCreate = "Create a new container";
 constexpr const char* kExec = "Execute a command in a running container";
 constexpr const char* kInspect = "Return low-level information on objects";
@@ -30,6 +31,7 @@ constexpr const char* kTag = "Create a tag TARGET_IMAGE that refers to SOURCE_IM
 constexpr const char* kWait = "Block until one or more containers stop, then print their exit codes";
 
 constexpr Command kCommands[] = {
+    {"", "check", kCheck, check_command},
     {"", "create", kCreate, create_command},
     {"", "events", "Get real time events from the engine", events_command},
     {"", "exec", kExec, exec_command},
@@ -73,6 +75,7 @@ constexpr Command kCommands[] = {
     {"image", "remove", "", rmi_command},
     {"image", "rm", kRmi, rmi_command},
     {"image", "tag", kTag, tag_command},
+    {"system", "check", kCheck, check_command},
     {"system", "events", "Get real time events from the engine", events_command},
     {"system", "info", "Display system-wide information", info_command},
 };

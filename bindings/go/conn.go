@@ -260,5 +260,27 @@ func (c *Conn) runContainer(ctx context.Context, config, options interface{}, at
 	return made, opened, err
 }
 
+// Check looks whether the engine at an address has all that containers need, also where it cannot be opened.
+func Check(ctx context.Context, uri string) (CheckReport, error) {
+	var report CheckReport
+	a, err := newArguments(ctx, "system.check", nil, nil, nil)
+	if err != nil {
+		return report, err
+	}
+	defer a.free()
+	var address *C.char
+	if uri != "" {
+		address = a.text(uri)
+	}
+	var failure *C.pouch_error_t
+	var buf C.pouch_buf_t
+	status := C.pouch_check(address, nil, a.call, &buf, &failure)
+	defer C.pouch_buf_free(&buf)
+	if err := takeError(status, failure); err != nil {
+		return report, err
+	}
+	return report, json.Unmarshal(C.GoBytes(unsafe.Pointer(buf.data), C.int(buf.size)), &report)
+}
+
 // Version of the library in use, "major.minor.patch".
 func Version() string { return C.GoString(C.pouch_version()) }

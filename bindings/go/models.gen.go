@@ -1468,6 +1468,26 @@ type SystemInfo struct {
 	Pouch *PouchInfo `json:"Pouch,omitempty"`
 }
 
+// CheckFinding: What was found out about one thing that containers need.
+type CheckFinding struct {
+	// What was looked at, for example containerd, runtime or overlayfs.
+	Name string `json:"Name"`
+	// Whether it is as it should be, some options will not work, or containers will not run.
+	Level string `json:"Level"`
+	// What was found, one line.
+	Message string `json:"Message"`
+	// The command, or in words, what mends it; absent when nothing is to be mended.
+	Fix *string `json:"Fix,omitempty"`
+}
+
+// CheckReport: Whether the engine has all that containers need.
+type CheckReport struct {
+	// Whether there is no finding of the level error.
+	Ok bool `json:"Ok"`
+	// One for each thing that was looked at, in the order in which they are needed.
+	Findings []CheckFinding `json:"Findings"`
+}
+
 // EventActor: The object that an event is about.
 type EventActor struct {
 	// Id of the object; the reference for an image.

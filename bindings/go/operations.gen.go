@@ -232,6 +232,18 @@ func (o ImageOperations) Tag(ctx context.Context, name string, options ImageTagO
 // SystemOperations are all system.* operations.
 type SystemOperations struct{ conn *Conn }
 
+// Check: Look whether the engine has all that containers need.
+//
+// Looks at the rights, programs, kernel features, space and limits that the engine uses, changes nothing, and
+// gives one finding for each, with what mends it. The same texts are the errors that other operations end with.
+// To check an engine that cannot be opened, there is a function outside of clients: in C `pouch_check`.
+// Errors: what any operation may give.
+func (o SystemOperations) Check(ctx context.Context) (CheckReport, error) {
+	var result CheckReport
+	err := o.conn.Call(ctx, "system.check", nil, nil, nil, &result)
+	return result, err
+}
+
 // Events: Watch what happens to the engine's objects.
 //
 // Sends past events from `since` on, then new ones as they happen, until `until`; without `until` it has no end.

@@ -160,6 +160,20 @@ func TestManyStreamsWaitWithoutThreads(t *testing.T) {
 	}
 }
 
+func TestCheckNeedsNoClient(t *testing.T) {
+	report, err := Check(context.Background(), "mock://")
+	if err != nil || !report.Ok || len(report.Findings) == 0 {
+		t.Fatalf("%v %v", report, err)
+	}
+	report, err = Check(context.Background(), "unix:///nonexistent.sock")
+	if err != nil || report.Ok || report.Findings[0].Name != "socket" || report.Findings[0].Fix == nil {
+		t.Fatalf("%v %v", report, err)
+	}
+	if _, err := Check(context.Background(), "gopher://"); !errors.Is(err, InvalidArgument) {
+		t.Fatalf("%v", err)
+	}
+}
+
 func TestClosedClient(t *testing.T) {
 	client, err := Open("mock://")
 	if err != nil {

@@ -7,15 +7,15 @@
 
 namespace pouch::capi {
 
-Status CallScope::begin(const pouch_client_t &client, const pouch_call_t *options) {
+Status CallScope::begin(const CancelPtr &closing, const pouch_call_t *options) {
   POUCH_ASSIGN_OR_RETURN(const pouch_call_t given,
                          read_struct<pouch_call_t>(options, POUCH_CALL_INIT, "call"));
   if (given.flags != 0) return invalid_argument("call.flags must be 0");
-  if (client.closing->is_fired()) return {Code::kClosed, "the client was closed"};
+  if (closing->is_fired()) return {Code::kClosed, "the client was closed"};
   if (given.deadline_ms > 0) call_.deadline = Deadline::after_ms(given.deadline_ms);
   if (given.deadline_ms < 0) call_.deadline = Deadline::at_boot_ns(0);  // passed before it began
   call_.request_id = given.request_id != nullptr ? given.request_id : random_hex(8);
-  closing_ = client.closing;
+  closing_ = closing;
   if (given.cancel == nullptr) {
     call_.cancel = closing_;
     return {};

@@ -119,7 +119,11 @@ class CallScope {
   CallScope(const CallScope &) = delete;
   CallScope &operator=(const CallScope &) = delete;
 
-  Status begin(const pouch_client_t &client, const pouch_call_t *options);
+  Status begin(const pouch_client_t &client, const pouch_call_t *options) {
+    return begin(client.closing, options);
+  }
+  /// For a call without a client: `closing` is a token that nobody fires.
+  Status begin(const CancelPtr &closing, const pouch_call_t *options);
   const Call &call() const { return call_; }
   /// `status` with Cancelled turned into Closed where a close of the client is the reason.
   Status explain(Status status) const;

@@ -348,6 +348,20 @@ static void test_log(void) {
   pouch_stream_free(stream);
 }
 
+static void test_check(void) {
+  pouch_buf_t report = POUCH_BUF_INIT;
+  CODE(pouch_check("mock://", NULL, NULL, &report, &error), POUCH_OK, "");
+  CHECK(report.data != NULL && strstr(report.data, "\"Ok\":true") != NULL);
+  pouch_buf_free(&report);
+  CODE(pouch_check("unix:///nonexistent.sock", NULL, NULL, &report, &error), POUCH_OK, "");
+  CHECK(report.data != NULL && strstr(report.data, "\"Ok\":false") != NULL);
+  CHECK(report.data != NULL && strstr(report.data, "\"Name\":\"socket\"") != NULL);
+  pouch_buf_free(&report);
+  CODE(pouch_check("gopher://", NULL, NULL, &report, &error), POUCH_ERR_INVALID_ARGUMENT, "gopher");
+  CHECK(report.data == NULL);
+  CODE(pouch_check("mock://", "{\"x\":1}", NULL, NULL, &error), POUCH_ERR_INVALID_ARGUMENT, "\"x\"");
+}
+
 static void test_close(pouch_client_t *client) {
   pouch_stream_t *stream = NULL;
   pouch_frame_t frame = POUCH_FRAME_INIT;
@@ -366,6 +380,7 @@ int main(void) {
   test_null_is_harmless();
   test_opening();
   test_log();
+  test_check();
   client = open_mock();
   make_image(client);
   test_arguments(client);

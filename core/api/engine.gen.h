@@ -182,6 +182,13 @@ class Engine {
   virtual Status image_tag(const std::string& name, const api::ImageTagOptions& options,
                            const Call& call) = 0;
 
+  /// system.check: Look whether the engine has all that containers need.
+  /// Looks at the rights, programs, kernel features, space and limits that the engine uses, changes nothing,
+  /// and gives one finding for each, with what mends it. The same texts are the errors that other operations
+  /// end with. To check an engine that cannot be opened, there is a function outside of clients: in C
+  /// `pouch_check`. Errors: only those any operation may give.
+  virtual Result<api::CheckReport> system_check(const Call& call) = 0;
+
   /// system.events: Watch what happens to the engine's objects.
   /// Sends past events from `since` on, then new ones as they happen, until `until`; without `until` it has
   /// no end. Without `since` only new events are sent, beginning with the moment at which the stream is open.

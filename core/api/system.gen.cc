@@ -508,6 +508,38 @@ Json encode_value(const SystemInfo& value) {
   return out;
 }
 
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, CheckFinding& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Name", out.name);
+  reader.required("Level", out.level);
+  reader.required("Message", out.message);
+  reader.optional("Fix", out.fix);
+  return reader.finish();
+}
+
+Json encode_value(const CheckFinding& value) {
+  Json out = json_object();
+  out["Name"] = encode_value(value.name);
+  out["Level"] = encode_value(value.level);
+  out["Message"] = encode_value(value.message);
+  if (value.fix) out["Fix"] = encode_value(*value.fix);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, CheckReport& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Ok", out.ok);
+  reader.required("Findings", out.findings);
+  return reader.finish();
+}
+
+Json encode_value(const CheckReport& value) {
+  Json out = json_object();
+  out["Ok"] = encode_value(value.ok);
+  out["Findings"] = encode_value(value.findings);
+  return out;
+}
+
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, EventActor& out) {
   ObjectReader reader(in, path, mode);
   reader.required("ID", out.id);

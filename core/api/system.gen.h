@@ -471,6 +471,34 @@ struct SystemInfo {
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, SystemInfo& out);
 Json encode_value(const SystemInfo& value);
 
+/// What was found out about one thing that containers need.
+struct CheckFinding {
+  /// What was looked at, for example containerd, runtime or overlayfs.
+  std::string name;
+  /// Whether it is as it should be, some options will not work, or containers will not run.
+  std::string level;
+  /// What was found, one line.
+  std::string message;
+  /// The command, or in words, what mends it; absent when nothing is to be mended.
+  std::optional<std::string> fix;
+
+  friend bool operator==(const CheckFinding&, const CheckFinding&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, CheckFinding& out);
+Json encode_value(const CheckFinding& value);
+
+/// Whether the engine has all that containers need.
+struct CheckReport {
+  /// Whether there is no finding of the level error.
+  bool ok = false;
+  /// One for each thing that was looked at, in the order in which they are needed.
+  std::vector<CheckFinding> findings;
+
+  friend bool operator==(const CheckReport&, const CheckReport&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, CheckReport& out);
+Json encode_value(const CheckReport& value);
+
 /// The object that an event is about.
 struct EventActor {
   /// Id of the object; the reference for an image.

@@ -200,6 +200,10 @@ Status LocalEngine::image_tag(const std::string& name, const api::ImageTagOption
   POUCH_FORWARD(images, tag(name, options, call));
 }
 
+Result<api::CheckReport> LocalEngine::system_check(const Call& call) {
+  POUCH_FORWARD(system, check(call));
+}
+
 Result<StreamPtr> LocalEngine::system_events(const api::SystemEventsOptions& options, const Call& call) {
   POUCH_FORWARD(system, events(options, call));
 }

@@ -1,19 +1,17 @@
 #include "core/engine/root.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
+#include "core/base/finding.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
-#include "core/base/unique_fd.h"
 #include "core/engine/root_settings.h"
+#include "core/store/file_system.h"
 #include "core/sys/file.h"
+#include "core/sys/peer.h"
 #include "core/sys/secure_dir.h"
 
 namespace pouch {
@@ -29,24 +27,16 @@ Deadline at_most(const Call& call, int64_t ms) {
   return call.deadline.earlier(Deadline::after_ms(ms));
 }
 
-// Whether somebody listens there: a socket that is absent or refuses is told at once, without the patience
-// that a containerd which is just starting deserves.
-Status probe_socket(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return invalid_argument("its path is too long for a socket");
-  std::memcpy(address.sun_path, path.data(), path.size());
-  const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd.is_valid()) return errno_status(errno, "make a socket");
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return {};
-  if (errno == EAGAIN || errno == EINPROGRESS) return {};
-  return unavailable(std::strerror(errno));
+Status explain_containerd(const std::string& path, const Status& why) {
+  const Code code = why.code() == Code::kPermissionDenied ? why.code() : Code::kUnavailable;
+  return findings::unreachable_containerd(path, why).status(code);
 }
 
-Status explain_containerd(const std::string& path, const Status& why) {
-  return {why.code() == Code::kPermissionDenied ? why.code() : Code::kUnavailable,
-          "reach containerd at " + quote(path) + ": " + why.message() +
-              "; start containerd, or name its socket when the root is made (containerd=…)"};
+Status check_place(const EngineOptions& options) {
+  POUCH_ASSIGN_OR_RETURN(const sys::NearestDir root, sys::secure_look(options.root_dir));
+  POUCH_RETURN_IF_ERROR(store::check_file_system(root.fd.get(), options.root_dir));
+  if (options.run_dir.empty()) return {};
+  return sys::secure_look(options.run_dir).status();
 }
 
 Result<std::string> read_boot_id() {
@@ -64,10 +54,7 @@ Result<std::unique_ptr<Root>> Root::open(EngineOptions options) {
   POUCH_RETURN_IF_ERROR(complete_options(options).prefix("open the local engine"));
   const std::string what = "open engine root " + quote(options.root_dir);
   if (const uid_t user = ::geteuid(); user != 0) {
-    return Status(Code::kPermissionDenied, what + ": the local engine needs to be root, this is user " +
-                                               std::to_string(user) +
-                                               "; use unix:///run/pouchd.sock for a running pouchd, or "
-                                               "mock:// for tests");
+    return findings::not_root(user).status(Code::kPermissionDenied, what);
   }
   std::unique_ptr<Root> root(new Root(std::move(options)));
   POUCH_RETURN_IF_ERROR(root->open_folders().prefix(what));
@@ -79,6 +66,8 @@ Result<std::unique_ptr<Root>> Root::open(EngineOptions options) {
 }
 
 Status Root::open_folders() {
+  // Looked at before anything is made, so that a refusal leaves nothing.
+  POUCH_RETURN_IF_ERROR(check_place(context_.options));
   for (const char* sub : {"", "/owners"}) {
     POUCH_RETURN_IF_ERROR(sys::secure_mkdir(context_.root_dir() + sub).status());
   }
@@ -123,7 +112,7 @@ Result<std::shared_ptr<ctrd::Client>> Root::connect_containerd(const Call& call)
   const std::lock_guard lock(ctrd_mutex_);
   if (ctrd_) return ctrd_;
   const std::string& path = context_.options.containerd_address;
-  if (Status probed = probe_socket(path); !probed.is_ok()) return explain_containerd(path, probed);
+  if (Status probed = sys::probe_socket(path); !probed.is_ok()) return explain_containerd(path, probed);
   auto client = ctrd::Client::connect(path, context_.ns, at_most(call, kContainerdPatienceMs));
   if (!client.is_ok()) return explain_containerd(path, client.status());
   ctrd_ = std::move(*client);

@@ -70,6 +70,15 @@ Status check_same(const std::string& asked, const std::string& decided, const ch
                   "; leave it out, or open another root");
 }
 
+Result<RootSettings> checked_settings(std::map<std::string, std::string>& values,
+                                      const EngineOptions& options) {
+  RootSettings settings{values["id"], values["containerd"], values["snapshotter"], values["run_dir"]};
+  POUCH_RETURN_IF_ERROR(check_same(options.containerd_address, settings.containerd_address, "containerd"));
+  POUCH_RETURN_IF_ERROR(check_same(options.snapshotter, settings.snapshotter, "snapshotter"));
+  POUCH_RETURN_IF_ERROR(check_same(options.run_dir, settings.run_dir, "run folder"));
+  return settings;
+}
+
 }  // namespace
 
 Status complete_options(EngineOptions& options) {
@@ -91,6 +100,22 @@ Status complete_options(EngineOptions& options) {
   return check_runtime(options);
 }
 
+void assume_settings(EngineOptions& options) {
+  if (options.containerd_address.empty()) options.containerd_address = kDefaultContainerd;
+  if (options.snapshotter.empty()) options.snapshotter = kDefaultSnapshotter;
+}
+
+Result<RootSettings> peek_settings(store::Database& database, const EngineOptions& options) {
+  POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, database.read());
+  POUCH_ASSIGN_OR_RETURN(auto values, read_settings(snapshot));
+  if (!values.contains("id")) {
+    EngineOptions assumed = options;
+    assume_settings(assumed);
+    return RootSettings{"", assumed.containerd_address, assumed.snapshotter, assumed.run_dir};
+  }
+  return checked_settings(values, options);
+}
+
 Result<RootSettings> load_settings(store::Database& database, const EngineOptions& options) {
   const auto read = [&database]() -> Result<std::map<std::string, std::string>> {
     POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, database.read());
@@ -101,11 +126,7 @@ Result<RootSettings> load_settings(store::Database& database, const EngineOption
     POUCH_RETURN_IF_ERROR(decide_settings(database, options));
     POUCH_ASSIGN_OR_RETURN(values, read());
   }
-  RootSettings settings{values["id"], values["containerd"], values["snapshotter"], values["run_dir"]};
-  POUCH_RETURN_IF_ERROR(check_same(options.containerd_address, settings.containerd_address, "containerd"));
-  POUCH_RETURN_IF_ERROR(check_same(options.snapshotter, settings.snapshotter, "snapshotter"));
-  POUCH_RETURN_IF_ERROR(check_same(options.run_dir, settings.run_dir, "run folder"));
-  return settings;
+  return checked_settings(values, options);
 }
 
 }  // namespace pouch

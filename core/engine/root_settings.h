@@ -23,5 +23,9 @@ struct RootSettings {
 /// Reads the settings; where there are none yet, writes those that `options` and the defaults give. Conflict
 /// when `options` asks for something else than was decided.
 Result<RootSettings> load_settings(store::Database& database, const EngineOptions& options);
+/// The same without writing: where nothing is decided yet, what would be.
+Result<RootSettings> peek_settings(store::Database& database, const EngineOptions& options);
+/// Fills in what a new root would decide, the run folder excepted.
+void assume_settings(EngineOptions& options);
 
 }  // namespace pouch

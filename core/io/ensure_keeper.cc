@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "core/base/finding.h"
 #include "core/base/id.h"
 #include "core/base/text.h"
 #include "core/io/keeper_client.h"
@@ -33,8 +34,7 @@ Result<std::string> build_id(const std::string& program) {
 
 // What runs is a copy of ours: a package or virtual environment that is removed meanwhile does not matter.
 Result<std::string> own_copy(const KeeperLaunch& launch) {
-  POUCH_ASSIGN_OR_RETURN(const std::string program,
-                         sys::find_program(kProgram, {launch.program, "POUCH_KEEPER_PATH"}));
+  POUCH_ASSIGN_OR_RETURN(const std::string program, find_keeper_program(launch.program));
   POUCH_ASSIGN_OR_RETURN(const std::string id, build_id(program));
   const std::string folder = launch.root_dir + "/bin/" + id;
   std::string copy = folder + "/" + kProgram;
@@ -91,6 +91,12 @@ Result<std::unique_ptr<KeeperClient>> launch_and_connect(const KeeperLaunch& lau
 }
 
 }  // namespace
+
+Result<std::string> find_keeper_program(const std::string& option) {
+  auto found = sys::find_program(kProgram, {option, "POUCH_KEEPER_PATH"});
+  if (found.is_ok()) return found;
+  return findings::missing_keeper(found.status().message()).status(found.code());
+}
 
 Result<std::unique_ptr<KeeperClient>> ensure_keeper(const KeeperLaunch& launch, Deadline deadline) {
   Result<std::unique_ptr<KeeperClient>> client = KeeperClient::connect(launch.run_dir, deadline);

@@ -127,6 +127,9 @@ struct KeeperLaunch {
   std::vector<std::string> extra_args;  ///< passed on, for what the worker's engine needs
 };
 
+/// The program that would be launched. NotFound lists what was tried.
+Result<std::string> find_keeper_program(const std::string& option);
+
 /// Connects to the root's keeper, launching one (detached from this process in every way) when there is none.
 /// Safe against other threads and processes doing the same.
 Result<std::unique_ptr<KeeperClient>> ensure_keeper(const KeeperLaunch& launch, Deadline deadline);

@@ -3,7 +3,9 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <cerrno>
 
+#include "core/base/finding.h"
 #include "core/base/text.h"
 
 namespace pouch::remote {
@@ -44,6 +46,13 @@ Result<Address> Address::parse(const std::string& uri) {
   }
   if (!has_port(rest)) rest += ":" + std::string(kDefaultPort);
   return Address{uri, "", rest};
+}
+
+Status Address::connect_error(const std::string& op, int os_error, const std::string& why) const {
+  if (os_error == EACCES || os_error == EPERM) {
+    return findings::forbidden_engine(uri, socket).status(Code::kPermissionDenied, op);
+  }
+  return findings::silent_engine(uri, why).status(Code::kUnavailable, op);
 }
 
 }  // namespace pouch::remote

@@ -14,6 +14,9 @@ struct Address {
 
   /// unix:///path, tcp://host[:port] or http://host[:port] (port 2375 unless given). InvalidArgument else.
   static Result<Address> parse(const std::string& uri);
+  /// Why a connection could not be made: PermissionDenied or Unavailable, with what mends it. `why` is used
+  /// where `os_error` tells nothing special.
+  Status connect_error(const std::string& op, int os_error, const std::string& why) const;
 };
 
 }  // namespace pouch::remote

@@ -160,6 +160,12 @@ Status RemoteCalls::image_tag(const std::string& name, const api::ImageTagOption
   return result.status();
 }
 
+Result<api::CheckReport> RemoteCalls::system_check(const Call& call) {
+  const Result<Json> result = call_json(*api::find_operation("system.check"), {}, nullptr, nullptr, call);
+  if (!result.is_ok()) return result.status();
+  return api::from_json<api::CheckReport>(*result, api::DecodeMode::kLenient);
+}
+
 Result<StreamPtr> RemoteCalls::system_events(const api::SystemEventsOptions& options, const Call& call) {
   const Json options_json = api::encode_value(options);
   return open_json(*api::find_operation("system.events"), {}, nullptr, &options_json, call);

@@ -25,10 +25,7 @@ Status Socket::broken(CURLcode code) const {
   const std::string why =
       os_error != 0 ? std::strerror(static_cast<int>(os_error)) : curl_easy_strerror(code);
   if (fd_ == CURL_SOCKET_BAD) {
-    if (os_error == EACCES || os_error == EPERM) {
-      return {Code::kPermissionDenied, op_ + ": connect to " + address_.uri + ": permission denied"};
-    }
-    return unavailable(op_ + ": connect to " + address_.uri + ": " + why + "; does a pouchd listen there?");
+    return address_.connect_error(op_, static_cast<int>(os_error), why);
   }
   return unavailable(op_ + ": the connection to " + address_.uri + " broke: " + why);
 }

@@ -187,13 +187,9 @@ Status Transfer::connect_error(CURLcode code) const {
   curl_easy_getinfo(handle_->easy.get(), CURLINFO_OS_ERRNO, &os_error);
   switch (code) {
     case CURLE_COULDNT_CONNECT:
-      if (os_error == EACCES || os_error == EPERM) {
-        return {Code::kPermissionDenied, what + "connect to " + address_.uri + ": permission denied"};
-      }
-      return unavailable(
-          what + "connect to " + address_.uri + ": " +
-          (os_error != 0 ? std::strerror(static_cast<int>(os_error)) : curl_easy_strerror(code)) +
-          "; does a pouchd listen there?");
+      return address_.connect_error(
+          request_.op, static_cast<int>(os_error),
+          os_error != 0 ? std::strerror(static_cast<int>(os_error)) : curl_easy_strerror(code));
     case CURLE_COULDNT_RESOLVE_HOST:
       return unavailable(what + "connect to " + address_.uri + ": the name cannot be resolved");
     case CURLE_OUT_OF_MEMORY:  // also what libcurl calls a header that is too long

@@ -56,7 +56,4 @@ class Connection {
   std::unordered_map<std::string, Cached> cache_;
 };
 
-/// InvalidArgument when SQLite's locks or shared memory are not safe on the file system that `fd` is on.
-Status check_file_system(int fd, const std::string& path);
-
 }  // namespace pouch::store

@@ -14,6 +14,7 @@
 #include "core/base/log.h"
 #include "core/base/unique_fd.h"
 #include "core/store/connection.h"
+#include "core/store/file_system.h"
 #include "core/store/schema.h"
 #include "core/store/wal_sync.h"
 

@@ -1,3 +1,5 @@
+#include "core/store/file_system.h"
+
 #include <linux/magic.h>
 #include <sys/vfs.h>
 
@@ -5,7 +7,8 @@
 #include <cerrno>
 #include <string>
 
-#include "core/store/connection.h"
+#include "core/base/finding.h"
+#include "core/base/text.h"
 
 namespace pouch::store {
 namespace {
@@ -30,14 +33,12 @@ constexpr std::array<Unsafe, 7> kUnsafe{{{NFS_SUPER_MAGIC, "NFS"},
 
 Status check_file_system(int fd, const std::string& path) {
   struct statfs facts {};
-  if (::fstatfs(fd, &facts) != 0) return errno_status(errno, "find the file system of " + path);
+  if (::fstatfs(fd, &facts) != 0) return errno_status(errno, "find the file system of " + quote(path));
   // f_type is signed on some architectures; the magics are 32 bits.
   const auto magic = static_cast<unsigned long>(facts.f_type) & 0xFFFFFFFFUL;
   for (const Unsafe& unsafe : kUnsafe) {
     if (magic != unsafe.magic) continue;
-    return invalid_argument("database " + path + ": it would lie on " + unsafe.name +
-                            ", where several processes cannot share it safely; choose a root folder on a "
-                            "local file system (ext4, xfs, btrfs, tmpfs)");
+    return findings::unsafe_file_system(path, unsafe.name).status(Code::kInvalidArgument);
   }
   return {};
 }

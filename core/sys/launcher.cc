@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/base/fault.h"
+#include "core/base/finding.h"
 #include "core/base/text.h"
 #include "core/sys/exec_plan.h"
 
@@ -30,8 +31,7 @@ ino_t namespace_inode(const std::string& path) {
 
 Status check_launch_place(int pid) {
   if (has_no_new_privs()) {
-    return {Code::kPermissionDenied,
-            "this process has no_new_privs set, and a program started from it could not run containers"};
+    return findings::no_new_privileges().status(Code::kPermissionDenied);
   }
   if (pid <= 0) return {};
   for (const char* kind : {"mnt", "net", "pid"}) {

@@ -13,4 +13,13 @@ namespace pouch::sys {
 /// PermissionDenied names the folder.
 Result<UniqueFd> secure_mkdir(const std::string& path);
 
+/// What there is of a folder's path.
+struct NearestDir {
+  UniqueFd fd;               ///< the folder itself, or the nearest one above it that exists
+  std::string path;          ///< of fd
+  bool is_complete = false;  ///< it is the folder itself
+};
+/// The same checks on what exists of the path; makes and changes nothing.
+Result<NearestDir> secure_look(const std::string& path);
+
 }  // namespace pouch::sys

@@ -2,8 +2,10 @@
 
 #include <utility>
 
+#include "core/api/check.h"
 #include "core/events/event_log.h"
 #include "core/sys/host_facts.h"
+#include "core/system/check.h"
 #include "core/system/components.h"
 #include "core/system/host_info.h"
 
@@ -153,6 +155,11 @@ Result<api::SystemInfo> SystemManager::info(const Call& call) {
   out.warnings = std::move(warnings);
   out.pouch = pouch_info(context_, containerd);
   return out;
+}
+
+Result<api::CheckReport> SystemManager::check(const Call& call) {
+  POUCH_RETURN_IF_ERROR(call.check());
+  return api::make_report(check_host(context_.options, call));
 }
 
 Result<StreamPtr> SystemManager::events(const api::SystemEventsOptions& options, const Call& call) {

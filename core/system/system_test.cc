@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/api/check.h"
+#include "core/system/check.h"
 #include "core/system/components.h"
 #include "core/system/host_info.h"
 
@@ -30,6 +32,49 @@ TEST(HostInfoTest, FactsOfThisHost) {
   EXPECT_GT(info.mem_total, 0);
   EXPECT_THAT(info.kernel_version, ::testing::Not(::testing::IsEmpty()));
   EXPECT_THAT(*info.cgroup_version, ::testing::AnyOf("1", "2"));
+}
+
+EngineOptions options_of_nothing() {
+  EngineOptions options;
+  options.root_dir = "/nonexistent/root";
+  options.containerd_address = "/nonexistent/c.sock";
+  options.snapshotter = "overlayfs";
+  options.default_runtime = "mine";
+  options.runtimes["mine"] = {.binary_name = "/nonexistent/runtime"};
+  options.keeper_program = "/nonexistent/keeper";
+  return options;
+}
+
+const Finding* find(const std::vector<Finding>& findings, std::string_view name) {
+  for (const Finding& finding : findings) {
+    if (finding.name == name) return &finding;
+  }
+  return nullptr;
+}
+
+TEST(CheckTest, WhatIsMissingIsAnErrorWithItsFix) {
+  const std::vector<Finding> findings = check_host(options_of_nothing(), {});
+  for (const char* name : {"containerd", "runtime", "keeper"}) {
+    const Finding* const finding = find(findings, name);
+    ASSERT_NE(finding, nullptr) << name;
+    EXPECT_EQ(finding->level, FindingLevel::kError) << name;
+    EXPECT_THAT(finding->message, ::testing::HasSubstr("/nonexistent/")) << name;
+    EXPECT_NE(finding->fix, "") << name;
+  }
+  EXPECT_FALSE(api::make_report(findings).ok);
+}
+
+TEST(CheckTest, EveryFindingThatIsNotFineSaysWhatToDo) {
+  for (const Finding& finding : check_host(options_of_nothing(), {})) {
+    EXPECT_NE(finding.message, "") << finding.name;
+    EXPECT_EQ(finding.message.find('\n'), std::string::npos) << finding.message;
+    EXPECT_EQ(finding.fix.empty(), finding.level == FindingLevel::kOk) << finding.name;
+  }
+}
+
+TEST(CheckTest, WarningsAloneAreFine) {
+  EXPECT_TRUE(api::make_report({findings::no_forwarding(), findings::fine("user", "root")}).ok);
+  EXPECT_FALSE(api::make_report({findings::no_overlay()}).ok);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 """
 
 from . import _native
-from ._base import Cancel, Connection
+from ._base import Cancel, Connection, check
 from ._errors import (AlreadyExists, Cancelled, Closed, Conflict, DataLoss, DeadlineExceeded, Forked, InternalError,
                       InvalidArgument, Lagged, NotFound, NotImplementedByEngine, NotModified, OutOfMemory,
                       PermissionDenied, PouchError, ResourceExhausted, Unauthenticated, Unavailable)
@@ -20,5 +20,6 @@ __all__ = [
     "AlreadyExists", "Cancel", "Cancelled", "Client", "Closed", "Conflict", "Connection", "Container", "ContainerError",
     "DATA", "DataLoss", "DeadlineExceeded", "ExecResult", "Forked", "Frame", "InternalError", "InvalidArgument", "Lagged",
     "MESSAGE", "NotFound", "NotImplementedByEngine", "NotModified", "OutOfMemory", "PermissionDenied", "PouchError",
-    "ResourceExhausted", "STDERR", "STDIN", "STDOUT", "Stream", "Unauthenticated", "Unavailable", "forward_logs",
+    "ResourceExhausted", "STDERR", "STDIN", "STDOUT", "Stream", "Unauthenticated", "Unavailable", "check",
+    "forward_logs",
 ]

@@ -34,6 +34,12 @@ def _call_arguments(timeout, cancel, request_id):
     return timeout_ms, (cancel or Cancel())._native, request_id or ""
 
 
+def check(uri: Optional[str] = None, *, timeout: Optional[float] = None, cancel: Optional[Cancel] = None,
+          request_id: Optional[str] = None) -> dict:
+    """Whether the engine at an address has all that containers need, also where it cannot be opened: a CheckReport."""
+    return json.loads(_native.check_engine(uri, *_call_arguments(timeout, cancel, request_id)))
+
+
 class Connection:
     """One open engine, addressed by URI; generic operations by name. Thread-safe."""
 

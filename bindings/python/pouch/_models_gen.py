@@ -891,6 +891,20 @@ SystemInfo = TypedDict('SystemInfo', {
 }, total=False)
 SystemInfo.__doc__ = 'State and abilities of the engine and of its host.'
 
+CheckFinding = TypedDict('CheckFinding', {
+    'Name': str,
+    'Level': str,
+    'Message': str,
+    'Fix': str,
+}, total=False)
+CheckFinding.__doc__ = 'What was found out about one thing that containers need.'
+
+CheckReport = TypedDict('CheckReport', {
+    'Ok': bool,
+    'Findings': List["CheckFinding"],
+}, total=False)
+CheckReport.__doc__ = 'Whether the engine has all that containers need.'
+
 EventActor = TypedDict('EventActor', {
     'ID': str,
     'Attributes': Optional[Dict[str, str]],

@@ -459,6 +459,21 @@ class SystemOperations:
     def __init__(self, connection: Connection):
         self._connection = connection
 
+    def check(
+            self,
+            *,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> models.CheckReport:
+        """Look whether the engine has all that containers need.
+
+        Looks at the rights, programs, kernel features, space and limits that the engine uses, changes nothing, and
+        gives one finding for each, with what mends it. The same texts are the errors that other operations end with.
+        To check an engine that cannot be opened, there is a function outside of clients: in C `pouch_check`.
+        Raises: what any operation may.
+        """
+        return self._connection.call(
+            "system.check", [], None, {}, timeout=timeout, cancel=cancel)
+
     def events(
             self,
             *,

@@ -313,6 +313,17 @@ class Client {
   pouch_client_t* client_ = nullptr;
 };
 
+std::optional<std::string> check_engine(const std::optional<std::string>& uri, int64_t timeout_ms,
+                                        const CancelPtr& cancel, const std::string& request_id) {
+  Buffer result;
+  pouch_error_t* raw = nullptr;
+  const pouch_call_t with = call_of(timeout_ms, *cancel, request_id);
+  const pouch_status_t status = interruptible(
+      *cancel, [&] { return pouch_check(text_or_null(uri), nullptr, &with, result.get(), &raw); });
+  check(status, ErrorPtr(raw));
+  return result.text();
+}
+
 std::unique_ptr<Stream> open_log(uint32_t level) {
   pouch_stream_t* stream = nullptr;
   pouch_error_t* raw = nullptr;
@@ -343,6 +354,7 @@ PYBIND11_MODULE(_native, module) {
       .def("call", &Client::call)
       .def("open", &Client::open)
       .def("run", &Client::run);
+  module.def("check_engine", &check_engine);
   module.def("open_log", &open_log);
   module.def("version", [] { return std::string(pouch_version()); });
   module.def("status_name", [](int status) { return std::string(pouch_status_name(status)); });

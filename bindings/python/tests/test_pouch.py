@@ -154,6 +154,18 @@ def test_closed_and_forked(client):
     assert client.system.ping()["OSType"] == "linux"
 
 
+def test_check_with_and_without_a_client(client):
+    assert client.system.check() == pouch.check("mock://")
+    report = pouch.check("unix:///nonexistent.sock")
+    assert not report["Ok"]
+    (finding,) = report["Findings"]
+    assert (finding["Name"], finding["Level"]) == ("socket", "error") and "pouchd" in finding["Fix"]
+    with pytest.raises(pouch.InvalidArgument):
+        pouch.check("gopher://")
+    with pytest.raises(pouch.DeadlineExceeded):
+        pouch.check("mock://", timeout=0)
+
+
 def test_every_generated_operation_is_known(client):
     from pouch import _operations_gen as operations  # pylint: disable=import-outside-toplevel
     known = 0

@@ -70,6 +70,18 @@ POUCH_API const char *pouch_client_uri(const pouch_client_t *client);
  *  @threads any @since 1.0 */
 POUCH_API int32_t pouch_client_supports(const pouch_client_t *client, const char *op);
 
+/** Looks whether the engine at an address has all that containers need: rights, programs, kernel features,
+ *  space, limits; works also where pouch_client_open fails, and says why it would. Changes nothing and takes
+ *  about a second at most. The same as the operation system.check of an open client.
+ *  @param uri as for pouch_client_open
+ *  @param options_json none as yet; NULL
+ *  @param result_json CheckReport: {"Ok": bool, "Findings": [{"Name": string, "Level": "ok|warning|error",
+ *      "Message": string, "Fix": string}]}; "Fix" is absent when nothing is to be mended; pouch_buf_free
+ *  POUCH_ERR_INVALID_ARGUMENT: a bad address. That something is missing is a finding and no error.
+ *  @threads any @since 1.0 */
+POUCH_API pouch_status_t pouch_check(const char *uri, const char *options_json, const pouch_call_t *call,
+                                     pouch_buf_t *result_json, pouch_error_t **error);
+
 /** Runs an operation that has at most one answer.
  *  @param op its name, for example "container.stop"
  *  @param ids the objects it is about, in the order of the reference page; NULL when id_count is 0

@@ -9,6 +9,18 @@
 
 POUCH_BEGIN_DECLS
 
+/** Look whether the engine has all that containers need.
+ *  Looks at the rights, programs, kernel features, space and limits that the engine uses, changes nothing,
+ *  and gives one finding for each, with what mends it. The same texts are the errors that other operations
+ *  end with. To check an engine that cannot be opened, there is a function outside of clients: in C
+ *  `pouch_check`.
+ *  @param options_json none as yet; NULL
+ *  @param result_json CheckReport; pouch_buf_free
+ *  @threads any @since 1.0 */
+POUCH_API pouch_status_t pouch_system_check(pouch_client_t *client, const char *options_json,
+                                            const pouch_call_t *call, pouch_buf_t *result_json,
+                                            pouch_error_t **error);
+
 /** Watch what happens to the engine's objects.
  *  Sends past events from `since` on, then new ones as they happen, until `until`; without `until` it has
  *  no end. Without `since` only new events are sent, beginning with the moment at which the stream is open.

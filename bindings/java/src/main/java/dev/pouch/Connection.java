@@ -4,6 +4,7 @@ import com.google.gson.Gson;
 import com.google.gson.GsonBuilder;
 import com.google.gson.JsonElement;
 import com.google.gson.ToNumberPolicy;
+import dev.pouch.gen.Models;
 import dev.pouch.internal.PouchNative;
 import java.lang.reflect.Type;
 import java.nio.charset.StandardCharsets;
@@ -74,6 +75,14 @@ public class Connection implements AutoCloseable {
 
   public String uri() {
     return handle.use(p -> new String(PouchNative.pouch_client_uri(p), StandardCharsets.UTF_8));
+  }
+
+  /** Whether the engine at an address has all that containers need, also where it cannot be opened. */
+  public static Models.CheckReport check(String uri, Call call) {
+    Library.require();
+    byte[][] result = new byte[1][];
+    call.with(c -> PouchNative.pouch_check(uri == null ? null : bytes(uri), null, c, result));
+    return GSON.fromJson(new String(result[0], StandardCharsets.UTF_8), Models.CheckReport.class);
   }
 
   /** Version of the library, "major.minor.patch". */

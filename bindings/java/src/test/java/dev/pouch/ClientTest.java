@@ -146,6 +146,16 @@ class ClientTest {
   }
 
   @Test
+  void checkNeedsNoClient() {
+    assertTrue(Connection.check("mock://", Call.NONE).Ok);
+    Models.CheckReport report = Connection.check("unix:///nonexistent.sock", Call.NONE);
+    assertTrue(!report.Ok);
+    assertEquals("socket", report.Findings.get(0).Name);
+    assertEquals(PouchException.Code.INVALID_ARGUMENT,
+        assertThrows(PouchException.class, () -> Connection.check("gopher://", Call.NONE)).code());
+  }
+
+  @Test
   void everyGeneratedOperationIsKnown() {
     for (String op : List.of("container.create", "container.wait", "exec.start", "image.load", "system.events")) {
       assertTrue(client.supports(op), op);

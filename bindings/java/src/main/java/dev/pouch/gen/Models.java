@@ -1475,6 +1475,26 @@ public final class Models {
     public PouchInfo Pouch;
   }
 
+  /** What was found out about one thing that containers need. */
+  public static final class CheckFinding {
+    /** What was looked at, for example containerd, runtime or overlayfs. */
+    public String Name;
+    /** Whether it is as it should be, some options will not work, or containers will not run. */
+    public String Level;
+    /** What was found, one line. */
+    public String Message;
+    /** The command, or in words, what mends it; absent when nothing is to be mended. */
+    public String Fix;
+  }
+
+  /** Whether the engine has all that containers need. */
+  public static final class CheckReport {
+    /** Whether there is no finding of the level error. */
+    public Boolean Ok;
+    /** One for each thing that was looked at, in the order in which they are needed. */
+    public List<CheckFinding> Findings;
+  }
+
   /** The object that an event is about. */
   public static final class EventActor {
     /** Id of the object; the reference for an image. */

@@ -17,6 +17,18 @@ public final class SystemOperations {
   }
 
   /**
+   * Look whether the engine has all that containers need.
+   *
+   * Looks at the rights, programs, kernel features, space and limits that the engine uses, changes nothing, and
+   * gives one finding for each, with what mends it. The same texts are the errors that other operations end with.
+   * To check an engine that cannot be opened, there is a function outside of clients: in C `pouch_check`.
+   * Errors: what any operation may give.
+   */
+  public Models.CheckReport check(Call call) {
+    return connection.call("system.check", List.of(), null, null, Models.CheckReport.class, call);
+  }
+
+  /**
    * Watch what happens to the engine's objects.
    *
    * Sends past events from `since` on, then new ones as they happen, until `until`; without `until` it has no end.
