@@ -1,0 +1,155 @@
+#include "core/sys/bridge_firewall.h"
+
+#include <libmnl/libmnl.h>
+#include <libnftnl/chain.h>
+#include <libnftnl/common.h>
+#include <libnftnl/rule.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter_ipv4.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "core/base/text.h"
+#include "core/sys/nft_batch.h"
+
+namespace pouch::sys {
+namespace {
+
+constexpr size_t kNameSize = 16;
+constexpr uint32_t kSourceOffset = 12;  // of the source address in an IPv4 header
+// Of nft(8)'s ct state: bits of NF_CT_STATE_BIT for established and related.
+constexpr uint32_t kEstablishedOrRelated = 2 | 4;
+
+std::string name_key(const std::string& name) {
+  std::string key = name;
+  key.resize(kNameSize);
+  return key;
+}
+
+std::string address_key(const IpAddress& address) {
+  return {reinterpret_cast<const char*>(address.data()), address.size()};
+}
+
+void add_forward_rules(NftBatch& batch, const std::string& table) {
+  const auto rule = [&](const std::function<void(NftRule&)>& fill) {
+    NftRule made(table, "forward");
+    fill(made);
+    batch.add_rule(made);
+  };
+  // What is between others is none of ours.
+  rule([](NftRule& r) {
+    r.meta(NFT_META_IIFNAME, NFT_REG_1).in_set(NFT_REG_1, "bridges", true);
+    r.meta(NFT_META_OIFNAME, NFT_REG_1).in_set(NFT_REG_1, "bridges", true).verdict(NF_ACCEPT);
+  });
+  rule([](NftRule& r) { r.ct_state_any_of(kEstablishedOrRelated).verdict(NF_ACCEPT); });
+  // Within one bridge, which comes here where the kernel filters bridged packets too.
+  rule([](NftRule& r) {
+    r.meta(NFT_META_IIFNAME, NFT_REG_1).meta(NFT_META_OIFNAME, NFT_REG_2);
+    r.in_set(NFT_REG_1, "within").verdict(NF_ACCEPT);
+  });
+  rule([](NftRule& r) { r.meta(NFT_META_OIFNAME, NFT_REG_1).in_set(NFT_REG_1, "bridges").verdict(NF_DROP); });
+}
+
+void add_masquerade(NftBatch& batch, const std::string& table) {
+  constexpr uint8_t kIpv4 = NFPROTO_IPV4;
+  NftRule rule(table, "postrouting");
+  rule.meta(NFT_META_NFPROTO, NFT_REG_1).equals(NFT_REG_1, &kIpv4, sizeof kIpv4);
+  rule.payload(kSourceOffset, 4, NFT_REG_1).in_set(NFT_REG_1, "masqueraded");
+  rule.meta(NFT_META_OIFNAME, NFT_REG_1).in_set(NFT_REG_1, "bridges", true).masquerade();
+  batch.add_rule(rule);
+}
+
+void add_bridge_elements(NftBatch& batch, const BridgeRules& bridge) {
+  const std::string key = name_key(bridge.device);
+  batch.add_elements("bridges", {{key, false}}).add_elements("within", {{key + key, false}});
+  for (const IpNet& net : bridge.masqueraded) {
+    batch.add_elements("masqueraded",
+                       {{address_key(net.first()), false}, {address_key(net.last().plus(1)), true}});
+  }
+}
+
+const char* family_name(uint32_t family) {
+  return family == NFPROTO_IPV4 ? "ip" : "inet";
+}
+
+}  // namespace
+
+Result<BridgeFirewall> BridgeFirewall::open(std::string table) {
+  POUCH_ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::open(NetlinkSocket::Bus::kNetfilter));
+  return BridgeFirewall(std::move(table), std::move(socket));
+}
+
+Status BridgeFirewall::find() {
+  NetlinkMessage message((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETTABLE, 0);
+  message.header<nfgenmsg>()->nfgen_family = NFPROTO_INET;
+  message.put(NFTA_TABLE_NAME, table_);
+  return socket_.query(message, "find nftables table " + quote(table_), [](const nlmsghdr*) {});
+}
+
+Status BridgeFirewall::create(const std::vector<BridgeRules>& bridges) {
+  NftBatch batch(socket_, table_);
+  batch.add_table().delete_table().add_table();  // whatever was there
+  batch.add_set("bridges", NftKey::kIfName)
+      .add_set("within", NftKey::kIfNamePair)
+      .add_set("masqueraded", NftKey::kIpv4, true);
+  for (const BridgeRules& bridge : bridges) add_bridge_elements(batch, bridge);
+  batch.add_base_chain("forward", "filter", NF_INET_FORWARD, NF_IP_PRI_FILTER);
+  batch.add_base_chain("postrouting", "nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC);
+  add_forward_rules(batch, table_);
+  add_masquerade(batch, table_);
+  return batch.send("create nftables table " + quote(table_));
+}
+
+Status BridgeFirewall::remove() {
+  NftBatch batch(socket_, table_);
+  batch.delete_table();
+  const Status status = batch.send("remove nftables table " + quote(table_));
+  return status.code() == Code::kNotFound ? Status() : status;
+}
+
+Result<std::vector<DroppingChain>> BridgeFirewall::dropping_chains(const std::string& device) {
+  NetlinkMessage message((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETCHAIN, NLM_F_DUMP);
+  message.header<nfgenmsg>()->nfgen_family = NFPROTO_UNSPEC;
+  std::vector<std::pair<DroppingChain, uint32_t>> found;
+  POUCH_RETURN_IF_ERROR(socket_.query(message, "list nftables chains", [&](const nlmsghdr* answer) {
+    const std::unique_ptr<nftnl_chain, void (*)(const nftnl_chain*)> chain(nftnl_chain_alloc(),
+                                                                           nftnl_chain_free);
+    if (nftnl_chain_nlmsg_parse(answer, chain.get()) != 0) return;
+    const uint32_t family = nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_FAMILY);
+    const bool in_the_way = (family == NFPROTO_IPV4 || family == NFPROTO_INET) &&
+                            nftnl_chain_is_set(chain.get(), NFTNL_CHAIN_HOOKNUM) &&
+                            nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_HOOKNUM) == NF_INET_FORWARD &&
+                            nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_POLICY) == NF_DROP;
+    if (!in_the_way) return;
+    found.emplace_back(DroppingChain{family_name(family), nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE),
+                                     nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME)},
+                       family);
+  }));
+  std::vector<DroppingChain> chains;
+  for (auto& [chain, family] : found) {
+    POUCH_ASSIGN_OR_RETURN(chain.mentions_device, mentions(chain, family, device));
+    chains.push_back(std::move(chain));
+  }
+  return chains;
+}
+
+// By the bytes of the rules: iptables' own matches are opaque to all but itself.
+Result<bool> BridgeFirewall::mentions(const DroppingChain& chain, uint32_t family,
+                                      const std::string& device) {
+  NetlinkMessage message((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETRULE, NLM_F_DUMP);
+  message.header<nfgenmsg>()->nfgen_family = static_cast<uint8_t>(family);
+  message.put(NFTA_RULE_TABLE, chain.table);
+  bool found = false;
+  POUCH_RETURN_IF_ERROR(socket_.query(message, "list nftables rules", [&](const nlmsghdr* answer) {
+    const std::string_view bytes(reinterpret_cast<const char*>(answer), answer->nlmsg_len);
+    found = found || bytes.find(device) != std::string_view::npos;
+  }));
+  return found;
+}
+
+}  // namespace pouch::sys

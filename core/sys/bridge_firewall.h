@@ -1,0 +1,53 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/sys/ip_net.h"
+#include "core/sys/netlink.h"
+
+namespace pouch::sys {
+
+/// What the firewall is told of a bridge.
+struct BridgeRules {
+  std::string device;
+  std::vector<IpNet>
+      masqueraded;  ///< its subnets whose packets leave the host under the host's address; IPv4
+};
+
+/// A base chain of somebody else that drops what it does not know on its way through the host.
+struct DroppingChain {
+  std::string family;  ///< "ip", "inet"
+  std::string table;
+  std::string chain;
+  bool mentions_device = false;  ///< rules of its table name the bridge: somebody has seen to it
+};
+
+/// The nftables table (family inet) of one root. Its rules are few and the same whatever there is; bridges
+/// and subnets are elements of its sets. It drops what would enter a bridge from elsewhere, another bridge
+/// included, unless it answers something from inside; and it masquerades what leaves. Nothing outside of the
+/// table is touched. One thread at a time.
+class BridgeFirewall {
+ public:
+  static Result<BridgeFirewall> open(std::string table);
+
+  /// NotFound when the table is not there.
+  Status find();
+  /// Makes the table anew with these bridges, in one step.
+  Status create(const std::vector<BridgeRules>& bridges);
+  /// Ok when it is not there.
+  Status remove();
+  /// Chains of other tables in the way of forwarded packets.
+  Result<std::vector<DroppingChain>> dropping_chains(const std::string& device);
+
+ private:
+  BridgeFirewall(std::string table, NetlinkSocket socket)
+      : table_(std::move(table)), socket_(std::move(socket)) {}
+  Result<bool> mentions(const DroppingChain& chain, uint32_t family, const std::string& device);
+
+  std::string table_;
+  NetlinkSocket socket_;
+};
+
+}  // namespace pouch::sys

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/sys/ip_net.h"
+#include "core/sys/netlink.h"
+
+namespace pouch::sys {
+
+struct Link {
+  int index = 0;
+  std::string name;
+  std::string kind;  ///< "bridge", "veth", "" for hardware
+  int master = 0;    ///< index of the bridge that it is a port of
+  int mtu = 0;
+  bool is_up = false;
+  bool is_loopback = false;
+  MacAddress mac{};
+};
+
+struct Route {
+  IpNet destination;  ///< prefix 0 is the default route
+  IpAddress gateway;  ///< invalid: on the link
+  int link = 0;       ///< index
+};
+
+struct LinkAddress {
+  IpNet net;
+  int link = 0;  ///< index
+};
+
+/// Both ends of a veth pair.
+struct VethSpec {
+  std::string name;  ///< of the end that stays here
+  int master = 0;    ///< the bridge that it becomes a port of; 0: none
+  int mtu = 0;       ///< of both; 0: the kernel's default
+  std::string peer_name;
+  MacAddress peer_mac{};
+  int peer_netns = -1;  ///< descriptor of the namespace for the other end
+};
+
+/// Links, addresses and routes of the network namespace in which it was opened, by netlink. One thread at a
+/// time. What there is already is AlreadyExists, what is not there NotFound.
+class Links {
+ public:
+  static Result<Links> open();
+
+  Result<Link> find(const std::string& name);
+  Result<std::vector<Link>> list();
+  Result<std::vector<LinkAddress>> addresses();
+  /// Of all tables.
+  Result<std::vector<Route>> routes();
+
+  Status add_bridge(const std::string& name, const MacAddress& mac, int mtu);
+  /// The end that stays is up afterwards.
+  Status add_veth(const VethSpec& spec);
+  Status add_address(int link, const IpNet& address);
+  /// Also when it is up already.
+  Status set_up(int link);
+  Status add_default_route(int link, const IpAddress& gateway);
+  /// Waits for an RCU grace period, some 20 ms for a veth.
+  Status remove(const std::string& name);
+
+ private:
+  explicit Links(NetlinkSocket socket) : socket_(std::move(socket)) {}
+  NetlinkSocket socket_;
+};
+
+}  // namespace pouch::sys

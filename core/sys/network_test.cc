@@ -1,0 +1,208 @@
+// Links, namespaces and rules, in a network namespace of each test's own: nothing of the host's is touched.
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <functional>
+#include <string>
+
+#include "core/base/executor.h"
+#include "core/sys/bridge_firewall.h"
+#include "core/sys/child.h"
+#include "core/sys/file.h"
+#include "core/sys/find_program.h"
+#include "core/sys/links.h"
+#include "core/sys/mounts.h"
+#include "core/sys/net_namespace.h"
+
+namespace pouch::sys {
+namespace {
+
+std::string own_namespace(const char* of = "/proc/thread-self/ns/net") {
+  struct stat facts {};
+  return ::stat(of, &facts) == 0 ? std::to_string(facts.st_ino) : "?";
+}
+
+// On a thread in a network namespace of its own.
+void apart(const std::function<void()>& body) {
+  std::thread thread = start_thread([&] {
+    ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
+    body();
+  });
+  thread.join();
+}
+
+class NetworkTest : public testing::Test {
+ protected:
+  NetworkTest() {
+    std::string name = testing::TempDir() + "pouch-net-XXXXXX";
+    if (::mkdtemp(name.data()) != nullptr) folder_ = name;
+  }
+  ~NetworkTest() override {
+    EXPECT_TRUE(unmount_tree(folder_).is_ok());
+    EXPECT_TRUE(remove_tree(folder_).is_ok());
+  }
+  std::string pin() const { return folder_ + "/ns"; }
+  std::string folder_;
+};
+
+TEST_F(NetworkTest, NamespacesArePinnedAndTheCallerStaysWhereItIs) {
+  const std::string before = own_namespace();
+  {
+    auto made =
+        create_net_namespace(pin(), {{"ipv6/conf/default/disable_ipv6", "1"}, {"ipv4/no_such_setting", "1"}});
+    ASSERT_TRUE(made.is_ok()) << made.status().to_string();
+    EXPECT_EQ(own_namespace(), before);
+    EXPECT_NE(own_namespace(pin().c_str()), before);
+    const auto links = made->links.list();
+    ASSERT_TRUE(links.is_ok());
+    ASSERT_EQ(std::count_if(links->begin(), links->end(), [](const Link& l) { return l.is_loopback; }), 1);
+    EXPECT_TRUE(made->links.find("lo")->is_up);
+  }
+  EXPECT_TRUE(open_net_namespace(pin()).is_ok());
+  EXPECT_EQ(create_net_namespace(pin(), {}).code(), Code::kAlreadyExists);
+  EXPECT_TRUE(open_net_namespace(pin()).is_ok());
+  EXPECT_TRUE(remove_net_namespace(pin()).is_ok());
+  EXPECT_TRUE(remove_net_namespace(pin()).is_ok());
+  EXPECT_EQ(::access(pin().c_str(), F_OK), -1);
+  EXPECT_EQ(open_net_namespace(pin()).code(), Code::kNotFound);
+  ASSERT_TRUE(write_file_atomic(pin(), "", 0600, false).is_ok());
+  EXPECT_EQ(open_net_namespace(pin()).code(), Code::kNotFound);  // a file that pins nothing
+  EXPECT_EQ(create_net_namespace(folder_ + "/absent/ns", {}).code(), Code::kNotFound);
+}
+
+TEST_F(NetworkTest, BridgeVethAddressesAndRoutes) {
+  apart([&] {
+    auto host = Links::open();
+    ASSERT_TRUE(host.is_ok());
+    ASSERT_TRUE(host->add_bridge("br0", *parse_mac("02:42:00:00:00:01"), 1400).is_ok());
+    EXPECT_EQ(host->add_bridge("br0", *parse_mac("02:42:00:00:00:01"), 1400).code(), Code::kAlreadyExists);
+    const auto bridge = host->find("br0");
+    ASSERT_TRUE(bridge.is_ok());
+    EXPECT_EQ(bridge->kind, "bridge");
+    EXPECT_EQ(bridge->mtu, 1400);
+    EXPECT_EQ(mac_text(bridge->mac), "02:42:00:00:00:01");
+    EXPECT_FALSE(bridge->is_up);
+    ASSERT_TRUE(host->add_address(bridge->index, *IpNet::parse("10.9.0.1/24")).is_ok());
+    EXPECT_EQ(host->add_address(bridge->index, *IpNet::parse("10.9.0.1/24")).code(), Code::kAlreadyExists);
+    ASSERT_TRUE(host->set_up(bridge->index).is_ok());
+    EXPECT_TRUE(host->set_up(bridge->index).is_ok());
+
+    auto inside = create_net_namespace(pin(), {{"ipv6/conf/default/disable_ipv6", "1"}});
+    ASSERT_TRUE(inside.is_ok()) << inside.status().to_string();
+    const VethSpec spec{"ve0",           bridge->index, 1400, "eth0", *parse_mac("02:42:0a:09:00:02"),
+                        inside->fd.get()};
+    const Status made = host->add_veth(spec);
+    ASSERT_TRUE(made.is_ok()) << made.to_string();
+    EXPECT_EQ(host->add_veth(spec).code(), Code::kAlreadyExists);
+    EXPECT_EQ(host->find("ve0")->master, bridge->index);
+    EXPECT_EQ(host->find("ve0")->kind, "veth");
+    const auto eth0 = inside->links.find("eth0");
+    ASSERT_TRUE(eth0.is_ok());
+    EXPECT_EQ(mac_text(eth0->mac), "02:42:0a:09:00:02");
+    EXPECT_EQ(eth0->mtu, 1400);
+    // The kernel's own words come with the error.
+    const Status unreachable = inside->links.add_default_route(eth0->index, *IpAddress::parse("10.9.0.1"));
+    EXPECT_FALSE(unreachable.is_ok());
+    EXPECT_NE(unreachable.message().find('('), std::string::npos) << unreachable.message();
+    ASSERT_TRUE(inside->links.add_address(eth0->index, *IpNet::parse("10.9.0.2/24")).is_ok());
+    ASSERT_TRUE(inside->links.set_up(eth0->index).is_ok());
+    ASSERT_TRUE(inside->links.add_default_route(eth0->index, *IpAddress::parse("10.9.0.1")).is_ok());
+
+    const auto addresses = inside->links.addresses();
+    ASSERT_TRUE(addresses.is_ok());
+    const auto on_eth0 = [&](const LinkAddress& a) { return a.link == eth0->index; };
+    // And no link-local one: IPv6 is off by the setting.
+    ASSERT_EQ(std::count_if(addresses->begin(), addresses->end(), on_eth0), 1);
+    EXPECT_EQ(std::find_if(addresses->begin(), addresses->end(), on_eth0)->net.to_string(), "10.9.0.2/24");
+    const auto routes = inside->links.routes();
+    ASSERT_TRUE(routes.is_ok());
+    EXPECT_EQ(std::count_if(routes->begin(), routes->end(),
+                            [&](const Route& r) {
+                              return r.destination.prefix == 0 && r.gateway.to_string() == "10.9.0.1" &&
+                                     r.link == eth0->index;
+                            }),
+              1);
+    EXPECT_EQ(std::count_if(routes->begin(), routes->end(),
+                            [&](const Route& r) {
+                              return r.destination.to_string() == "10.9.0.0/24" && r.link == eth0->index;
+                            }),
+              1);
+    EXPECT_TRUE(host->remove("ve0").is_ok());
+    EXPECT_EQ(host->find("ve0").code(), Code::kNotFound);
+    EXPECT_EQ(inside->links.find("eth0").code(), Code::kNotFound);
+    EXPECT_EQ(host->remove("ve0").code(), Code::kNotFound);
+  });
+}
+
+// As nft(8) shows it.
+std::string ruleset() {
+  const auto out =
+      run_program({"/usr/sbin/nft", {"--stateless", "list", "ruleset"}, {"PATH=/usr/sbin:/sbin"}},
+                  Deadline::after_ms(20'000));
+  EXPECT_TRUE(out.is_ok() && out->exit.code == 0);
+  return out.is_ok() ? out->stdout_text : "";
+}
+
+TEST_F(NetworkTest, FirewallIsWhatNftShows) {
+  apart([] {
+    auto firewall = BridgeFirewall::open("pouch_t1");
+    ASSERT_TRUE(firewall.is_ok());
+    EXPECT_EQ(firewall->find().code(), Code::kNotFound);
+    EXPECT_TRUE(firewall->remove().is_ok());
+    const BridgeRules a{"pb-a", {*IpNet::parse("10.9.0.1/22")}};
+    const BridgeRules b{"pb-0123456789ab", {*IpNet::parse("10.9.4.1/22")}};
+    for (int i = 0; i < 2; ++i) {  // again over what is there
+      const Status made = firewall->create({a, b});
+      ASSERT_TRUE(made.is_ok()) << made.to_string();
+    }
+    EXPECT_TRUE(firewall->find().is_ok());
+    const std::string shown = ruleset();
+    for (const char* line :
+         {"elements = { \"pb-a\",", "10.9.0.0/22, 10.9.4.0/22",
+          "iifname != @bridges oifname != @bridges accept", "ct state established,related accept",
+          "iifname . oifname @within accept", "oifname @bridges drop",
+          "type filter hook forward priority filter; policy accept;",
+          "type nat hook postrouting priority srcnat; policy accept;",
+          "ip saddr @masqueraded oifname != @bridges masquerade"}) {
+      EXPECT_NE(shown.find(line), std::string::npos) << line << " in\n" << shown;
+    }
+    EXPECT_TRUE(firewall->remove().is_ok());
+    EXPECT_EQ(ruleset(), "");
+  });
+}
+
+TEST_F(NetworkTest, ForeignChainsThatDropAreNamed) {
+  apart([] {
+    auto firewall = BridgeFirewall::open("pouch_t1");
+    ASSERT_TRUE(firewall.is_ok());
+    ASSERT_TRUE(firewall->create({{"pb-t1", {}}}).is_ok());
+    EXPECT_TRUE(firewall->dropping_chains("pb-t1")->empty());
+    const auto table = [](const std::string& name, const std::string& hook, const std::string& rule) {
+      return "table " + name + " {\nchain FORWARD {\ntype filter hook " + hook +
+             " priority 0; policy drop;\n" + rule + "\n}\n}\n";
+    };
+    const std::string rules = table("ip filter", "forward", "") + table("ip6 filter", "forward", "") +
+                              table("ip other", "input", "") +
+                              table("inet ok", "forward", "iifname \"pb-t1\" accept");
+    const auto loaded =
+        run_program({"/usr/sbin/nft", {rules}, {"PATH=/usr/sbin"}}, Deadline::after_ms(20'000));
+    ASSERT_TRUE(loaded.is_ok() && loaded->exit.code == 0) << loaded->stderr_text;
+    const auto chains = firewall->dropping_chains("pb-t1");
+    ASSERT_TRUE(chains.is_ok()) << chains.status().to_string();
+    ASSERT_EQ(chains->size(), 2U);
+    EXPECT_EQ(chains->at(0).family + " " + chains->at(0).table + " " + chains->at(0).chain,
+              "ip filter FORWARD");
+    EXPECT_FALSE(chains->at(0).mentions_device);
+    EXPECT_EQ(chains->at(1).family + " " + chains->at(1).table + " " + chains->at(1).chain,
+              "inet ok FORWARD");
+    EXPECT_TRUE(chains->at(1).mentions_device);
+  });
+}
+
+}  // namespace
+}  // namespace pouch::sys
