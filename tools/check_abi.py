@@ -22,7 +22,7 @@ VERSION_SCRIPT = REPO / "capi/pouch.gen.map"
 # Shared libraries that libpouch.so may need, by name without version. Everything else is a mistake.
 ALLOWED_NEEDED = {
     "libc", "libm", "libgcc_s", "libstdc++", "ld-linux-x86-64", "ld-linux-aarch64",
-    "libcrypto", "libcurl", "libjsoncpp", "libsqlite3",
+    "libcrypto", "libjsoncpp", "libsqlite3",
     "libprotobuf-lite", "libnghttp2",  # containerd
     "libarchive", "libisal", "libzstd", "libz",  # layers
     "libmnl", "libnftnl", "libnl-3", "libnl-route-3",  # networks

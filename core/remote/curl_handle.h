@@ -1,7 +1,5 @@
 #pragma once
 
-#include <curl/curl.h>
-
 #include <memory>
 #include <mutex>
 #include <string>
@@ -9,17 +7,18 @@
 
 #include "core/base/cancel.h"
 #include "core/base/status.h"
+#include "core/remote/curl_api.h"
 
 namespace pouch::remote {
 
 struct EasyDeleter {
-  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+  void operator()(CURL* easy) const { curl().easy_cleanup(easy); }
 };
 struct MultiDeleter {
-  void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
+  void operator()(CURLM* multi) const { curl().multi_cleanup(multi); }
 };
 struct SlistDeleter {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+  void operator()(curl_slist* list) const { curl().slist_free_all(list); }
 };
 
 /// One transfer at a time, with its own connection that is kept alive between them. The multi handle is there
@@ -32,7 +31,7 @@ struct CurlHandle {
 /// Idle handles of one client. Thread-safe.
 class HandlePool {
  public:
-  /// Internal when libcurl cannot be used at all.
+  /// Unavailable or Internal when libcurl cannot be used at all.
   Result<std::unique_ptr<CurlHandle>> take();
   void give_back(std::unique_ptr<CurlHandle> handle);
 

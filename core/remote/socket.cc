@@ -21,9 +21,9 @@ Socket::Socket(Address address, std::string op)
 
 Status Socket::broken(CURLcode code) const {
   long os_error = 0;
-  curl_easy_getinfo(handle_.easy.get(), CURLINFO_OS_ERRNO, &os_error);
+  curl().easy_getinfo(handle_.easy.get(), CURLINFO_OS_ERRNO, &os_error);
   const std::string why =
-      os_error != 0 ? std::strerror(static_cast<int>(os_error)) : curl_easy_strerror(code);
+      os_error != 0 ? std::strerror(static_cast<int>(os_error)) : curl().easy_strerror(code);
   if (fd_ == CURL_SOCKET_BAD) {
     return address_.connect_error(op_, static_cast<int>(os_error), why);
   }
@@ -36,34 +36,34 @@ Status Socket::connect(const Call& call) {
   handle_ = std::move(*made);
   CURL* const easy = handle_.easy.get();
   CURLM* const multi = handle_.multi.get();
-  curl_easy_setopt(easy, CURLOPT_URL, ("http://" + address_.authority + "/").c_str());
-  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(easy, CURLOPT_PROXY, "");
-  curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
-  curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-  curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
-  if (!address_.socket.empty()) curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, address_.socket.c_str());
-  if (curl_multi_add_handle(multi, easy) != CURLM_OK)
+  curl().easy_setopt(easy, CURLOPT_URL, ("http://" + address_.authority + "/").c_str());
+  curl().easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl().easy_setopt(easy, CURLOPT_PROXY, "");
+  curl().easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+  curl().easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+  curl().easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+  if (!address_.socket.empty()) curl().easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, address_.socket.c_str());
+  if (curl().multi_add_handle(multi, easy) != CURLM_OK)
     return internal_error(op_ + ": libcurl refused to connect");
-  const CancelLink link(call.cancel, [multi] { curl_multi_wakeup(multi); });
+  const CancelLink link(call.cancel, [multi] { curl().multi_wakeup(multi); });
   while (true) {
     int running = 0;
-    curl_multi_perform(multi, &running);
+    curl().multi_perform(multi, &running);
     int left = 0;
-    if (const CURLMsg* message = curl_multi_info_read(multi, &left); message != nullptr) {
+    if (const CURLMsg* message = curl().multi_info_read(multi, &left); message != nullptr) {
       if (message->data.result != CURLE_OK) return broken(message->data.result);
-      curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd_);
+      curl().easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd_);
       return fd_ == CURL_SOCKET_BAD ? broken(CURLE_COULDNT_CONNECT) : Status();
     }
     if (Status status = call.check(); !status.is_ok()) return status.prefix(op_);
     const int timeout = call.deadline.poll_timeout_ms();
-    curl_multi_poll(multi, nullptr, 0, timeout < 0 ? kMaxPollMs : std::min(timeout, kMaxPollMs), nullptr);
+    curl().multi_poll(multi, nullptr, 0, timeout < 0 ? kMaxPollMs : std::min(timeout, kMaxPollMs), nullptr);
   }
 }
 
 Result<size_t> Socket::try_send(std::string_view data) {
   size_t sent = 0;
-  const CURLcode code = curl_easy_send(handle_.easy.get(), data.data(), data.size(), &sent);
+  const CURLcode code = curl().easy_send(handle_.easy.get(), data.data(), data.size(), &sent);
   if (code == CURLE_AGAIN) return size_t{0};
   if (code != CURLE_OK) return broken(code);
   return sent;
@@ -72,7 +72,7 @@ Result<size_t> Socket::try_send(std::string_view data) {
 Result<std::string> Socket::try_receive(bool* ended) {
   std::string buffer(kReceiveBytes, '\0');
   size_t received = 0;
-  const CURLcode code = curl_easy_recv(handle_.easy.get(), buffer.data(), buffer.size(), &received);
+  const CURLcode code = curl().easy_recv(handle_.easy.get(), buffer.data(), buffer.size(), &received);
   if (code == CURLE_AGAIN) return std::string();
   if (code != CURLE_OK) return broken(code);
   if (received == 0) *ended = true;
