@@ -134,6 +134,12 @@ type ProgressMessage struct {
 	Error *string `json:"error,omitempty"`
 }
 
+// AttachEnd: How an attached stream ended.
+type AttachEnd struct {
+	// True where the detach keys ended it: the process goes on. Absent else.
+	Detached *bool `json:"Detached,omitempty"`
+}
+
 // ContainerConfig: What a container is, independent of the host.
 type ContainerConfig struct {
 	// Host name; the first 12 digits of the id by default.
@@ -730,7 +736,7 @@ type ExecConfig struct {
 	AttachStdout *bool `json:"AttachStdout,omitempty"`
 	// Whether its error output goes to the stream.
 	AttachStderr *bool `json:"AttachStderr,omitempty"`
-	// Keys that end the stream and leave the process, for example ctrl-p,ctrl-q.
+	// Keys that end the stream and leave the process; only with a terminal. ctrl-p,ctrl-q by default.
 	DetachKeys *string `json:"DetachKeys,omitempty"`
 	// Environment added to the container's, name=value.
 	Env *[]string `json:"Env,omitempty"`
@@ -746,13 +752,13 @@ type ExecStartConfig struct {
 	Detach *bool `json:"Detach,omitempty"`
 	// Whether it has a terminal, as prepared.
 	Tty *bool `json:"Tty,omitempty"`
-	// Size of the terminal, [rows, columns].
+	// Size of the terminal, [rows, columns]; the prepared one by default.
 	ConsoleSize *[]uint64 `json:"ConsoleSize,omitempty"`
 }
 
 // ExecExit: How a process ended.
 type ExecExit struct {
-	// Exit code, 128 + signal when killed; absent when detached.
+	// Exit code, 128 + signal when killed; absent when detached, from the start on or by keys.
 	ExitCode *int64 `json:"ExitCode,omitempty"`
 }
 
@@ -1624,7 +1630,7 @@ type ContainerAttachOptions struct {
 	Stderr *bool `json:"stderr,omitempty"`
 	// Whether to begin with what the container has written so far.
 	Logs *bool `json:"logs,omitempty"`
-	// Keys that end the stream and leave the container, for example ctrl-p,ctrl-q.
+	// Keys that end the stream and leave the container; only with a terminal. ctrl-p,ctrl-q by default.
 	DetachKeys *string `json:"detachKeys,omitempty"`
 }
 
@@ -1696,6 +1702,14 @@ type ContainerRenameOptions struct {
 	Name string `json:"name"`
 }
 
+// ContainerResizeOptions: Options of container.resize.
+type ContainerResizeOptions struct {
+	// Rows.
+	H int64 `json:"h"`
+	// Columns.
+	W int64 `json:"w"`
+}
+
 // ContainerStartOptions: Options of container.start.
 type ContainerStartOptions struct {
 	// Keys that end an attached stream, for example ctrl-p,ctrl-q.
@@ -1714,6 +1728,14 @@ type ContainerStopOptions struct {
 type ContainerWaitOptions struct {
 	// What to wait for.
 	Condition *string `json:"condition,omitempty"`
+}
+
+// ExecResizeOptions: Options of exec.resize.
+type ExecResizeOptions struct {
+	// Rows.
+	H int64 `json:"h"`
+	// Columns.
+	W int64 `json:"w"`
 }
 
 // ImageFromRootfsOptions: Options of image.from_rootfs.

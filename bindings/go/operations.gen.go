@@ -12,6 +12,9 @@ type ContainerOperations struct{ conn *Conn }
 // Does not start anything: a stream opened before the start carries everything from the first byte on. It ends when
 // the process has ended and its output is read. Closing the writing side closes the container's input when
 // OpenStdin and StdinOnce are set. A reader too slow is ended with Lagged and never stalls the container.
+// With a terminal all output comes as STDOUT; closing the writing side leaves the terminal as it is, as a terminal
+// has no end, and output goes on; the stream can be resized; and the detach keys end the stream alone, which its
+// result tells.
 // NotFound: there is no such container. Conflict: it is paused or being removed.
 // InvalidArgument: bad detach keys. NotImplemented: an option that this engine does not support.
 // Errors: InvalidArgument, NotFound, Conflict, Lagged, NotImplemented.
@@ -89,6 +92,15 @@ func (o ContainerOperations) Rename(ctx context.Context, id string, options Cont
 	return o.conn.Call(ctx, "container.rename", []string{id}, nil, options, nil)
 }
 
+// Resize: Set the size of a container's terminal.
+//
+// The container's process is told by SIGWINCH. A container without a terminal takes it, and nothing changes.
+// NotFound: there is no such container. Conflict: it does not run. InvalidArgument: h or w is absent, or above 65535.
+// Errors: InvalidArgument, NotFound, Conflict.
+func (o ContainerOperations) Resize(ctx context.Context, id string, options ContainerResizeOptions) error {
+	return o.conn.Call(ctx, "container.resize", []string{id}, nil, options, nil)
+}
+
 // Start: Start a container.
 //
 // Returns when the process runs. When it cannot be run, the container stays as it was, with ExitCode 126 or 127 and
@@ -146,12 +158,24 @@ func (o ExecOperations) Inspect(ctx context.Context, id string) (ExecInspect, er
 	return result, err
 }
 
+// Resize: Set the size of the terminal of a further process.
+//
+// The process is told by SIGWINCH. One without a terminal takes it, and nothing changes. One that is not yet started
+// is waited for, ten seconds at most.
+// NotFound: there is no such exec. Conflict: it does not run. InvalidArgument: h or w is absent, or above 65535.
+// Errors: InvalidArgument, NotFound, Conflict.
+func (o ExecOperations) Resize(ctx context.Context, id string, options ExecResizeOptions) error {
+	return o.conn.Call(ctx, "exec.resize", []string{id}, nil, options, nil)
+}
+
 // Start: Start a prepared process and attach to it.
 //
 // The stream carries the process's output, and its input when ExecConfig.AttachStdin; it ends when the process has
 // ended and its output is read, and then the result holds the exit code. With Detach the stream is empty and ends
 // at once, and the result has no exit code. A binary that cannot be run is not an error here: the reason comes as
 // output, and the exit code is 126 or 127.
+// With a terminal all output comes as STDOUT; closing the writing side leaves the terminal as it is; the stream can be
+// resized; and the detach keys end the stream alone: the result has no exit code then.
 // NotFound: there is no such exec. Conflict: it was started before, or the container does not run or is paused.
 // InvalidArgument: Tty differs from the prepared one. Lagged: the reader was too slow; the process goes on.
 // Errors: InvalidArgument, NotFound, Conflict, Lagged, NotImplemented.

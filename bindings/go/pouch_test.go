@@ -91,9 +91,11 @@ func TestErrorsHaveCodes(t *testing.T) {
 	if _, err := client.Containers.Inspect(ctx, "nosuch", nil); !errors.Is(err, NotFound) {
 		t.Fatalf("%v", err)
 	}
-	tty := true
-	_, err := client.Containers.Create(ctx, ContainerCreateConfig{Image: &[]string{"busybox"}[0], Tty: &tty}, nil)
-	if !errors.Is(err, NotImplemented) || !strings.Contains(err.Error(), "Tty") {
+	init := true
+	none := "none"
+	_, err := client.Containers.Create(ctx, ContainerCreateConfig{Image: &[]string{"busybox"}[0],
+		HostConfig: &HostConfig{NetworkMode: &none, Init: &init}}, nil)
+	if !errors.Is(err, NotImplemented) || !strings.Contains(err.Error(), "HostConfig.Init") {
 		t.Fatalf("%v", err)
 	}
 }

@@ -51,6 +51,12 @@ pouch_status_t pouch_container_rename(pouch_client_t *client, const char *id, co
   return pouch_call(client, "container.rename", ids, 1, nullptr, options_json, call, nullptr, error);
 }
 
+pouch_status_t pouch_container_resize(pouch_client_t *client, const char *id, const char *options_json,
+                                      const pouch_call_t *call, pouch_error_t **error) {
+  const char *const ids[] = {id};
+  return pouch_call(client, "container.resize", ids, 1, nullptr, options_json, call, nullptr, error);
+}
+
 pouch_status_t pouch_container_start(pouch_client_t *client, const char *id, const char *options_json,
                                      const pouch_call_t *call, pouch_error_t **error) {
   const char *const ids[] = {id};

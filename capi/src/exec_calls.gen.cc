@@ -14,6 +14,12 @@ pouch_status_t pouch_exec_inspect(pouch_client_t *client, const char *id, const 
   return pouch_call(client, "exec.inspect", ids, 1, nullptr, options_json, call, result_json, error);
 }
 
+pouch_status_t pouch_exec_resize(pouch_client_t *client, const char *id, const char *options_json,
+                                 const pouch_call_t *call, pouch_error_t **error) {
+  const char *const ids[] = {id};
+  return pouch_call(client, "exec.resize", ids, 1, nullptr, options_json, call, nullptr, error);
+}
+
 pouch_status_t pouch_exec_start(pouch_client_t *client, const char *id, const char *config_json,
                                 const char *options_json, const pouch_call_t *call, pouch_stream_t **out,
                                 pouch_error_t **error) {

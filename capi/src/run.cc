@@ -7,7 +7,17 @@
 namespace pouch::capi {
 namespace {
 
-/// The attach stream, with the result of the wait at its end.
+bool flag(const Json &config, const char *name) {
+  return config.isObject() && config.isMember(name) && config[name].isBool() && config[name].asBool();
+}
+
+/// The client has left by the detach keys: there is no end to wait for.
+bool is_detached(const std::string &attach_end) {
+  const Result<Json> end = parse_json(attach_end);
+  return end.is_ok() && flag(*end, "Detached");
+}
+
+/// The attach stream, with the result of the wait at its end; of the attach when the client left.
 class RunStream : public Stream {
  public:
   RunStream(StreamPtr attach, StreamPtr wait) : attach_(std::move(attach)), wait_(std::move(wait)) {}
@@ -21,7 +31,11 @@ class RunStream : public Stream {
   int poll_fd() const override { return attach_->poll_fd(); }
 
   Result<std::string> finish(const Call &call) override {
-    POUCH_RETURN_IF_ERROR(attach_->finish(call).status());
+    POUCH_ASSIGN_OR_RETURN(const std::string end, attach_->finish(call));
+    if (is_detached(end)) {
+      wait_->cancel();
+      return end;
+    }
     Frame message;
     POUCH_ASSIGN_OR_RETURN(const Next next, wait_->next(&message, call.deadline));
     if (next == Next::kFrame) result_ = std::move(message.data);
@@ -40,10 +54,6 @@ class RunStream : public Stream {
   const StreamPtr wait_;
   std::string result_;
 };
-
-bool flag(const Json &config, const char *name) {
-  return config.isObject() && config.isMember(name) && config[name].isBool() && config[name].asBool();
-}
 
 /// Moves the member to another options document.
 void move_option(Json &from, const char *name, Json &to) {

@@ -3,6 +3,18 @@
 
 namespace pouch::api {
 
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, AttachEnd& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("Detached", out.detached);
+  return reader.finish();
+}
+
+Json encode_value(const AttachEnd& value) {
+  Json out = json_object();
+  if (value.detached) out["Detached"] = encode_value(*value.detached);
+  return out;
+}
+
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ContainerConfig& out) {
   ObjectReader reader(in, path, mode);
   reader.optional("Hostname", out.hostname);
@@ -849,6 +861,20 @@ Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, Conta
 Json encode_value(const ContainerRenameOptions& value) {
   Json out = json_object();
   out["name"] = encode_value(value.name);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ContainerResizeOptions& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("h", out.h);
+  reader.required("w", out.w);
+  return reader.finish();
+}
+
+Json encode_value(const ContainerResizeOptions& value) {
+  Json out = json_object();
+  out["h"] = encode_value(value.h);
+  out["w"] = encode_value(value.w);
   return out;
 }
 

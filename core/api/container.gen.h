@@ -14,6 +14,16 @@
 
 namespace pouch::api {
 
+/// How an attached stream ended.
+struct AttachEnd {
+  /// True where the detach keys ended it: the process goes on. Absent else.
+  std::optional<bool> detached;
+
+  friend bool operator==(const AttachEnd&, const AttachEnd&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, AttachEnd& out);
+Json encode_value(const AttachEnd& value);
+
 /// What a container is, independent of the host.
 struct ContainerConfig {
   /// Host name; the first 12 digits of the id by default.
@@ -696,7 +706,7 @@ struct ContainerAttachOptions {
   std::optional<bool> stderr;
   /// Whether to begin with what the container has written so far.
   std::optional<bool> logs;
-  /// Keys that end the stream and leave the container, for example ctrl-p,ctrl-q.
+  /// Keys that end the stream and leave the container; only with a terminal. ctrl-p,ctrl-q by default.
   std::optional<std::string> detach_keys;
 
   friend bool operator==(const ContainerAttachOptions&, const ContainerAttachOptions&) = default;
@@ -799,6 +809,18 @@ struct ContainerRenameOptions {
 };
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ContainerRenameOptions& out);
 Json encode_value(const ContainerRenameOptions& value);
+
+/// Options of container.resize.
+struct ContainerResizeOptions {
+  /// Rows.
+  int64_t h = 0;
+  /// Columns.
+  int64_t w = 0;
+
+  friend bool operator==(const ContainerResizeOptions&, const ContainerResizeOptions&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ContainerResizeOptions& out);
+Json encode_value(const ContainerResizeOptions& value);
 
 /// Options of container.start.
 struct ContainerStartOptions {

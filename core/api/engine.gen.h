@@ -28,9 +28,11 @@ class Engine {
   /// Does not start anything: a stream opened before the start carries everything from the first byte on. It
   /// ends when the process has ended and its output is read. Closing the writing side closes the container's
   /// input when OpenStdin and StdinOnce are set. A reader too slow is ended with Lagged and never stalls the
-  /// container. NotFound: there is no such container. Conflict: it is paused or being removed.
-  /// InvalidArgument: bad detach keys. NotImplemented: an option that this engine does not support.
-  /// Errors: InvalidArgument, NotFound, Conflict, Lagged, NotImplemented.
+  /// container. With a terminal all output comes as STDOUT; closing the writing side leaves the terminal as
+  /// it is, as a terminal has no end, and output goes on; the stream can be resized; and the detach keys end
+  /// the stream alone, which its result tells. NotFound: there is no such container. Conflict: it is paused
+  /// or being removed. InvalidArgument: bad detach keys. NotImplemented: an option that this engine does not
+  /// support. Errors: InvalidArgument, NotFound, Conflict, Lagged, NotImplemented.
   virtual Result<StreamPtr> container_attach(const std::string& id,
                                              const api::ContainerAttachOptions& options,
                                              const Call& call) = 0;
@@ -86,6 +88,13 @@ class Engine {
   virtual Status container_rename(const std::string& id, const api::ContainerRenameOptions& options,
                                   const Call& call) = 0;
 
+  /// container.resize: Set the size of a container's terminal.
+  /// The container's process is told by SIGWINCH. A container without a terminal takes it, and nothing
+  /// changes. NotFound: there is no such container. Conflict: it does not run. InvalidArgument: h or w is
+  /// absent, or above 65535. Errors: InvalidArgument, NotFound, Conflict.
+  virtual Status container_resize(const std::string& id, const api::ContainerResizeOptions& options,
+                                  const Call& call) = 0;
+
   /// container.start: Start a container.
   /// Returns when the process runs. When it cannot be run, the container stays as it was, with ExitCode 126
   /// or 127 and the reason in State.Error; with HostConfig.AutoRemove it is removed. NotFound: there is no
@@ -123,12 +132,21 @@ class Engine {
   /// Errors: NotFound.
   virtual Result<api::ExecInspect> exec_inspect(const std::string& id, const Call& call) = 0;
 
+  /// exec.resize: Set the size of the terminal of a further process.
+  /// The process is told by SIGWINCH. One without a terminal takes it, and nothing changes. One that is not
+  /// yet started is waited for, ten seconds at most. NotFound: there is no such exec. Conflict: it does not
+  /// run. InvalidArgument: h or w is absent, or above 65535. Errors: InvalidArgument, NotFound, Conflict.
+  virtual Status exec_resize(const std::string& id, const api::ExecResizeOptions& options,
+                             const Call& call) = 0;
+
   /// exec.start: Start a prepared process and attach to it.
   /// The stream carries the process's output, and its input when ExecConfig.AttachStdin; it ends when the
   /// process has ended and its output is read, and then the result holds the exit code. With Detach the
   /// stream is empty and ends at once, and the result has no exit code. A binary that cannot be run is not an
-  /// error here: the reason comes as output, and the exit code is 126 or 127. NotFound: there is no such
-  /// exec. Conflict: it was started before, or the container does not run or is paused. InvalidArgument: Tty
+  /// error here: the reason comes as output, and the exit code is 126 or 127. With a terminal all output
+  /// comes as STDOUT; closing the writing side leaves the terminal as it is; the stream can be resized; and
+  /// the detach keys end the stream alone: the result has no exit code then. NotFound: there is no such exec.
+  /// Conflict: it was started before, or the container does not run or is paused. InvalidArgument: Tty
   /// differs from the prepared one. Lagged: the reader was too slow; the process goes on. Errors:
   /// InvalidArgument, NotFound, Conflict, Lagged, NotImplemented.
   virtual Result<StreamPtr> exec_start(const std::string& id, const api::ExecStartConfig& config,

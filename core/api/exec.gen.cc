@@ -115,4 +115,18 @@ Json encode_value(const ExecInspect& value) {
   return out;
 }
 
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ExecResizeOptions& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("h", out.h);
+  reader.required("w", out.w);
+  return reader.finish();
+}
+
+Json encode_value(const ExecResizeOptions& value) {
+  Json out = json_object();
+  out["h"] = encode_value(value.h);
+  out["w"] = encode_value(value.w);
+  return out;
+}
+
 }  // namespace pouch::api

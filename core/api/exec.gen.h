@@ -27,7 +27,7 @@ struct ExecConfig {
   std::optional<bool> attach_stdout;
   /// Whether its error output goes to the stream.
   std::optional<bool> attach_stderr;
-  /// Keys that end the stream and leave the process, for example ctrl-p,ctrl-q.
+  /// Keys that end the stream and leave the process; only with a terminal. ctrl-p,ctrl-q by default.
   std::optional<std::string> detach_keys;
   /// Environment added to the container's, name=value.
   std::optional<std::vector<std::string>> env;
@@ -47,7 +47,7 @@ struct ExecStartConfig {
   std::optional<bool> detach;
   /// Whether it has a terminal, as prepared.
   std::optional<bool> tty;
-  /// Size of the terminal, [rows, columns].
+  /// Size of the terminal, [rows, columns]; the prepared one by default.
   std::optional<std::vector<uint64_t>> console_size;
 
   friend bool operator==(const ExecStartConfig&, const ExecStartConfig&) = default;
@@ -57,7 +57,7 @@ Json encode_value(const ExecStartConfig& value);
 
 /// How a process ended.
 struct ExecExit {
-  /// Exit code, 128 + signal when killed; absent when detached.
+  /// Exit code, 128 + signal when killed; absent when detached, from the start on or by keys.
   std::optional<int64_t> exit_code;
 
   friend bool operator==(const ExecExit&, const ExecExit&) = default;
@@ -112,5 +112,17 @@ struct ExecInspect {
 };
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ExecInspect& out);
 Json encode_value(const ExecInspect& value);
+
+/// Options of exec.resize.
+struct ExecResizeOptions {
+  /// Rows.
+  int64_t h = 0;
+  /// Columns.
+  int64_t w = 0;
+
+  friend bool operator==(const ExecResizeOptions&, const ExecResizeOptions&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ExecResizeOptions& out);
+Json encode_value(const ExecResizeOptions& value);
 
 }  // namespace pouch::api

@@ -135,6 +135,21 @@ Result<Json> run_container_rename(Engine& engine, const OpArgs& args, const Call
   return internal::encode_status(engine.container_rename(args.ids[0], *options, call));
 }
 
+constexpr std::array kIds_container_resize = {"id"sv};
+
+constexpr std::array kOptions_container_resize = {
+    ParamInfo{"h", ParamType::kInt64, true},
+    ParamInfo{"w", ParamType::kInt64, true},
+};
+
+constexpr std::array kErrors_container_resize = {Code::kInvalidArgument, Code::kNotFound, Code::kConflict};
+
+Result<Json> run_container_resize(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto options = internal::decode_argument<ContainerResizeOptions>(args.options, args.mode);
+  if (!options.is_ok()) return options.status();
+  return internal::encode_status(engine.container_resize(args.ids[0], *options, call));
+}
+
 constexpr std::array kIds_container_start = {"id"sv};
 
 constexpr std::array kOptions_container_start = {
@@ -197,6 +212,21 @@ constexpr std::array kErrors_exec_inspect = {Code::kNotFound};
 
 Result<Json> run_exec_inspect(Engine& engine, const OpArgs& args, const Call& call) {
   return internal::encode_result(engine.exec_inspect(args.ids[0], call));
+}
+
+constexpr std::array kIds_exec_resize = {"id"sv};
+
+constexpr std::array kOptions_exec_resize = {
+    ParamInfo{"h", ParamType::kInt64, true},
+    ParamInfo{"w", ParamType::kInt64, true},
+};
+
+constexpr std::array kErrors_exec_resize = {Code::kInvalidArgument, Code::kNotFound, Code::kConflict};
+
+Result<Json> run_exec_resize(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto options = internal::decode_argument<ExecResizeOptions>(args.options, args.mode);
+  if (!options.is_ok()) return options.status();
+  return internal::encode_status(engine.exec_resize(args.ids[0], *options, call));
 }
 
 constexpr std::array kIds_exec_start = {"id"sv};
@@ -336,7 +366,7 @@ Result<Json> run_system_version(Engine& engine, const OpArgs& /*args*/, const Ca
   return internal::encode_result(engine.system_version(call));
 }
 
-constexpr std::array<OpInfo, 25> kOperations = {{
+constexpr std::array<OpInfo, 27> kOperations = {{
     {.name = "container.attach",
      .method = "POST",
      .path = "/containers/{id}/attach",
@@ -349,7 +379,7 @@ constexpr std::array<OpInfo, 25> kOperations = {{
      .errors = kErrors_container_attach,
      .has_config = false,
      .config_required = false,
-     .has_result = false,
+     .has_result = true,
      .success_status = 200,
      .retry_safe = false,
      .wire = "",
@@ -473,6 +503,23 @@ constexpr std::array<OpInfo, 25> kOperations = {{
      .retry_safe = false,
      .wire = "",
      .since = "1.0"},
+    {.name = "container.resize",
+     .method = "POST",
+     .path = "/containers/{id}/resize",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = kIds_container_resize,
+     .options = kOptions_container_resize,
+     .errors = kErrors_container_resize,
+     .has_config = false,
+     .config_required = false,
+     .has_result = false,
+     .success_status = 200,
+     .retry_safe = true,
+     .wire = "",
+     .since = "1.0"},
     {.name = "container.start",
      .method = "POST",
      .path = "/containers/{id}/start",
@@ -554,6 +601,23 @@ constexpr std::array<OpInfo, 25> kOperations = {{
      .has_config = false,
      .config_required = false,
      .has_result = true,
+     .success_status = 200,
+     .retry_safe = true,
+     .wire = "",
+     .since = "1.0"},
+    {.name = "exec.resize",
+     .method = "POST",
+     .path = "/exec/{id}/resize",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = kIds_exec_resize,
+     .options = kOptions_exec_resize,
+     .errors = kErrors_exec_resize,
+     .has_config = false,
+     .config_required = false,
+     .has_result = false,
      .success_status = 200,
      .retry_safe = true,
      .wire = "",
@@ -764,14 +828,15 @@ constexpr std::array<OpInfo, 25> kOperations = {{
      .since = "1.0"},
 }};
 
-constexpr std::array<internal::Dispatch, 25> kDispatch = {{
+constexpr std::array<internal::Dispatch, 27> kDispatch = {{
     {.call = nullptr, .open = &run_container_attach},  {.call = &run_container_create, .open = nullptr},
     {.call = &run_container_inspect, .open = nullptr}, {.call = &run_container_kill, .open = nullptr},
     {.call = &run_container_list, .open = nullptr},    {.call = nullptr, .open = &run_container_logs},
     {.call = &run_container_remove, .open = nullptr},  {.call = &run_container_rename, .open = nullptr},
-    {.call = &run_container_start, .open = nullptr},   {.call = &run_container_stop, .open = nullptr},
-    {.call = nullptr, .open = &run_container_wait},    {.call = &run_exec_create, .open = nullptr},
-    {.call = &run_exec_inspect, .open = nullptr},      {.call = nullptr, .open = &run_exec_start},
+    {.call = &run_container_resize, .open = nullptr},  {.call = &run_container_start, .open = nullptr},
+    {.call = &run_container_stop, .open = nullptr},    {.call = nullptr, .open = &run_container_wait},
+    {.call = &run_exec_create, .open = nullptr},       {.call = &run_exec_inspect, .open = nullptr},
+    {.call = &run_exec_resize, .open = nullptr},       {.call = nullptr, .open = &run_exec_start},
     {.call = nullptr, .open = &run_image_from_rootfs}, {.call = &run_image_inspect, .open = nullptr},
     {.call = &run_image_list, .open = nullptr},        {.call = nullptr, .open = &run_image_load},
     {.call = &run_image_remove, .open = nullptr},      {.call = &run_image_tag, .open = nullptr},

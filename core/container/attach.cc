@@ -1,3 +1,4 @@
+#include "core/api/detach_keys.h"
 #include "core/container/attach_pump.h"
 #include "core/container/log_text.h"
 #include "core/container/manager_impl.h"
@@ -14,9 +15,7 @@ namespace {
 
 constexpr int64_t kStepMs = 30'000;
 
-Result<io::AttachSpec> attach_spec(const api::ContainerAttachOptions& options,
-                                   const api::ContainerConfig& config) {
-  POUCH_RETURN_IF_ERROR(container::parse_detach_keys(options.detach_keys.value_or("")).status());
+io::AttachSpec attach_spec(const api::ContainerAttachOptions& options, const api::ContainerConfig& config) {
   io::AttachSpec spec;
   spec.want_stdin = options.stdin.value_or(false) && config.open_stdin.value_or(false);
   spec.want_stdout = options.stdout.value_or(false);
@@ -53,7 +52,9 @@ Result<StreamPtr> ContainerManager::Impl::attach(const std::string& reference,
     return conflict("container " + reference + " is marked for removal");
   }
   POUCH_ASSIGN_OR_RETURN(const api::ContainerConfig config, seen.row.config());
-  POUCH_ASSIGN_OR_RETURN(const io::AttachSpec spec, attach_spec(options, config));
+  POUCH_ASSIGN_OR_RETURN(std::string keys, parse_detach_keys(options.detach_keys.value_or("")));
+  const io::AttachSpec spec = attach_spec(options, config);
+  const bool terminal = config.tty.value_or(false);
   const ContainerId id = seen.row.id;
   const bool was_running = seen.row.is_running();
   const auto connect = [this, id, spec](Deadline deadline) -> Result<std::unique_ptr<io::AttachConnection>> {
@@ -78,7 +79,14 @@ Result<StreamPtr> ContainerManager::Impl::attach(const std::string& reference,
     POUCH_ASSIGN_OR_RETURN(auto connection, detached<Connected>(call, [connect] {
                              return connect(Deadline::after_ms(kStepMs));
                            }));
-    pump = std::make_shared<AttachPump>(std::move(connection), again);
+    std::optional<DetachKeys> wanted;
+    if (terminal) wanted.emplace(std::move(keys));
+    pump = std::make_shared<AttachPump>(std::move(connection), again, std::move(wanted));
+    if (terminal) {
+      pump->pipe()->on_resize([this, id](uint32_t rows, uint32_t columns) {
+        return resize(id.str(), rows, columns, own_call(kStepMs));
+      });
+    }
     tell(seen.row, "attach");
   }
   return start_attach(pump, seen, options, spec);
@@ -104,7 +112,7 @@ Result<StreamPtr> ContainerManager::Impl::start_attach(const std::shared_ptr<Att
     pipe->finish(Status(Code::kClosed, "the engine was closed while a container was attached to"));
     stop();  // after the last word, or the pump says that all is well
   });
-  streams->submit([=, all = closers, held = inflight.enter(), with_log = options.logs.value_or(false),
+  streams->submit([=, this, all = closers, held = inflight.enter(), with_log = options.logs.value_or(false),
                    path = seen.row.log_path] {
     Status status;
     if (with_log) status = push_log(*pipe, path, options);
@@ -116,7 +124,12 @@ Result<StreamPtr> ContainerManager::Impl::start_attach(const std::shared_ptr<Att
     }
     follower->cancel();
     all->remove(closer);
-    pipe->finish(status.is_ok() ? Result<std::string>(std::string()) : Result<std::string>(status));
+    api::AttachEnd end;
+    if (pump && pump->is_detached()) {
+      end.detached = true;
+      tell(seen.row, "detach");
+    }
+    pipe->finish(status.is_ok() ? Result<std::string>(api::to_json_text(end)) : Result<std::string>(status));
   });
   if (pump && spec.want_stdin) {
     streams->submit([pump, held = inflight.enter()] { pump->pump_input(); });

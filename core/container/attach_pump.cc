@@ -9,8 +9,9 @@ constexpr size_t kInputPiece = 64 * 1024;
 
 }  // namespace
 
-AttachPump::AttachPump(std::unique_ptr<io::AttachConnection> connection, Reconnect reconnect)
-    : reconnect_(std::move(reconnect)), connection_(std::move(connection)) {}
+AttachPump::AttachPump(std::unique_ptr<io::AttachConnection> connection, Reconnect reconnect,
+                       std::optional<DetachKeys> keys)
+    : reconnect_(std::move(reconnect)), keys_(std::move(keys)), connection_(std::move(connection)) {}
 
 std::shared_ptr<io::AttachConnection> AttachPump::connection() {
   const std::lock_guard lock(mutex_);
@@ -56,11 +57,23 @@ void AttachPump::pump_input() {
     const auto bytes = pipe_->read_input(kInputPiece, Deadline::never());
     if (!bytes.is_ok()) return;
     if (bytes->empty()) {
+      if (keys_ && !send_input(keys_->rest()).is_ok()) return;
       connection()->close_stdin(Deadline::never()).ignore();  // fails when the process has ended
       return;
     }
-    if (!connection()->write_stdin(*bytes, Deadline::never()).is_ok()) return;
+    if (!send_input(keys_ ? keys_->pass(*bytes) : *bytes).is_ok()) return;
+    if (keys_ && keys_->were_pressed()) return detach();
   }
+}
+
+Status AttachPump::send_input(const std::string& bytes) {
+  return bytes.empty() ? Status() : connection()->write_stdin(bytes, Deadline::never());
+}
+
+void AttachPump::detach() {
+  detached_ = true;
+  connection()->detach(Deadline::never()).ignore();  // fails when the process has ended
+  stop();
 }
 
 Status status_of_end(const io::Frame& end) {

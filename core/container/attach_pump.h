@@ -1,10 +1,13 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
+#include "core/api/detach_keys.h"
 #include "core/api/stream_pipe.h"
 #include "core/base/status.h"
 #include "core/io/keeper_client.h"
@@ -17,7 +20,9 @@ class AttachPump {
  public:
   using Reconnect = std::function<Result<std::unique_ptr<io::AttachConnection>>()>;
 
-  AttachPump(std::unique_ptr<io::AttachConnection> connection, Reconnect reconnect);
+  /// `keys`: looked for in the input of a terminal.
+  AttachPump(std::unique_ptr<io::AttachConnection> connection, Reconnect reconnect,
+             std::optional<DetachKeys> keys);
 
   const std::shared_ptr<StreamPipe>& pipe() const { return pipe_; }
   /// Moves output to the pipe until the keeper says that there is no more; its last frame. An error when the
@@ -27,15 +32,21 @@ class AttachPump {
   void pump_input();
   /// Wakes both pumps; they end.
   void stop();
+  /// The client pressed the detach keys: it has left, and the process goes on.
+  bool is_detached() const { return detached_; }
 
  private:
   std::shared_ptr<io::AttachConnection> connection();
   Status reconnect();
+  Status send_input(const std::string& bytes);
+  void detach();
 
   // Blocks rather than lags: a full pipe makes the keeper's side fill up, and it is the keeper who tells a
   // reader that is merely slow from one that stands still, and ends the latter with the log's position.
   const std::shared_ptr<StreamPipe> pipe_ = std::make_shared<StreamPipe>(QueuePolicy::kBlock);
   const Reconnect reconnect_;
+  std::optional<DetachKeys> keys_;  // of the input pump alone
+  std::atomic<bool> detached_ = false;
   std::mutex mutex_;
   std::shared_ptr<io::AttachConnection> connection_;  // protected by mutex_
   bool stopped_ = false;                              // protected by mutex_

@@ -124,7 +124,6 @@ TEST(Validation, NamesWhatIsNotSupported) {
     EXPECT_EQ(status.code(), Code::kNotImplemented) << option << ": " << status.message();
     EXPECT_THAT(status.message(), HasSubstr(option));
   };
-  expect("Tty", [](auto& c) { c.tty = true; });
   expect("NetworkMode", [](auto& c) { c.host_config->network_mode.reset(); });
   expect("NetworkMode", [](auto& c) { c.host_config->network_mode = "bridge"; });
   expect("PublishAllPorts", [](auto& c) { c.host_config->publish_all_ports = true; });
@@ -173,14 +172,6 @@ TEST(Validation, LogOptions) {
   ASSERT_TRUE(options.is_ok());
   EXPECT_EQ(options->max_size, 10 * 1024);
   EXPECT_EQ(options->max_file, 3);
-}
-
-TEST(Validation, DetachKeys) {
-  EXPECT_EQ(*parse_detach_keys("ctrl-p,ctrl-q"), "\x10\x11");
-  EXPECT_EQ(*parse_detach_keys("a,ctrl-["), std::string("a\x1b"));
-  EXPECT_FALSE(parse_detach_keys("ctrl-").is_ok());
-  EXPECT_FALSE(parse_detach_keys("ab").is_ok());
-  EXPECT_FALSE(parse_detach_keys("a,,b").is_ok());
 }
 
 TEST(Processors, Lists) {

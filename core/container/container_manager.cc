@@ -90,6 +90,16 @@ Result<api::ExecInspect> ContainerManager::exec_inspect(const std::string& id, c
   return impl_->exec_inspect(id);
 }
 
+Status ContainerManager::resize(const std::string& id, const api::ContainerResizeOptions& options,
+                                const Call& call) {
+  return impl_->resize(id, options.h, options.w, call);
+}
+
+Status ContainerManager::exec_resize(const std::string& id, const api::ExecResizeOptions& options,
+                                     const Call& call) {
+  return impl_->exec_resize(id, options.h, options.w, call);
+}
+
 Result<StreamPtr> ContainerManager::exec_start(const std::string& id, const api::ExecStartConfig& config,
                                                const Call& call) {
   return impl_->exec_start(id, config, call);

@@ -59,12 +59,14 @@ class ContainerManager {
   Result<StreamPtr> logs(const std::string& id, const api::ContainerLogsOptions& options, const Call& call);
   Status remove(const std::string& id, const api::ContainerRemoveOptions& options, const Call& call);
   Status rename(const std::string& id, const api::ContainerRenameOptions& options, const Call& call);
+  Status resize(const std::string& id, const api::ContainerResizeOptions& options, const Call& call);
   Status start(const std::string& id, const api::ContainerStartOptions& options, const Call& call);
   Status stop(const std::string& id, const api::ContainerStopOptions& options, const Call& call);
   Result<StreamPtr> wait(const std::string& id, const api::ContainerWaitOptions& options, const Call& call);
 
   Result<api::IdResult> exec_create(const std::string& id, const api::ExecConfig& config, const Call& call);
   Result<api::ExecInspect> exec_inspect(const std::string& id, const Call& call);
+  Status exec_resize(const std::string& id, const api::ExecResizeOptions& options, const Call& call);
   Result<StreamPtr> exec_start(const std::string& id, const api::ExecStartConfig& config, const Call& call);
 
   /// For system.info.

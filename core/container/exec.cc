@@ -1,5 +1,6 @@
 #include <signal.h>
 
+#include "core/api/detach_keys.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/container/exec_run.h"
@@ -22,13 +23,12 @@ constexpr int64_t kKeepExecNs = 300LL * 1'000'000'000;  // an exec that has ende
 
 Status check_exec_config(const api::ExecConfig& config) {
   if (!config.cmd || config.cmd->empty()) return invalid_argument("No exec command specified");
-  if (config.tty.value_or(false)) return not_implemented("Tty is not supported yet");
   for (const std::string& entry : config.env.value_or(std::vector<std::string>{})) {
     if (entry.empty() || entry.front() == '=' || entry.find('\0') != std::string::npos) {
       return invalid_argument("invalid environment variable: " + quote(entry));
     }
   }
-  return container::parse_detach_keys(config.detach_keys.value_or("")).status();
+  return parse_detach_keys(config.detach_keys.value_or("")).status();
 }
 
 // Execs start only in a container that runs.
@@ -111,8 +111,7 @@ Result<api::ExecInspect> ContainerManager::Impl::exec_inspect(const std::string&
   out.open_stderr = config.attach_stderr.value_or(false);
   out.can_remove = row.state == state::kExited;
   out.container_id = row.container_id.str();
-  POUCH_ASSIGN_OR_RETURN(const std::string keys,
-                         container::parse_detach_keys(config.detach_keys.value_or("")));
+  POUCH_ASSIGN_OR_RETURN(const std::string keys, parse_detach_keys(config.detach_keys.value_or("")));
   if (!keys.empty()) out.detach_keys = base64(keys);
   out.pid = row.pid;
   return out;
@@ -140,6 +139,7 @@ Result<std::shared_ptr<ExecRun>> ContainerManager::Impl::claim_exec(const std::s
   }
   run->container = *row;
   run->detach = config.detach.value_or(false);
+  if (config.console_size) run->config.console_size = config.console_size;
   POUCH_RETURN_IF_ERROR(
       transaction
           .run("UPDATE execs SET state = 'starting', owner_token = ?2, boot_id = ?3 WHERE id = ?1",
@@ -175,7 +175,8 @@ Status ContainerManager::Impl::launch_exec(ExecRun& run) {
   stdio.container_id = run.row.container_id.str();
   stdio.generation = run.row.generation;
   stdio.want_stdin = run.config.attach_stdin.value_or(false) && !run.detach;
-  stdio.stdin_once = true;
+  stdio.tty = run.config.tty.value_or(false);
+  stdio.stdin_once = !stdio.tty;  // a terminal has no end that a client could give it
   stdio.log.driver = "none";
   io::StdioPaths paths;
   container::Beside open_stdio(*context.executor, [&]() -> Status {
@@ -188,7 +189,7 @@ Status ContainerManager::Impl::launch_exec(ExecRun& run) {
   POUCH_RETURN_IF_ERROR(open_stdio.join());
   exec.id = run.row.container_id;
   exec.exec_id = run.row.id;
-  exec.stdio = {paths.stdin_path, paths.stdout_path, paths.stderr_path, false};
+  exec.stdio = {paths.stdin_path, paths.stdout_path, paths.stderr_path, stdio.tty};
   POUCH_ASSIGN_OR_RETURN(const auto client, containerd(call));
   run.added = true;
   POUCH_RETURN_IF_ERROR(client->tasks().exec(call, exec));
@@ -306,6 +307,14 @@ Result<StreamPtr> ContainerManager::Impl::exec_start(const std::string& id,
         return made;
       }));
   if (!run->failure.is_ok() && (run->detach || !run->failed_in_runtime())) return run->failure;
+  run->on_detach = [this, row = run->container, exec = run->row.id] {
+    tell(row, "exec_detach", {{"execID", exec.str()}});
+  };
+  if (run->config.tty.value_or(false)) {
+    run->on_resize = [this, exec = run->row.id](uint32_t rows, uint32_t columns) {
+      return exec_resize(exec.str(), rows, columns, own_call(kStepMs));
+    };
+  }
   return run->open(*streams, closers, inflight);
 }
 

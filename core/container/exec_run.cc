@@ -42,8 +42,13 @@ Status ExecRun::attach(io::KeeperClient& keeper, Deadline deadline) {
   spec.want_stdin = config.attach_stdin.value_or(false);
   spec.want_stdout = config.attach_stdout.value_or(false);
   spec.want_stderr = config.attach_stderr.value_or(false);
+  std::optional<DetachKeys> keys;
+  if (config.tty.value_or(false)) {
+    POUCH_ASSIGN_OR_RETURN(std::string bytes, parse_detach_keys(config.detach_keys.value_or("")));
+    keys.emplace(std::move(bytes));
+  }
   POUCH_ASSIGN_OR_RETURN(auto connection, keeper.attach(row.id.str(), spec, deadline));
-  pump_ = std::make_shared<AttachPump>(std::move(connection), nullptr);
+  pump_ = std::make_shared<AttachPump>(std::move(connection), nullptr, std::move(keys));
   return {};
 }
 
@@ -68,6 +73,10 @@ Result<std::string> ExecRun::run_output(StreamPipe& pipe) {
     return result_document(exit_code);
   }
   const auto end = pump_->pump_output();
+  if (pump_->is_detached()) {
+    if (on_detach) on_detach();
+    return result_document(std::nullopt);
+  }
   if (!end.is_ok()) return end.status();
   POUCH_RETURN_IF_ERROR(status_of_end(*end));
   return await_exit();
@@ -80,6 +89,7 @@ StreamPtr ExecRun::open(Executor& threads, const std::shared_ptr<Closers>& close
     pipe->finish(result_document(std::nullopt));
     return stream;
   }
+  if (on_resize && pump_) pipe->on_resize(on_resize);
   pipe->on_cancel([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->stop();
   });

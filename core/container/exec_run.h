@@ -1,6 +1,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -26,6 +27,9 @@ class ExecRun : public std::enable_shared_from_this<ExecRun> {
   int64_t seq = 0;         ///< of the newest event when it was claimed
   Status failure;          ///< why it could not be started
   int64_t exit_code = -1;  ///< of that failure; -1: not the command's fault
+
+  std::function<void()> on_detach;  ///< the client pressed the detach keys
+  std::function<Status(uint32_t rows, uint32_t columns)> on_resize;
 
   bool failed_in_runtime() const { return exit_code >= 0; }
   /// Listens for its end. Before the start.

@@ -161,6 +161,13 @@ struct ContainerManager::Impl {
                                  const container::SeenContainer& seen,
                                  const api::ContainerAttachOptions& options, const io::AttachSpec& spec);
 
+  // resize.cc
+  Status resize(const std::string& reference, int64_t rows, int64_t columns, const Call& call);
+  Status exec_resize(const std::string& id, int64_t rows, int64_t columns, const Call& call);
+  /// Once no start of it is to come or under way, or the deadline has passed.
+  Result<container::ExecRow> see_started_exec(const std::string& id, Deadline deadline);
+  Status resize_pty(const ContainerId& id, const ExecId& exec, int64_t rows, int64_t columns);
+
   // exec.cc
   Result<api::IdResult> exec_create(const std::string& reference, const api::ExecConfig& config,
                                     const Call& call);

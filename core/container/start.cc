@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "core/api/detach_keys.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/container/config_merge.h"
@@ -60,8 +61,9 @@ Result<io::StdioSpec> stdio_spec(const StartJob& job) {
   stdio.container_id = job.row.id.str();
   stdio.generation = job.row.generation;
   stdio.want_stdin = job.config.open_stdin.value_or(false);
-  stdio.stdin_once = job.config.stdin_once.value_or(false);
   stdio.tty = job.config.tty.value_or(false);
+  // A terminal has no end that a client could give it.
+  stdio.stdin_once = job.config.stdin_once.value_or(false) && !stdio.tty;
   POUCH_ASSIGN_OR_RETURN(const container::LogOptions log, container::parse_log_options(job.host));
   stdio.log.driver = log.driver;
   stdio.log.path = job.row.log_path;
@@ -71,11 +73,12 @@ Result<io::StdioSpec> stdio_spec(const StartJob& job) {
   return stdio;
 }
 
-ctrd::StdioPaths to_ctrd(const io::StdioPaths& paths) {
+ctrd::StdioPaths to_ctrd(const io::StdioPaths& paths, bool terminal) {
   ctrd::StdioPaths out;
   out.stdin_path = paths.stdin_path;
   out.stdout_path = paths.stdout_path;
   out.stderr_path = paths.stderr_path;
+  out.terminal = terminal;
   return out;
 }
 
@@ -211,7 +214,7 @@ Status ContainerManager::Impl::create_task(StartJob& job, const std::vector<ctrd
   ctrd::TaskCreate task;
   task.id = job.row.id;
   task.rootfs = rootfs;
-  task.stdio = to_ctrd(stdio);
+  task.stdio = to_ctrd(stdio, job.config.tty.value_or(false));
   auto created = client->tasks().create(call, task);
   if (!created.is_ok()) {
     job.has_task = created.code() == Code::kAlreadyExists || created.code() == Code::kDeadlineExceeded ||
@@ -330,7 +333,7 @@ Status ContainerManager::Impl::start_now(const std::string& reference, const Cal
 
 Status ContainerManager::Impl::start(const std::string& reference, const api::ContainerStartOptions& options,
                                      const Call& call) {
-  POUCH_RETURN_IF_ERROR(container::parse_detach_keys(options.detach_keys.value_or("")).status());
+  POUCH_RETURN_IF_ERROR(parse_detach_keys(options.detach_keys.value_or("")).status());
   return detached<Status>(call, [this, reference, call] { return start_now(reference, call); });
 }
 

@@ -46,7 +46,6 @@ Status check_health(const std::optional<api::HealthConfig>& health) {
 }
 
 Status check_config(const api::ContainerConfig& config) {
-  if (config.tty.value_or(false)) return unsupported("Tty");
   if (has(config.volumes)) return unsupported("Volumes (anonymous volumes)");
   if (has(config.mac_address)) return unsupported("MacAddress");
   if (config.network_disabled.value_or(false)) {
@@ -216,7 +215,6 @@ Status validate_merged(const api::ContainerConfig& config) {
 
 Status validate_request(const api::ContainerCreateConfig& request) {
   api::ContainerConfig config;
-  config.tty = request.tty;
   config.volumes = request.volumes;
   config.mac_address = request.mac_address;
   config.network_disabled = request.network_disabled;
@@ -289,30 +287,6 @@ void fill_host_config(api::HostConfig& host, const std::string& default_runtime,
   fill_text(host.log_config->type, "json-file");
   fill(host.log_config->config, std::map<std::string, std::string>{});
   fill(host.port_bindings, std::map<std::string, api::Nullable<std::vector<api::PortBinding>>>{});
-}
-
-Result<std::string> parse_detach_keys(const std::string& text) {
-  std::string out;
-  if (text.empty()) return out;
-  for (const std::string& key : split(text, ',')) {
-    if (key.size() == 1) {
-      out += key;
-      continue;
-    }
-    static constexpr std::string_view kControl = "ctrl-";
-    const std::string_view letter =
-        key.starts_with(kControl) ? std::string_view(key).substr(kControl.size()) : "";
-    static constexpr std::string_view kSpecial = "@[\\]^_";  // 0 and 27 to 31
-    if (letter.size() == 1 && letter[0] >= 'a' && letter[0] <= 'z') {
-      out += static_cast<char>(letter[0] - 'a' + 1);
-    } else if (letter.size() == 1 && kSpecial.find(letter[0]) != std::string_view::npos) {
-      const size_t at = kSpecial.find(letter[0]);
-      out += static_cast<char>(at == 0 ? 0 : 26 + static_cast<int>(at));
-    } else {
-      return invalid_argument("Invalid escape keys (" + quote(text) + ") provided");
-    }
-  }
-  return out;
 }
 
 }  // namespace pouch::container

@@ -22,7 +22,4 @@ struct LogOptions {
 /// Of HostConfig.LogConfig. NotImplemented for other drivers; InvalidArgument for bad options.
 Result<LogOptions> parse_log_options(const api::HostConfig& host);
 
-/// "ctrl-a,b": the keys' bytes. InvalidArgument else.
-Result<std::string> parse_detach_keys(const std::string& text);
-
 }  // namespace pouch::container

@@ -140,6 +140,11 @@ Status LocalEngine::container_rename(const std::string& id, const api::Container
   POUCH_FORWARD(containers, rename(id, options, call));
 }
 
+Status LocalEngine::container_resize(const std::string& id, const api::ContainerResizeOptions& options,
+                                     const Call& call) {
+  POUCH_FORWARD(containers, resize(id, options, call));
+}
+
 Status LocalEngine::container_start(const std::string& id, const api::ContainerStartOptions& options,
                                     const Call& call) {
   POUCH_FORWARD(containers, start(id, options, call));
@@ -162,6 +167,11 @@ Result<api::IdResult> LocalEngine::exec_create(const std::string& id, const api:
 
 Result<api::ExecInspect> LocalEngine::exec_inspect(const std::string& id, const Call& call) {
   POUCH_FORWARD(containers, exec_inspect(id, call));
+}
+
+Status LocalEngine::exec_resize(const std::string& id, const api::ExecResizeOptions& options,
+                                const Call& call) {
+  POUCH_FORWARD(containers, exec_resize(id, options, call));
 }
 
 Result<StreamPtr> LocalEngine::exec_start(const std::string& id, const api::ExecStartConfig& config,

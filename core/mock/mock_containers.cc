@@ -25,7 +25,6 @@ bool is_name(const std::string& name) {
 }
 
 Status check_supported(const api::ContainerCreateConfig& config) {
-  if (config.tty.value_or(false)) return not_implemented("Config.Tty is not supported");
   const api::HostConfig host = config.host_config.value_or(api::HostConfig{});
   const std::string network = host.network_mode.value_or("default");
   if (network != "none" && network != "host") {
@@ -162,7 +161,7 @@ Status MockEngine::container_start(const std::string& id, const api::ContainerSt
       state_->containers.erase(container->id);
       state_->add_container_event(*container, "destroy");
     }
-    for (const mock::Attached& client : container->main.attached) client.pipe->finish(std::string());
+    for (const mock::Attached& client : container->main.attached) client.pipe->finish(std::string("{}"));
     container->main.attached.clear();
     return known;
   }
@@ -186,12 +185,13 @@ Status MockEngine::container_start(const std::string& id, const api::ContainerSt
   container->error.clear();
   ++container->generation;
   auto previous = std::move(container->main.process);  // its thread has ended: the container was not running
-  container->main.process = std::make_unique<MockProcess>(
+  container->main.process = std::make_shared<MockProcess>(
       container->args, container->config.open_stdin.value_or(false),
+      mock::terminal_of(container->config.tty, container->host.console_size),
       MockProcess::Hooks{output, [this, container](int code) { on_exit(container, code); }});
   state_->add_container_event(*container, "start");
   container->main.process->start();
-  if (previous) executor_.submit([gone = std::shared_ptr<MockProcess>(std::move(previous))] {});
+  if (previous) executor_.submit([gone = std::move(previous)] {});
   return {};
 }
 
@@ -201,7 +201,7 @@ void MockEngine::on_exit(const std::shared_ptr<Container>& container, int exit_c
   container->main.running = false;
   container->main.exit_code = exit_code;
   container->finished = Timestamp::now();
-  for (const mock::Attached& client : container->main.attached) client.pipe->finish(std::string());
+  for (const mock::Attached& client : container->main.attached) client.pipe->finish(std::string("{}"));
   container->main.attached.clear();
   state_->add_container_event(*container, "die", {{"exitCode", std::to_string(exit_code)}});
   if (container->host.auto_remove.value_or(false)) {
@@ -303,6 +303,23 @@ Status MockEngine::container_rename(const std::string& id, const api::ContainerR
   const std::string old = container.name;
   container.name = name;
   state_->add_container_event(container, "rename", {{"oldName", "/" + old}});
+  return {};
+}
+
+Status MockEngine::container_resize(const std::string& id, const api::ContainerResizeOptions& options,
+                                    const Call& /*call*/) {
+  POUCH_RETURN_IF_ERROR(mock::check_size(options.h, options.w));
+  std::shared_ptr<Container> container;
+  {
+    const std::lock_guard lock(state_->mutex);
+    const auto found = state_->find_container(id);
+    if (!found.is_ok()) return found.status();
+    container = *found;
+  }
+  POUCH_RETURN_IF_ERROR(state_->resize(container->main, options.h, options.w, "Container " + container->id));
+  const std::lock_guard lock(state_->mutex);
+  state_->add_container_event(*container, "resize",
+                              {{"height", std::to_string(options.h)}, {"width", std::to_string(options.w)}});
   return {};
 }
 

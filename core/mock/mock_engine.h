@@ -15,7 +15,7 @@ namespace mock {
 struct Container;
 struct Exec;
 struct Image;
-struct Running;
+struct Input;
 struct State;
 }  // namespace mock
 
@@ -49,6 +49,8 @@ class MockEngine : public Engine {
                           const Call& call) override;
   Status container_rename(const std::string& id, const api::ContainerRenameOptions& options,
                           const Call& call) override;
+  Status container_resize(const std::string& id, const api::ContainerResizeOptions& options,
+                          const Call& call) override;
   Status container_start(const std::string& id, const api::ContainerStartOptions& options,
                          const Call& call) override;
   Status container_stop(const std::string& id, const api::ContainerStopOptions& options,
@@ -58,6 +60,7 @@ class MockEngine : public Engine {
   Result<api::IdResult> exec_create(const std::string& id, const api::ExecConfig& config,
                                     const Call& call) override;
   Result<api::ExecInspect> exec_inspect(const std::string& id, const Call& call) override;
+  Status exec_resize(const std::string& id, const api::ExecResizeOptions& options, const Call& call) override;
   Result<StreamPtr> exec_start(const std::string& id, const api::ExecStartConfig& config,
                                const Call& call) override;
   Result<StreamPtr> image_from_rootfs(const api::ImageFromRootfsOptions& options, const Call& call) override;
@@ -78,8 +81,7 @@ class MockEngine : public Engine {
 
  private:
   void on_exit(const std::shared_ptr<mock::Container>& container, int exit_code);
-  void pump_stdin(const std::shared_ptr<StreamPipe>& pipe, std::shared_ptr<void> owner,
-                  mock::Running& running, bool close_at_end);
+  void pump_stdin(mock::Input input);
   void store_image(const std::string& digest, const std::vector<std::string>& references, mock::Image image);
 
   const std::shared_ptr<mock::State> state_;

@@ -109,6 +109,46 @@ TEST_F(MockEngineTest, ExecsInARunningContainer) {
   EXPECT_EQ(engine_->exec_start(exec, {}, {}).code(), Code::kConflict);
 }
 
+TEST_F(MockEngineTest, TerminalEchoesAndIsLeftByKeys) {
+  api::ContainerCreateConfig config;
+  config.image = "busybox";
+  config.cmd = {{"sh", "-c", "stty size; cat"}};
+  config.tty = config.open_stdin = true;
+  config.host_config.emplace().network_mode = "none";
+  config.host_config->console_size = {{3, 4}};
+  const std::string id = engine_->container_create(config, {}, {})->id;
+  api::ContainerAttachOptions options;
+  options.stream = options.stdin = options.stdout = true;
+  StreamPtr stream = *engine_->container_attach(id, options, {});
+  EXPECT_EQ(stream->resize(1, 2).code(), Code::kConflict);
+  ASSERT_TRUE(engine_->container_start(id, {}, {}).is_ok());
+  EXPECT_TRUE(stream->resize(1, 2).is_ok());
+  ASSERT_TRUE(stream->write("\x10\x11", Deadline::never()).is_ok());
+  EXPECT_EQ(*stream->finish({}), "{\"Detached\":true}");
+  EXPECT_TRUE(engine_->container_inspect(id, {}, {})->state.running);
+
+  StreamPtr again = *engine_->container_attach(id, options, {});
+  ASSERT_TRUE(again->write("hi\x7f\x7fyo\r\x04", Deadline::never()).is_ok());
+  EXPECT_EQ(read_all(*again, Channel::kStdout), "hi\b \b\b \byo\r\nyo\r\n");
+  EXPECT_EQ(*again->finish({}), "{}");
+}
+
+TEST_F(MockEngineTest, CtrlCEndsWhatRunsOnATerminal) {
+  api::ContainerCreateConfig config;
+  config.image = "busybox";
+  config.cmd = {{"sleep", "100"}};
+  config.tty = config.open_stdin = true;
+  config.host_config.emplace().network_mode = "none";
+  const std::string id = engine_->container_create(config, {}, {})->id;
+  api::ContainerAttachOptions options;
+  options.stream = options.stdin = options.stdout = true;
+  StreamPtr stream = *engine_->container_attach(id, options, {});
+  ASSERT_TRUE(engine_->container_start(id, {}, {}).is_ok());
+  ASSERT_TRUE(stream->write("\x03", Deadline::never()).is_ok());
+  EXPECT_EQ(read_all(*stream, Channel::kStdout), "^C");
+  EXPECT_EQ(engine_->container_inspect(id, {}, {})->state.exit_code, 130);
+}
+
 TEST_F(MockEngineTest, TellsEventsInOrder) {
   const std::string id = create("true");
   api::SystemEventsOptions options;

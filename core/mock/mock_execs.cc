@@ -16,7 +16,7 @@ Result<api::IdResult> MockEngine::exec_create(const std::string& id, const api::
   if (!container->main.running) return conflict("container " + container->id + " is not running");
   if (config.cmd.value_or(std::vector<std::string>{}).empty())
     return invalid_argument("No exec command specified");
-  if (config.tty.value_or(false)) return not_implemented("ExecConfig.Tty is not supported");
+  POUCH_RETURN_IF_ERROR(parse_detach_keys(config.detach_keys.value_or("")).status());
   auto exec = std::make_shared<Exec>();
   exec->id = new_object_id();
   exec->container = container;
@@ -38,6 +38,7 @@ Result<api::ExecInspect> MockEngine::exec_inspect(const std::string& id, const C
   const auto& cmd = *exec.config.cmd;
   out.process_config.entrypoint = cmd[0];
   out.process_config.arguments = std::vector<std::string>(cmd.begin() + 1, cmd.end());
+  out.process_config.tty = exec.config.tty.value_or(false);
   out.open_stdin = exec.config.attach_stdin.value_or(false);
   out.open_stdout = exec.config.attach_stdout.value_or(false);
   out.open_stderr = exec.config.attach_stderr.value_or(false);
@@ -58,6 +59,10 @@ Result<StreamPtr> MockEngine::exec_start(const std::string& id, const api::ExecS
     if (exec->main.started) return conflict("Error: Exec command " + id + " is already running");
     if (!exec->container->main.running)
       return conflict("container " + exec->container->id + " is not running");
+    if (config.tty.value_or(false) != exec->config.tty.value_or(false)) {
+      return invalid_argument("Tty of exec " + id + " differs from the one that it was made with");
+    }
+    if (config.console_size) exec->config.console_size = config.console_size;
     exec->main.started = true;
     exec->main.running = true;
     if (!detach) {
@@ -90,38 +95,40 @@ Result<StreamPtr> MockEngine::exec_start(const std::string& id, const api::ExecS
     return stream;
   }
   const bool has_stdin = exec->config.attach_stdin.value_or(false) && !detach;
-  exec->main.process =
-      std::make_unique<MockProcess>(*exec->config.cmd, has_stdin, MockProcess::Hooks{output, exited});
+  exec->main.process = std::make_shared<MockProcess>(
+      *exec->config.cmd, has_stdin, mock::terminal_of(exec->config.tty, exec->config.console_size),
+      MockProcess::Hooks{output, exited});
   exec->main.process->start();
-  if (has_stdin) pump_stdin(pipe, exec, exec->main, true);
+  const bool terminal = exec->config.tty.value_or(false);
+  if (terminal && !detach) {
+    pipe->on_resize([state = state_, weak = std::weak_ptr(exec)](uint32_t rows, uint32_t columns) {
+      const auto alive = weak.lock();
+      return alive ? state->resize(alive->main, rows, columns, "exec " + alive->id)
+                   : conflict("the exec is gone");
+    });
+  }
+  if (!has_stdin) return stream;
+  mock::Input input{pipe, exec, exec->main, !terminal, std::nullopt, nullptr};
+  if (terminal) input.keys.emplace(*parse_detach_keys(exec->config.detach_keys.value_or("")));
+  input.on_detach = [state = state_, exec] {
+    state->add_container_event(*exec->container, "exec_detach", {{"execID", exec->id}});
+    return std::string("{}");
+  };
+  pump_stdin(std::move(input));
   return stream;
 }
 
-void MockEngine::pump_stdin(const std::shared_ptr<StreamPipe>& pipe, std::shared_ptr<void> owner,
-                            mock::Running& running, bool close_at_end) {
-  executor_.submit([pipe, owner = std::move(owner), &running, close_at_end, state = state_] {
-    while (true) {
-      {
-        std::unique_lock lock(state->mutex);
-        // Attached before the start: the bytes stay in the pipe until there is somebody to read them.
-        const auto settled = [&] {
-          return running.process != nullptr || state->closing || pipe->is_abandoned();
-        };
-        if (!state->changed.wait_for(lock, std::chrono::milliseconds(200), settled)) continue;
-        if (state->closing || running.process == nullptr || (running.started && !running.running)) return;
-      }
-      const Result<std::string> bytes = pipe->read_input(65536, Deadline::after_ms(200));
-      if (bytes.code() == Code::kDeadlineExceeded) continue;
-      const std::lock_guard lock(state->mutex);
-      if (running.process == nullptr) return;
-      if (bytes.is_ok() && !bytes->empty()) {
-        running.process->write_stdin(*bytes);
-        continue;
-      }
-      if (close_at_end) running.process->close_stdin();
-      return;
-    }
-  });
+Status MockEngine::exec_resize(const std::string& id, const api::ExecResizeOptions& options,
+                               const Call& /*call*/) {
+  POUCH_RETURN_IF_ERROR(mock::check_size(options.h, options.w));
+  std::shared_ptr<Exec> exec;
+  {
+    const std::lock_guard lock(state_->mutex);
+    const auto at = state_->execs.find(id);
+    if (at == state_->execs.end()) return not_found("No such exec instance: " + id);
+    exec = at->second;
+  }
+  return state_->resize(exec->main, options.h, options.w, "exec " + id);
 }
 
 }  // namespace pouch

@@ -14,8 +14,12 @@
 namespace pouch::mock {
 namespace {
 
-constexpr std::array<std::string_view, 11> kPrograms = {"true", "false",  "echo", "cat",  "sleep", "exit",
-                                                        "sh",   "printf", "head", "trap", "kill"};
+constexpr std::array<std::string_view, 13> kPrograms = {
+    "true", "false", "echo", "cat", "sleep", "exit", "sh", "printf", "head", "trap", "kill", "read", "stty"};
+
+constexpr char kCtrlC = 3;
+constexpr char kCtrlD = 4;
+constexpr char kErase = 127;
 
 std::string base_name(const std::string& path) {
   return path.substr(path.rfind('/') + 1);
@@ -124,8 +128,13 @@ Status MockProcess::check(const std::vector<std::string>& args) {
       "failed to create task for container: OCI runtime create failed: exec: " + quote(program) + ": " + why);
 }
 
-MockProcess::MockProcess(std::vector<std::string> args, bool has_stdin, Hooks hooks)
-    : args_(std::move(args)), hooks_(std::move(hooks)), stdin_closed_(!has_stdin) {}
+MockProcess::MockProcess(std::vector<std::string> args, bool has_stdin, std::optional<TerminalSize> terminal,
+                         Hooks hooks)
+    : args_(std::move(args)),
+      has_terminal_(terminal.has_value()),
+      hooks_(std::move(hooks)),
+      size_(terminal.value_or(TerminalSize{})),
+      stdin_closed_(!has_stdin && !terminal) {}
 
 MockProcess::~MockProcess() {
   signal(SIGKILL);
@@ -140,20 +149,62 @@ MockProcess::~MockProcess() {
 void MockProcess::start() {
   thread_ = start_thread([this] {
     int code = run_command(args_);
+    // The hooks own the container, which owns this: they must not outlive the process.
+    Hooks last;
     {
       const std::lock_guard lock(mutex_);
       if (killed_by_ != 0) code = 128 + killed_by_;
+      last = std::exchange(hooks_, {});
     }
-    // The hooks own the container, which owns this: they must not outlive the process.
-    const Hooks last = std::move(hooks_);
     last.exited(code);
   });
 }
 
 void MockProcess::write_stdin(const std::string& bytes) {
+  if (!has_terminal_) {
+    const std::lock_guard lock(mutex_);
+    if (!stdin_closed_) stdin_ += bytes;
+    changed_.notify_all();
+    return;
+  }
+  for (const char c : bytes) {
+    std::string echo;
+    std::unique_lock lock(mutex_);
+    const auto show = hooks_.output;
+    type(c, echo);
+    lock.unlock();
+    if (show && !echo.empty()) show(Channel::kStdout, std::move(echo));
+    changed_.notify_all();
+  }
+}
+
+void MockProcess::type(char c, std::string& echo) {
+  if (c == '\r') c = '\n';
+  if (c == kCtrlC) {
+    echo = "^C";
+    line_.clear();
+    if (std::find(ignored_.begin(), ignored_.end(), SIGINT) == ignored_.end() && killed_by_ == 0)
+      killed_by_ = SIGINT;
+  } else if (c == kCtrlD) {
+    if (line_.empty()) stdin_closed_ = true;
+    stdin_ += std::exchange(line_, {});
+  } else if (c == '\n') {
+    echo = "\r\n";
+    stdin_ += std::exchange(line_, {}) + c;
+  } else if (c == kErase) {
+    if (line_.empty()) return;
+    line_.pop_back();
+    echo = "\b \b";
+  } else {
+    line_ += c;
+    const bool is_control = static_cast<unsigned char>(c) < ' ' && c != '\t';
+    echo = is_control ? std::string("^") + static_cast<char>(c + '@') : std::string(1, c);
+  }
+}
+
+void MockProcess::resize(TerminalSize size) {
   const std::lock_guard lock(mutex_);
-  if (!stdin_closed_) stdin_ += bytes;
-  changed_.notify_all();
+  if (has_terminal_) size_ = size;
 }
 
 void MockProcess::close_stdin() {
@@ -177,7 +228,38 @@ bool MockProcess::is_killed() {
 }
 
 void MockProcess::emit(Channel channel, std::string bytes) {
-  if (!bytes.empty() && !is_killed()) hooks_.output(channel, std::move(bytes));
+  if (bytes.empty() || is_killed()) return;
+  if (!has_terminal_) return hooks_.output(channel, std::move(bytes));
+  std::string shown;
+  for (const char c : bytes) {
+    if (c == '\n') shown += '\r';
+    shown += c;
+  }
+  hooks_.output(Channel::kStdout, std::move(shown));
+}
+
+int MockProcess::read_line() {
+  std::unique_lock lock(mutex_);
+  const auto ready = [this] {
+    return killed_by_ != 0 || stdin_closed_ || stdin_.find('\n') != std::string::npos;
+  };
+  changed_.wait(lock, ready);
+  const size_t end = stdin_.find('\n');
+  stdin_.erase(0, end == std::string::npos ? end : end + 1);
+  return end == std::string::npos ? 1 : 0;
+}
+
+// As busybox has it, which knows no size of 0.
+int MockProcess::stty(Channel channel) {
+  std::unique_lock lock(mutex_);
+  const TerminalSize size = size_;
+  lock.unlock();
+  if (size.rows == 0 && size.columns == 0) {
+    emit(Channel::kStderr, "stty: standard input\n");
+    return 1;
+  }
+  emit(channel, std::to_string(size.rows) + " " + std::to_string(size.columns) + "\n");
+  return 0;
 }
 
 bool MockProcess::sleep_for(double seconds) {
@@ -225,6 +307,8 @@ int MockProcess::run_command(std::vector<std::string> words) {
   }
   if (program == "false") return 1;
   if (program == "cat") return cat(channel);
+  if (program == "read") return read_line();
+  if (program == "stty") return stty(channel);
   if (program == "sleep") return sleep_for(std::atof(first.c_str())) ? 0 : 1;
   if (program == "exit") {
     exiting_ = true;

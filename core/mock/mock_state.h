@@ -1,13 +1,16 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "core/api/detach_keys.h"
 #include "core/api/engine.gen.h"
 #include "core/api/stream_pipe.h"
 #include "core/base/clock.h"
@@ -37,7 +40,7 @@ struct Attached {
 
 /// A process and those who listen to it: of a container or of an exec.
 struct Running {
-  std::unique_ptr<MockProcess> process;
+  std::shared_ptr<MockProcess> process;  ///< shared with who writes to it without the lock
   std::vector<Attached> attached;
   bool running = false;
   bool started = false;
@@ -68,6 +71,16 @@ struct Exec {
   Running main;
 };
 
+/// What a client writes to a process. Held by the thread that moves it.
+struct Input {
+  std::shared_ptr<StreamPipe> pipe;
+  std::shared_ptr<void> owner;  ///< of `running`
+  Running& running;
+  bool close_at_end = false;  ///< the process's input ends with the client's
+  std::optional<DetachKeys> keys;
+  std::function<std::string()> on_detach;  ///< with the lock held; the stream's result
+};
+
 /// All there is, under one lock. Processes call back on their own threads.
 struct State {
   std::mutex mutex;
@@ -83,11 +96,19 @@ struct State {
   /// The rest with the lock held.
   Result<std::shared_ptr<Container>> find_container(const std::string& id) const;
   Result<Image*> find_image(const std::string& name);
+  /// Without the lock held. Conflict when it does not run.
+  Status resize(Running& of, int64_t rows, int64_t columns, const std::string& name);
   void add_event(const std::string& type, const std::string& action, const std::string& id,
                  std::map<std::string, std::string> attributes);
   void add_container_event(const Container& container, const std::string& action,
                            std::map<std::string, std::string> more = {});
 };
+
+/// The size that the document asks for, where there is a terminal.
+std::optional<TerminalSize> terminal_of(const std::optional<bool>& tty,
+                                        const std::optional<std::vector<uint64_t>>& size);
+/// Of resize operations.
+Status check_size(int64_t rows, int64_t columns);
 
 /// "busybox" -> "busybox:latest".
 std::string with_tag(const std::string& reference);

@@ -134,27 +134,10 @@ Result<StreamPtr> MockEngine::container_logs(const std::string& id, const api::C
   return pipe->open();
 }
 
-namespace {
-
-// "ctrl-p,ctrl-q": single characters, or ctrl- and one of a-z @ [ \\ ] ^ _
-bool are_detach_keys(const std::string& text) {
-  if (text.empty()) return true;
-  const auto keys = split(text, ',');
-  return std::all_of(keys.begin(), keys.end(), [](const std::string& key) {
-    if (key.size() == 1) return true;
-    constexpr std::string_view kWithCtrl = "abcdefghijklmnopqrstuvwxyz@[\\]^_";
-    return key.size() == 6 && key.starts_with("ctrl-") && kWithCtrl.find(key[5]) != std::string_view::npos;
-  });
-}
-
-}  // namespace
-
 Result<StreamPtr> MockEngine::container_attach(const std::string& id,
                                                const api::ContainerAttachOptions& options,
                                                const Call& /*call*/) {
-  if (!are_detach_keys(options.detach_keys.value_or(""))) {
-    return invalid_argument("Invalid detach keys (" + *options.detach_keys + ") provided");
-  }
+  POUCH_ASSIGN_OR_RETURN(std::string keys, parse_detach_keys(options.detach_keys.value_or("")));
   const auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kBlock);
   const std::lock_guard lock(state_->mutex);
   POUCH_ASSIGN_OR_RETURN(const auto container, state_->find_container(id));
@@ -167,14 +150,28 @@ Result<StreamPtr> MockEngine::container_attach(const std::string& id,
     }
   }
   if (!options.stream.value_or(false)) {
-    pipe->finish(std::string());
+    pipe->finish(std::string("{}"));
     return stream;
   }
   container->main.attached.push_back({pipe, options.stdout.value_or(false), options.stderr.value_or(false)});
   state_->add_container_event(*container, "attach");
-  if (options.stdin.value_or(false) && container->config.open_stdin.value_or(false)) {
-    pump_stdin(pipe, container, container->main, container->config.stdin_once.value_or(false));
+  const bool terminal = container->config.tty.value_or(false);
+  if (terminal) {
+    pipe->on_resize([state = state_, weak = std::weak_ptr(container)](uint32_t rows, uint32_t columns) {
+      const auto alive = weak.lock();
+      return alive ? state->resize(alive->main, rows, columns, "Container " + alive->id)
+                   : conflict("the container is gone");
+    });
   }
+  if (!options.stdin.value_or(false) || !container->config.open_stdin.value_or(false)) return stream;
+  const bool close_at_end = container->config.stdin_once.value_or(false) && !terminal;
+  mock::Input input{pipe, container, container->main, close_at_end, std::nullopt, nullptr};
+  if (terminal) input.keys.emplace(std::move(keys));
+  input.on_detach = [state = state_, container] {
+    state->add_container_event(*container, "detach");
+    return std::string("{\"Detached\":true}");
+  };
+  pump_stdin(std::move(input));
   return stream;
 }
 

@@ -117,7 +117,9 @@ void Hijack::run() {
   pipe_->on_cancel([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->abort();
   });
-  pipe_->finish(complete(pump(), completion_));
+  Result<std::string> result = complete(pump(), completion_);
+  if (result.is_ok() && keys_ && keys_->were_pressed()) result = std::string(R"({"Detached":true})");
+  pipe_->finish(std::move(result));
 }
 
 Status Hijack::send_input() {
@@ -127,9 +129,10 @@ Status Hijack::send_input() {
     if (!bytes.is_ok()) return bytes.status();
     if (bytes->empty()) {
       input_ended_ = true;
-      socket_.shut_down_write();
+      if (!keeps_input_open_) socket_.shut_down_write();
       return {};
     }
+    if (keys_) keys_->pass(*bytes);  // only to know: the server does the same
     pending_ = std::move(*bytes);
   }
   if (pending_.empty()) return {};

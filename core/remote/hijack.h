@@ -1,7 +1,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <utility>
 
+#include "core/api/detach_keys.h"
 #include "core/remote/body_stream.h"
 #include "core/remote/socket.h"
 
@@ -17,6 +20,11 @@ class Hijack : public StreamTask, public std::enable_shared_from_this<Hijack> {
   const Head& head() const { return parser_.head(); }
   /// Between open() and run().
   void set_format(BodyFormat format);
+  /// Between open() and run(), on a terminal of a stock dockerd: that ends the output with the input, which
+  /// is therefore left open.
+  void keep_input_open() { keeps_input_open_ = true; }
+  /// Likewise: it looks for the keys by itself, but does not tell that it has found them.
+  void set_detach_keys(DetachKeys keys) { keys_.emplace(std::move(keys)); }
 
   void run() override;
   void abort() override;
@@ -39,6 +47,8 @@ class Hijack : public StreamTask, public std::enable_shared_from_this<Hijack> {
   const Completion completion_;
   std::optional<BodyDecoder> decoder_;
   std::string pending_;  ///< input that is not sent yet
+  std::optional<DetachKeys> keys_;
+  bool keeps_input_open_ = false;
   bool input_ended_ = false;
   std::atomic<bool> aborted_{false};
 };

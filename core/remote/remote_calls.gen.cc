@@ -70,6 +70,14 @@ Status RemoteCalls::container_rename(const std::string& id, const api::Container
   return result.status();
 }
 
+Status RemoteCalls::container_resize(const std::string& id, const api::ContainerResizeOptions& options,
+                                     const Call& call) {
+  const Json options_json = api::encode_value(options);
+  const Result<Json> result =
+      call_json(*api::find_operation("container.resize"), {id}, nullptr, &options_json, call);
+  return result.status();
+}
+
 Status RemoteCalls::container_start(const std::string& id, const api::ContainerStartOptions& options,
                                     const Call& call) {
   const Json options_json = api::encode_value(options);
@@ -105,6 +113,14 @@ Result<api::ExecInspect> RemoteCalls::exec_inspect(const std::string& id, const 
   const Result<Json> result = call_json(*api::find_operation("exec.inspect"), {id}, nullptr, nullptr, call);
   if (!result.is_ok()) return result.status();
   return api::from_json<api::ExecInspect>(*result, api::DecodeMode::kLenient);
+}
+
+Status RemoteCalls::exec_resize(const std::string& id, const api::ExecResizeOptions& options,
+                                const Call& call) {
+  const Json options_json = api::encode_value(options);
+  const Result<Json> result =
+      call_json(*api::find_operation("exec.resize"), {id}, nullptr, &options_json, call);
+  return result.status();
 }
 
 Result<StreamPtr> RemoteCalls::exec_start(const std::string& id, const api::ExecStartConfig& config,

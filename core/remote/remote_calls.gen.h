@@ -30,6 +30,8 @@ class RemoteCalls : public Engine {
                           const Call& call) override;
   Status container_rename(const std::string& id, const api::ContainerRenameOptions& options,
                           const Call& call) override;
+  Status container_resize(const std::string& id, const api::ContainerResizeOptions& options,
+                          const Call& call) override;
   Status container_start(const std::string& id, const api::ContainerStartOptions& options,
                          const Call& call) override;
   Status container_stop(const std::string& id, const api::ContainerStopOptions& options,
@@ -39,6 +41,7 @@ class RemoteCalls : public Engine {
   Result<api::IdResult> exec_create(const std::string& id, const api::ExecConfig& config,
                                     const Call& call) override;
   Result<api::ExecInspect> exec_inspect(const std::string& id, const Call& call) override;
+  Status exec_resize(const std::string& id, const api::ExecResizeOptions& options, const Call& call) override;
   Result<StreamPtr> exec_start(const std::string& id, const api::ExecStartConfig& config,
                                const Call& call) override;
   Result<StreamPtr> image_from_rootfs(const api::ImageFromRootfsOptions& options, const Call& call) override;

@@ -1,5 +1,6 @@
 #include "core/remote/remote_engine.h"
 
+#include <atomic>
 #include <utility>
 
 #include "core/base/text.h"
@@ -169,10 +170,44 @@ Result<StreamPtr> RemoteEngine::open_hijack(const Operation& operation, const Se
   const auto task =
       std::make_shared<Hijack>(address_, std::move(request), pipe, completion_of(operation, server, nullptr));
   POUCH_RETURN_IF_ERROR(task->open(call));
+  if (format.raw_stdio) POUCH_RETURN_IF_ERROR(adapt_terminal(operation, *task));
+  allow_resize(operation, server.is_pouchd ? std::nullopt : std::optional(format.raw_stdio), *pipe);
   task->set_format(std::move(format));
   StreamPtr stream = pipe->open();
   start(task);
   return stream;
+}
+
+Status RemoteEngine::adapt_terminal(const Operation& operation, Hijack& task) const {
+  task.keep_input_open();
+  const Json* options = operation.options;
+  if (operation.op.name != "container.attach" || !is_true(options, "stdin")) return {};
+  const bool has_keys = (*options)["detachKeys"].isString();
+  POUCH_ASSIGN_OR_RETURN(std::string keys,
+                         parse_detach_keys(has_keys ? (*options)["detachKeys"].asString() : ""));
+  task.set_detach_keys(DetachKeys(std::move(keys)));
+  return {};
+}
+
+void RemoteEngine::allow_resize(const Operation& operation, std::optional<bool> terminal, StreamPipe& pipe) {
+  const bool is_exec = operation.op.name == "exec.start";
+  if (is_exec) terminal = is_true(operation.config, "Tty");
+  if (terminal.has_value() && !*terminal) return;
+  const auto is_known = std::make_shared<std::atomic<bool>>(terminal.has_value());
+  pipe.on_resize(
+      [this, is_known, ids = operation.ids, &op = operation.op,
+       resize = is_exec ? "exec.resize" : "container.resize"](uint32_t rows, uint32_t columns) -> Status {
+        const Call call{Deadline::after_ms(kQuestionMs), closing_, {}};
+        if (!*is_known) {
+          POUCH_ASSIGN_OR_RETURN(const bool is_terminal, has_terminal({op, ids, nullptr, nullptr}, call));
+          if (!is_terminal) return conflict("resize: this stream has no terminal");
+          *is_known = true;
+        }
+        Json options = json_object();
+        options["h"] = rows;
+        options["w"] = columns;
+        return call_json(*api::find_operation(resize), ids, nullptr, &options, call).status();
+      });
 }
 
 Result<BodyFormat> RemoteEngine::format_of(const Operation& operation, const Server& server,
@@ -198,8 +233,11 @@ Result<bool> RemoteEngine::has_terminal(const Operation& operation, const Call& 
 Completion RemoteEngine::completion_of(const Operation& operation, const Server& server,
                                        const std::shared_ptr<LoadedImages>& loaded) {
   const std::string op(operation.op.name);
-  if (server.is_pouchd || (op != "exec.start" && op != "image.load")) {
+  if (server.is_pouchd || (op != "exec.start" && op != "image.load" && op != "container.attach")) {
     return nullptr;
+  }
+  if (op == "container.attach") {
+    return []() -> Result<std::string> { return std::string("{}"); };
   }
   if (op == "exec.start") {
     if (is_true(operation.config, "Detach")) {

@@ -16,6 +16,8 @@
 
 namespace pouch::remote {
 
+class Hijack;
+
 /// The contract over HTTP: a pouchd, or a stock dockerd as far as it goes (docs/wire.md). Contacts the server
 /// with the first call. Thread-safe. Its destruction cancels what is still open.
 class RemoteEngine : public RemoteCalls {
@@ -52,6 +54,10 @@ class RemoteEngine : public RemoteCalls {
   Result<StreamPtr> open_hijack(const Operation& operation, const Server& server, const Call& call);
   Result<BodyFormat> format_of(const Operation& operation, const Server& server, const Call& call);
   Result<bool> has_terminal(const Operation& operation, const Call& call);
+  /// Lets the stream of a terminal be resized. `terminal`: whether it is one, where that is known.
+  void allow_resize(const Operation& operation, std::optional<bool> terminal, StreamPipe& pipe);
+  /// What dockerd does with a terminal in another way than an engine of ours.
+  Status adapt_terminal(const Operation& operation, Hijack& task) const;
   Completion completion_of(const Operation& operation, const Server& server,
                            const std::shared_ptr<LoadedImages>& loaded);
   void start(const std::shared_ptr<StreamTask>& task);

@@ -57,6 +57,7 @@ struct ApiHandler::Request {
   std::vector<std::string> ids;
   int minor = bridge::kMaxMinor;
   bool is_strict = false;
+  bool wants_raw = false;  ///< the output of an exec, on Moby's wire
   Json options = json_object();
   Json config;
   Call call;
@@ -217,11 +218,15 @@ void ApiHandler::serve_stream(Exchange& exchange, Request& request) {
 
 // Moby sends the head of an exec before it starts the process, and docker-py loses output that comes with the
 // head. Whatever would make the start fail is left to the engine to tell, as a plain answer.
-bool ApiHandler::begins_before_exec(const Request& request) {
-  if (request.is_strict || request.op->name != "exec.start" || is_set(request.config, "Detach")) return false;
+bool ApiHandler::begins_before_exec(Request& request) {
+  if (request.is_strict || request.op->name != "exec.start" || !request.config.isObject()) return false;
   const Result<Json> exec = inspect("exec.inspect", request.ids[0], request.call);
-  if (!exec.is_ok() || is_set(*exec, "Running") || !(*exec)["ExitCode"].isNull()) return false;
-  if (is_set((*exec)["ProcessConfig"], "tty") != is_set(request.config, "Tty")) return false;
+  if (!exec.is_ok()) return false;
+  // To Moby the Tty of a start is only about the form of the output; that of the exec counts.
+  request.wants_raw = is_set(request.config, "Tty");
+  request.config["Tty"] = is_set((*exec)["ProcessConfig"], "tty");
+  if (is_set(request.config, "Detach")) return false;
+  if (is_set(*exec, "Running") || !(*exec)["ExitCode"].isNull()) return false;
   const Result<Json> container =
       inspect("container.inspect", (*exec)["ContainerID"].asString(), request.call);
   return container.is_ok() && is_set((*container)["State"], "Running") &&
@@ -229,7 +234,7 @@ bool ApiHandler::begins_before_exec(const Request& request) {
 }
 
 void ApiHandler::serve_exec(Exchange& exchange, Request& request) {
-  const bool terminal = is_set(request.config, "Tty");
+  const bool terminal = request.wants_raw;
   PumpOptions options = pump_options(exchange, request, terminal);
   const int64_t stall_ms = exchange.limits().write_ms;
   if (!exchange.connection().send_all(std::exchange(options.head, {}), stall_ms).is_ok())

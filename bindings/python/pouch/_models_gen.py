@@ -90,6 +90,11 @@ ProgressMessage = TypedDict('ProgressMessage', {
 }, total=False)
 ProgressMessage.__doc__ = 'One line of the progress of a load, pull, push or build.'
 
+AttachEnd = TypedDict('AttachEnd', {
+    'Detached': bool,
+}, total=False)
+AttachEnd.__doc__ = 'How an attached stream ended.'
+
 ContainerConfig = TypedDict('ContainerConfig', {
     'Hostname': str,
     'Domainname': str,

@@ -31,6 +31,9 @@ class ContainerOperations:
         Does not start anything: a stream opened before the start carries everything from the first byte on. It ends when
         the process has ended and its output is read. Closing the writing side closes the container's input when
         OpenStdin and StdinOnce are set. A reader too slow is ended with Lagged and never stalls the container.
+        With a terminal all output comes as STDOUT; closing the writing side leaves the terminal as it is, as a terminal
+        has no end, and output goes on; the stream can be resized; and the detach keys end the stream alone, which its
+        result tells.
         NotFound: there is no such container. Conflict: it is paused or being removed.
         InvalidArgument: bad detach keys. NotImplemented: an option that this engine does not support.
         stream: Whether to carry what comes from now on.
@@ -38,7 +41,7 @@ class ContainerOperations:
         stdout: Whether to carry output.
         stderr: Whether to carry error output.
         logs: Whether to begin with what the container has written so far.
-        detach_keys: Keys that end the stream and leave the container, for example ctrl-p,ctrl-q.
+        detach_keys: Keys that end the stream and leave the container; only with a terminal. ctrl-p,ctrl-q by default.
         Raises: InvalidArgument, NotFound, Conflict, Lagged, NotImplemented.
         """
         return self._connection.open(
@@ -189,6 +192,25 @@ class ContainerOperations:
         return self._connection.call(
             "container.rename", [id], None, {"name": name}, timeout=timeout, cancel=cancel)
 
+    def resize(
+            self,
+            id: str,
+            *,
+            h: int,
+            w: int,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> None:
+        """Set the size of a container's terminal.
+
+        The container's process is told by SIGWINCH. A container without a terminal takes it, and nothing changes.
+        NotFound: there is no such container. Conflict: it does not run. InvalidArgument: h or w is absent, or above 65535.
+        h: Rows.
+        w: Columns.
+        Raises: InvalidArgument, NotFound, Conflict.
+        """
+        return self._connection.call(
+            "container.resize", [id], None, {"h": h, "w": w}, timeout=timeout, cancel=cancel)
+
     def start(
             self,
             id: str,
@@ -285,6 +307,26 @@ class ExecOperations:
         return self._connection.call(
             "exec.inspect", [id], None, {}, timeout=timeout, cancel=cancel)
 
+    def resize(
+            self,
+            id: str,
+            *,
+            h: int,
+            w: int,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> None:
+        """Set the size of the terminal of a further process.
+
+        The process is told by SIGWINCH. One without a terminal takes it, and nothing changes. One that is not yet started
+        is waited for, ten seconds at most.
+        NotFound: there is no such exec. Conflict: it does not run. InvalidArgument: h or w is absent, or above 65535.
+        h: Rows.
+        w: Columns.
+        Raises: InvalidArgument, NotFound, Conflict.
+        """
+        return self._connection.call(
+            "exec.resize", [id], None, {"h": h, "w": w}, timeout=timeout, cancel=cancel)
+
     def start(
             self,
             id: str,
@@ -298,6 +340,8 @@ class ExecOperations:
         ended and its output is read, and then the result holds the exit code. With Detach the stream is empty and ends
         at once, and the result has no exit code. A binary that cannot be run is not an error here: the reason comes as
         output, and the exit code is 126 or 127.
+        With a terminal all output comes as STDOUT; closing the writing side leaves the terminal as it is; the stream can be
+        resized; and the detach keys end the stream alone: the result has no exit code then.
         NotFound: there is no such exec. Conflict: it was started before, or the container does not run or is paused.
         InvalidArgument: Tty differs from the prepared one. Lagged: the reader was too slow; the process goes on.
         Raises: InvalidArgument, NotFound, Conflict, Lagged, NotImplemented.

@@ -79,8 +79,8 @@ def test_errors_have_class_code_and_path(client):
     assert caught.value.code == "InvalidArgument" and caught.value.details["path"] == "HostConfig.Memry"
     with pytest.raises(pouch.InvalidArgument):
         client.call("container.fly")
-    with pytest.raises(pouch.NotImplementedByEngine, match="Tty"):
-        client.containers.create({"Image": "busybox", "Tty": True})
+    with pytest.raises(pouch.NotImplementedByEngine, match="HostConfig.Init"):
+        client.containers.create({"Image": "busybox", "HostConfig": {"NetworkMode": "none", "Init": True}})
 
 
 def test_timeout_is_a_deadline(client):

@@ -13,12 +13,15 @@ POUCH_BEGIN_DECLS
  *  Does not start anything: a stream opened before the start carries everything from the first byte on. It
  *  ends when the process has ended and its output is read. Closing the writing side closes the container's
  *  input when OpenStdin and StdinOnce are set. A reader too slow is ended with Lagged and never stalls the
- *  container. NotFound: there is no such container. Conflict: it is paused or being removed.
- *  InvalidArgument: bad detach keys. NotImplemented: an option that this engine does not support.
+ *  container. With a terminal all output comes as STDOUT; closing the writing side leaves the terminal as
+ *  it is, as a terminal has no end, and output goes on; the stream can be resized; and the detach keys end
+ *  the stream alone, which its result tells. NotFound: there is no such container. Conflict: it is paused
+ *  or being removed. InvalidArgument: bad detach keys. NotImplemented: an option that this engine does not
+ *  support.
  *  @param id Id, unique prefix of the id, or name.
  *  @param options_json {stream: bool, stdin: bool, stdout: bool, stderr: bool, logs: bool, detachKeys:
  *      string}
- *  @param out STDOUT and STDERR frames; pouch_stream_free
+ *  @param out STDOUT and STDERR frames; result: AttachEnd; pouch_stream_free
  *  Errors of its own: InvalidArgument, NotFound, Conflict, Lagged, NotImplemented.
  *  @threads any @since 1.0 */
 POUCH_API pouch_status_t pouch_container_attach(pouch_client_t *client, const char *id,
@@ -106,6 +109,18 @@ POUCH_API pouch_status_t pouch_container_remove(pouch_client_t *client, const ch
  *  Errors of its own: InvalidArgument, NotFound, Conflict.
  *  @threads any @since 1.0 */
 POUCH_API pouch_status_t pouch_container_rename(pouch_client_t *client, const char *id,
+                                                const char *options_json, const pouch_call_t *call,
+                                                pouch_error_t **error);
+
+/** Set the size of a container's terminal.
+ *  The container's process is told by SIGWINCH. A container without a terminal takes it, and nothing
+ *  changes. NotFound: there is no such container. Conflict: it does not run. InvalidArgument: h or w is
+ *  absent, or above 65535.
+ *  @param id Id, unique prefix of the id, or name.
+ *  @param options_json {h: int64 (required), w: int64 (required)}
+ *  Errors of its own: InvalidArgument, NotFound, Conflict.
+ *  @threads any @since 1.0 */
+POUCH_API pouch_status_t pouch_container_resize(pouch_client_t *client, const char *id,
                                                 const char *options_json, const pouch_call_t *call,
                                                 pouch_error_t **error);
 

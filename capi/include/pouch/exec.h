@@ -33,12 +33,25 @@ POUCH_API pouch_status_t pouch_exec_inspect(pouch_client_t *client, const char *
                                             const pouch_call_t *call, pouch_buf_t *result_json,
                                             pouch_error_t **error);
 
+/** Set the size of the terminal of a further process.
+ *  The process is told by SIGWINCH. One without a terminal takes it, and nothing changes. One that is not
+ *  yet started is waited for, ten seconds at most. NotFound: there is no such exec. Conflict: it does not
+ *  run. InvalidArgument: h or w is absent, or above 65535.
+ *  @param id Id of the exec.
+ *  @param options_json {h: int64 (required), w: int64 (required)}
+ *  Errors of its own: InvalidArgument, NotFound, Conflict.
+ *  @threads any @since 1.0 */
+POUCH_API pouch_status_t pouch_exec_resize(pouch_client_t *client, const char *id, const char *options_json,
+                                           const pouch_call_t *call, pouch_error_t **error);
+
 /** Start a prepared process and attach to it.
  *  The stream carries the process's output, and its input when ExecConfig.AttachStdin; it ends when the
  *  process has ended and its output is read, and then the result holds the exit code. With Detach the
  *  stream is empty and ends at once, and the result has no exit code. A binary that cannot be run is not an
- *  error here: the reason comes as output, and the exit code is 126 or 127. NotFound: there is no such
- *  exec. Conflict: it was started before, or the container does not run or is paused. InvalidArgument: Tty
+ *  error here: the reason comes as output, and the exit code is 126 or 127. With a terminal all output
+ *  comes as STDOUT; closing the writing side leaves the terminal as it is; the stream can be resized; and
+ *  the detach keys end the stream alone: the result has no exit code then. NotFound: there is no such exec.
+ *  Conflict: it was started before, or the container does not run or is paused. InvalidArgument: Tty
  *  differs from the prepared one. Lagged: the reader was too slow; the process goes on.
  *  @param id Id of the exec.
  *  @param config_json ExecStartConfig

@@ -164,6 +164,11 @@ class Driver {
       std::this_thread::sleep_for(std::chrono::milliseconds(step["sleep_ms"].asInt()));
     } else if (step.isMember("close")) {
       pouch_client_close(client_);
+    } else if (step.isMember("resize")) {
+      pouch_error_t* error = nullptr;
+      const pouch_status_t status = pouch_stream_resize(
+          background_[step["resize"].asString()], step["rows"].asUInt(), step["columns"].asUInt(), &error);
+      if (status != POUCH_OK) line.fail(status, error);
     } else if (step.isMember("join")) {
       pouch_stream_t* stream = background_[step["join"].asString()];
       background_.erase(step["join"].asString());

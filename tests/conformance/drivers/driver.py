@@ -26,7 +26,7 @@ def guarded(call, *args, **kwargs):
 class Stream:
     def __init__(self, stream):
         self._stream = stream
-        for name in ("close_write", "finish", "write"):
+        for name in ("close_write", "finish", "resize", "write"):
             setattr(self, name, lambda *a, method=getattr(stream, name): guarded(method, *a))
         self.cancel = stream.cancel
 

@@ -147,6 +147,11 @@ class Runner:
             time.sleep(step["sleep_ms"] / 1000)
         elif "close" in step:
             self.backend.close()
+        elif "resize" in step:
+            try:
+                self.background[step["resize"]].resize(step["rows"], step["columns"])
+            except Failed as error:
+                line.fail(error)
         elif "join" in step:
             read_stream(self.background.pop(step["join"]), step, line)
         elif step["op"] in STREAMS:

@@ -39,6 +39,9 @@ type step struct {
 	Abandon       bool              `json:"abandon"`
 	Background    string            `json:"background"`
 	Join          string            `json:"join"`
+	Resize        string            `json:"resize"`
+	Rows          uint32            `json:"rows"`
+	Columns       uint32            `json:"columns"`
 	SleepMs       int64             `json:"sleep_ms"`
 	Close         bool              `json:"close"`
 }
@@ -337,6 +340,10 @@ func (d *driver) step(number int, raw json.RawMessage) {
 		time.Sleep(time.Duration(s.SleepMs) * time.Millisecond)
 	case s.Close:
 		d.client.Close()
+	case s.Resize != "":
+		if err := d.background[s.Resize].Resize(s.Rows, s.Columns); err != nil {
+			l.fail(err)
+		}
 	case s.Join != "":
 		read(d.background[s.Join], s, l)
 	default:

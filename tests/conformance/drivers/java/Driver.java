@@ -330,6 +330,13 @@ public final class Driver {
       Thread.sleep(number(step, "sleep_ms"));
     } else if (flag(step, "close")) {
       client.close();
+    } else if (step.has("resize")) {
+      try {
+        background.get(step.get("resize").getAsString())
+            .resize((int) number(step, "rows"), (int) number(step, "columns"));
+      } catch (PouchException error) {
+        line.fail(error);
+      }
     } else if (step.has("join")) {
       read(background.remove(step.get("join").getAsString()), step, line);
     } else {

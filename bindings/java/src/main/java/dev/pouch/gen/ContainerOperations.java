@@ -22,6 +22,9 @@ public final class ContainerOperations {
    * Does not start anything: a stream opened before the start carries everything from the first byte on. It ends when
    * the process has ended and its output is read. Closing the writing side closes the container's input when
    * OpenStdin and StdinOnce are set. A reader too slow is ended with Lagged and never stalls the container.
+   * With a terminal all output comes as STDOUT; closing the writing side leaves the terminal as it is, as a terminal
+   * has no end, and output goes on; the stream can be resized; and the detach keys end the stream alone, which its
+   * result tells.
    * NotFound: there is no such container. Conflict: it is paused or being removed.
    * InvalidArgument: bad detach keys. NotImplemented: an option that this engine does not support.
    * Errors: InvalidArgument, NotFound, Conflict, Lagged, NotImplemented.
@@ -106,6 +109,17 @@ public final class ContainerOperations {
    */
   public void rename(String id, Models.ContainerRenameOptions options, Call call) {
     connection.call("container.rename", List.of(id), null, options, null, call);
+  }
+
+  /**
+   * Set the size of a container's terminal.
+   *
+   * The container's process is told by SIGWINCH. A container without a terminal takes it, and nothing changes.
+   * NotFound: there is no such container. Conflict: it does not run. InvalidArgument: h or w is absent, or above 65535.
+   * Errors: InvalidArgument, NotFound, Conflict.
+   */
+  public void resize(String id, Models.ContainerResizeOptions options, Call call) {
+    connection.call("container.resize", List.of(id), null, options, null, call);
   }
 
   /**

@@ -39,12 +39,26 @@ public final class ExecOperations {
   }
 
   /**
+   * Set the size of the terminal of a further process.
+   *
+   * The process is told by SIGWINCH. One without a terminal takes it, and nothing changes. One that is not yet started
+   * is waited for, ten seconds at most.
+   * NotFound: there is no such exec. Conflict: it does not run. InvalidArgument: h or w is absent, or above 65535.
+   * Errors: InvalidArgument, NotFound, Conflict.
+   */
+  public void resize(String id, Models.ExecResizeOptions options, Call call) {
+    connection.call("exec.resize", List.of(id), null, options, null, call);
+  }
+
+  /**
    * Start a prepared process and attach to it.
    *
    * The stream carries the process's output, and its input when ExecConfig.AttachStdin; it ends when the process has
    * ended and its output is read, and then the result holds the exit code. With Detach the stream is empty and ends
    * at once, and the result has no exit code. A binary that cannot be run is not an error here: the reason comes as
    * output, and the exit code is 126 or 127.
+   * With a terminal all output comes as STDOUT; closing the writing side leaves the terminal as it is; the stream can be
+   * resized; and the detach keys end the stream alone: the result has no exit code then.
    * NotFound: there is no such exec. Conflict: it was started before, or the container does not run or is paused.
    * InvalidArgument: Tty differs from the prepared one. Lagged: the reader was too slow; the process goes on.
    * Errors: InvalidArgument, NotFound, Conflict, Lagged, NotImplemented.

@@ -141,6 +141,12 @@ public final class Models {
     public String error;
   }
 
+  /** How an attached stream ended. */
+  public static final class AttachEnd {
+    /** True where the detach keys ended it: the process goes on. Absent else. */
+    public Boolean Detached;
+  }
+
   /** What a container is, independent of the host. */
   public static final class ContainerConfig {
     /** Host name; the first 12 digits of the id by default. */
@@ -737,7 +743,7 @@ public final class Models {
     public Boolean AttachStdout;
     /** Whether its error output goes to the stream. */
     public Boolean AttachStderr;
-    /** Keys that end the stream and leave the process, for example ctrl-p,ctrl-q. */
+    /** Keys that end the stream and leave the process; only with a terminal. ctrl-p,ctrl-q by default. */
     public String DetachKeys;
     /** Environment added to the container's, name=value. */
     public List<String> Env;
@@ -753,13 +759,13 @@ public final class Models {
     public Boolean Detach;
     /** Whether it has a terminal, as prepared. */
     public Boolean Tty;
-    /** Size of the terminal, [rows, columns]. */
+    /** Size of the terminal, [rows, columns]; the prepared one by default. */
     public List<Long> ConsoleSize;
   }
 
   /** How a process ended. */
   public static final class ExecExit {
-    /** Exit code, 128 + signal when killed; absent when detached. */
+    /** Exit code, 128 + signal when killed; absent when detached, from the start on or by keys. */
     public Long ExitCode;
   }
 
@@ -1631,7 +1637,7 @@ public final class Models {
     public Boolean stderr;
     /** Whether to begin with what the container has written so far. */
     public Boolean logs;
-    /** Keys that end the stream and leave the container, for example ctrl-p,ctrl-q. */
+    /** Keys that end the stream and leave the container; only with a terminal. ctrl-p,ctrl-q by default. */
     public String detachKeys;
   }
 
@@ -1703,6 +1709,14 @@ public final class Models {
     public String name;
   }
 
+  /** Options of container.resize. */
+  public static final class ContainerResizeOptions {
+    /** Rows. */
+    public Long h;
+    /** Columns. */
+    public Long w;
+  }
+
   /** Options of container.start. */
   public static final class ContainerStartOptions {
     /** Keys that end an attached stream, for example ctrl-p,ctrl-q. */
@@ -1721,6 +1735,14 @@ public final class Models {
   public static final class ContainerWaitOptions {
     /** What to wait for. */
     public String condition;
+  }
+
+  /** Options of exec.resize. */
+  public static final class ExecResizeOptions {
+    /** Rows. */
+    public Long h;
+    /** Columns. */
+    public Long w;
   }
 
   /** Options of image.from_rootfs. */
