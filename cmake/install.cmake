@@ -38,3 +38,14 @@ endforeach()
 if(TARGET pouch-keeper)
   install(TARGETS pouch-keeper RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/pouch)
 endif()
+
+if(TARGET pouchd)
+  # Two files of one template, as pouch.pc has: the installed one, and one for the build folder's pouchd.
+  set(pouch_unit_bindir ${CMAKE_INSTALL_FULL_BINDIR})
+  configure_file(${CMAKE_SOURCE_DIR}/daemon/pouchd/pouchd.service.in
+    ${CMAKE_BINARY_DIR}/pouchd-installed.service @ONLY)
+  install(FILES ${CMAKE_BINARY_DIR}/pouchd-installed.service DESTINATION lib/systemd/system RENAME pouchd.service)
+  set(pouch_unit_bindir ${CMAKE_BINARY_DIR}/bin)
+  configure_file(${CMAKE_SOURCE_DIR}/daemon/pouchd/pouchd.service.in
+    ${CMAKE_BINARY_DIR}/systemd/pouchd.service @ONLY)
+endif()

@@ -10,6 +10,7 @@ from pouchtest.paths import docker_cli
 from pouchtest.pouchd import Pouchd
 
 pytest_plugins = ["pouchtest.fixtures"]
+pytestmark = pytest.mark.vm
 
 
 @pytest.fixture(scope="module")

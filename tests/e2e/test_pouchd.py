@@ -12,6 +12,7 @@ from pouchtest.paths import build_dir
 from pouchtest.pouchd import Pouchd, UnixConnection
 
 pytest_plugins = ["pouchtest.fixtures"]
+pytestmark = pytest.mark.vm
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ REPO = pathlib.Path(__file__).resolve().parents[2]
 _LIMIT = 3600
 # The bindings' tests have stages of their own, which count each test; the sanitizers cannot see into their languages.
 _BINDINGS = "^(python|go|java)_test$"
-_PYTEST_SUITES = {"support": "tests/lib", "tools": "tools/testing tools/specgen", "e2e": "tests/e2e"}
+_PYTEST_SUITES = {"support": "tests/lib", "tools": "tools/testing tools/specgen tools/vm", "e2e": "tests/e2e"}
 
 
 class Run:
