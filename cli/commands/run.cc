@@ -1,7 +1,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
@@ -28,8 +30,10 @@ struct RunFlags {
   std::string detach_keys;
 };
 
-// As Docker's CLI tells them apart: by what runtimes say.
-int start_failure_code(const std::string& message) {
+// As Docker's CLI tells them apart: by what runtimes say, here in crun's spelling too.
+int start_failure_code(std::string message) {
+  std::transform(message.begin(), message.end(), message.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   const auto says = [&](const char* text) { return message.find(text) != std::string::npos; };
   if (says("executable file not found") || says("no such file or directory") ||
       says("system cannot find the file specified")) {

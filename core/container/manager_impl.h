@@ -93,6 +93,7 @@ struct ContainerManager::Impl {
   Status create_record(container::StartJob& job, const ctrd::ContainerRecord& record);
   Status create_task(container::StartJob& job, const std::vector<ctrd::Mount>& rootfs,
                      const io::StdioPaths& stdio, uint32_t& pid);
+  Status task_failure(const container::StartJob& job, const Status& why) const;
   Status commit_running(const container::StartJob& job, uint32_t pid);
   Status undo_start(container::StartJob& job, const Status& why);
   spec::SpecInput spec_input(const ContainerId& id, const api::ContainerConfig& config,

@@ -11,6 +11,7 @@
 #include "core/container/container_files.h"
 #include "core/container/manager_impl.h"
 #include "core/container/rootfs_files.h"
+#include "core/container/runtime_failure.h"
 #include "core/container/validation.h"
 #include "core/ctrd/containers.h"
 #include "core/ctrd/snapshots.h"
@@ -26,7 +27,6 @@ namespace {
 
 constexpr int64_t kStepMs = 60'000;  // for one step of a start
 constexpr int64_t kSettleMs = 120'000;
-constexpr std::string_view kTaskFailure = "failed to create task for container: ";  // Moby's words
 
 Status make_dir(const std::string& path) {
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
@@ -80,26 +80,6 @@ ctrd::StdioPaths to_ctrd(const io::StdioPaths& paths, bool terminal) {
   out.stderr_path = paths.stderr_path;
   out.terminal = terminal;
   return out;
-}
-
-// As Docker tells them apart by the runtime's words: 127 not found, 126 not executable.
-// 128 for all else.
-int exit_code_of_failure(const std::string& text) {
-  if (!text.starts_with(kTaskFailure)) return 128;
-  const std::string lower = to_lower(text);
-  const auto has = [&lower](std::string_view words) { return lower.find(words) != std::string::npos; };
-  if (has("executable file not found") || has("no such file or directory")) return 127;
-  if (has("permission denied") || has("is a directory") || has("not executable")) return 126;
-  if (has("not a directory")) return 127;
-  return 128;
-}
-
-// What the runtime says of a command it cannot run is the caller's mistake; all else is not.
-Status task_failure(const Status& status) {
-  const Status reason = foreign_reason(status);
-  const std::string text = std::string(kTaskFailure) + reason.message();
-  const bool callers = exit_code_of_failure(text) != 128 && reason.code() == Code::kInternal;
-  return {callers ? Code::kInvalidArgument : reason.code(), text};
 }
 
 }  // namespace
@@ -219,15 +199,23 @@ Status ContainerManager::Impl::create_task(StartJob& job, const std::vector<ctrd
   if (!created.is_ok()) {
     job.has_task = created.code() == Code::kAlreadyExists || created.code() == Code::kDeadlineExceeded ||
                    created.code() == Code::kUnavailable;
-    return task_failure(created.status());
+    return task_failure(job, created.status());
   }
   job.has_task = true;
   // Before the start, or the end of a quick one is missed.
   watch_process({job.row.id, job.row.generation, {}});
   const auto started = client->tasks().start(call, job.row.id);
-  if (!started.is_ok()) return task_failure(started.status());
+  if (!started.is_ok()) return task_failure(job, started.status());
   pid = *started;
   return {};
+}
+
+Status ContainerManager::Impl::task_failure(const StartJob& job, const Status& why) const {
+  const RuntimeOptions* const runtime = context.find_runtime(job.row.runtime);
+  const container::RuntimeUse use{job.row.runtime.empty() ? context.options.default_runtime : job.row.runtime,
+                                  runtime == nullptr ? RuntimeOptions() : *runtime,
+                                  context.options.containerd_address};
+  return container::explain_task_failure(foreign_reason(why), use);
 }
 
 Status ContainerManager::Impl::launch(StartJob& job) {
@@ -292,7 +280,7 @@ Status ContainerManager::Impl::undo_start(StartJob& job, const Status& why) {
   if (const auto keeper = context.keeper(call); keeper.is_ok()) {
     (*keeper)->discard(row.id.str(), why.message(), call.deadline).ignore();
   }
-  const int code = exit_code_of_failure(why.message());
+  const int code = container::exit_code_of_failure(why.message());
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
                          context.db->begin(store::Durability::kBootScoped, call));
   const std::string next(row.auto_remove ? state::kRemoving : std::string_view(job.previous_state));

@@ -63,6 +63,24 @@ std::string own_library_dir() {
   return slash == std::string::npos ? std::string() : file.substr(0, slash);
 }
 
+Result<std::string> find_program_in(const std::string& name, const std::vector<std::string>& dirs) {
+  if (name.starts_with('/')) {
+    if (is_executable(name)) return name;
+    return not_found(quote(name) + " is not an executable file");
+  }
+  for (const std::string& dir : dirs) {
+    std::string path = dir + "/" + name;
+    if (is_executable(path)) return path;
+  }
+  return not_found("tried " + join(dirs, ", "));
+}
+
+std::string shim_program(const std::string& name) {
+  const std::vector<std::string> parts = split(name, '.');
+  if (name.starts_with('/') || parts.size() < 2) return name;
+  return "containerd-shim-" + parts[parts.size() - 2] + "-" + parts.back();
+}
+
 Result<std::string> find_program(const std::string& name, const ProgramHints& hints) {
   if (!hints.option.empty()) return only(name, hints.option, "the option");
   if (!hints.variable.empty()) {

@@ -18,6 +18,12 @@ struct ProgramHints {
 /// ../libexec/pouch, PATH, then the system's folders. NotFound lists what was tried.
 Result<std::string> find_program(const std::string& name, const ProgramHints& hints);
 
+/// A program in the folders where another process looks for it; with a slash: that file. NotFound says why.
+Result<std::string> find_program_in(const std::string& name, const std::vector<std::string>& dirs);
+
+/// The program of a shim, as containerd names it: "containerd-shim-runc-v2" for "io.containerd.runc.v2".
+std::string shim_program(const std::string& name);
+
 /// The folder of the file that this code was loaded from (libpouch.so, or the program it is linked into).
 std::string own_library_dir();
 

@@ -71,6 +71,19 @@ Result<CgroupFacts> read_cgroup_facts() {
   return facts;
 }
 
+bool lacks_hugetlb_hierarchy() {
+  const Result<CgroupFacts> facts = read_cgroup_facts();
+  if (!facts.is_ok() || facts->mode == CgroupMode::kV2 || facts->controller_dirs.contains("hugetlb")) {
+    return false;
+  }
+  // "hugetlb <hierarchy> <groups> <enabled>"
+  const Result<std::string> known = read_file("/proc/cgroups");
+  for (const std::string& line : split(known.is_ok() ? *known : "", '\n')) {
+    if (line.starts_with("hugetlb\t")) return line.ends_with("\t1");
+  }
+  return false;
+}
+
 std::map<std::string, std::string> parse_os_release(std::string_view text) {
   std::map<std::string, std::string> values;
   for (const std::string& line : split(text, '\n')) {

@@ -38,6 +38,8 @@ struct HostFacts {
 };
 
 Result<CgroupFacts> read_cgroup_facts();
+/// The kernel has the hugetlb controller, in version 1, but it is not mounted. crun refuses such a host.
+bool lacks_hugetlb_hierarchy();
 HostFacts read_host_facts();
 /// KEY=value lines with shell quotes undone, as /etc/os-release has.
 std::map<std::string, std::string> parse_os_release(std::string_view text);

@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -61,7 +62,9 @@ std::vector<std::string> program_dirs_of(int pid) {
   std::array<char, PATH_MAX> program{};
   const ssize_t length = ::readlink((folder + "/exe").c_str(), program.data(), program.size());
   const std::string file(program.data(), length > 0 ? static_cast<size_t>(length) : 0);
-  if (const size_t slash = file.rfind('/'); slash != std::string::npos) dirs.push_back(file.substr(0, slash));
+  const size_t slash = file.rfind('/');
+  const std::string own = slash == std::string::npos ? "" : file.substr(0, slash);
+  if (!own.empty() && std::find(dirs.begin(), dirs.end(), own) == dirs.end()) dirs.push_back(own);
   return dirs;
 }
 

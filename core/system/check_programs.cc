@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include "core/base/text.h"
 #include "core/ctrd/client.h"
 #include "core/ctrd/version.h"
@@ -31,31 +29,8 @@ std::vector<std::string> containerd_dirs(const EngineOptions& options) {
 }
 
 Result<std::string> locate(const std::string& name, const std::vector<std::string>& dirs) {
-  if (name.starts_with('/')) {
-    if (::access(name.c_str(), X_OK) == 0) return name;
-    return not_found(quote(name) + " is not an executable file");
-  }
-  if (dirs.empty()) return sys::find_program(name, {});
-  for (const std::string& dir : dirs) {
-    const std::string path = dir + "/" + name;
-    if (::access(path.c_str(), X_OK) == 0) return path;
-  }
-  return not_found("tried " + join(dirs, ", "));
-}
-
-// "io.containerd.runc.v2" → "containerd-shim-runc-v2", as containerd does it.
-std::string shim_program(const std::string& name) {
-  if (name.starts_with('/')) return name;
-  const std::vector<std::string> parts = split(name, '.');
-  if (parts.size() < 2) return name;
-  return "containerd-shim-" + parts[parts.size() - 2] + "-" + parts.back();
-}
-
-bool lacks_hugetlb_hierarchy() {
-  const auto facts = sys::read_cgroup_facts();
-  if (!facts.is_ok()) return false;
-  const bool is_v1 = facts->mode == sys::CgroupMode::kV1 || facts->mode == sys::CgroupMode::kHybrid;
-  return is_v1 && !facts->controller_dirs.contains("hugetlb");
+  if (dirs.empty() && !name.starts_with('/')) return sys::find_program(name, {});
+  return sys::find_program_in(name, dirs);
 }
 
 void one_runtime(const std::string& name, const RuntimeOptions& runtime, const std::vector<std::string>& dirs,
@@ -69,7 +44,7 @@ void one_runtime(const std::string& name, const RuntimeOptions& runtime, const s
     out.push_back(std::move(missing));
     return;
   }
-  if (name == "crun" && lacks_hugetlb_hierarchy()) {
+  if (name == "crun" && sys::lacks_hugetlb_hierarchy()) {
     out.push_back(findings::no_hugetlb_hierarchy(is_default ? FindingLevel::kError : FindingLevel::kWarning));
     return;
   }
@@ -98,7 +73,7 @@ void runtimes(const EngineOptions& options, Findings& out) {
   const std::vector<std::string> dirs = containerd_dirs(options);
   const auto chosen = options.runtimes.find(options.default_runtime);
   if (chosen == options.runtimes.end()) return;  // complete_options has refused that
-  const Result<std::string> shim = locate(shim_program(chosen->second.shim), dirs);
+  const Result<std::string> shim = locate(sys::shim_program(chosen->second.shim), dirs);
   out.push_back(shim.is_ok() ? findings::fine(findings::kShim, chosen->second.shim + " at " + quote(*shim))
                              : findings::missing_shim(chosen->second.shim, shim.status().message()));
   one_runtime(chosen->first, chosen->second, dirs, true, out);

@@ -28,9 +28,9 @@ def docker_cli():
 
 
 @contextlib.contextmanager
-def private_dir(prefix="pouch-test-"):
+def private_dir(prefix="pouch-test-", parent=None):
     """A private folder (0700) with a short name, since a unix socket's path has 107 bytes at most."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix=prefix))
+    path = pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     try:
         yield path
     finally:
