@@ -128,6 +128,11 @@ void Stream::close_write() {
   error.check(pouch_stream_close_write(stream_.get(), error.out()));
 }
 
+void Stream::resize(uint32_t rows, uint32_t columns) {
+  Error error;
+  error.check(pouch_stream_resize(stream_.get(), rows, columns, error.out()));
+}
+
 Json::Value Stream::finish() {
   Buffer result;
   Error error;

@@ -55,6 +55,8 @@ class Stream {
   /// Gives all bytes; false when the operation takes no more. `stop` ends the wait for room. Throws ApiError.
   bool write(std::string_view bytes, const std::atomic<bool>* stop = nullptr);
   void close_write();
+  /// From any thread. Throws ApiError.
+  void resize(uint32_t rows, uint32_t columns);
   /// Waits for the end; the result, null when there is none. Throws ApiError.
   Json::Value finish();
   void cancel() { pouch_stream_cancel(stream_.get()); }

@@ -11,6 +11,8 @@
 #include <optional>
 #include <thread>
 
+#include "cli/terminal.h"
+
 namespace pouch::cli {
 namespace {
 
@@ -71,9 +73,12 @@ class InputCopy {
 
 }  // namespace
 
-Json::Value copy_stdio(const Console& console, Stream& stream, bool with_input) {
+Json::Value copy_stdio(const Console& console, Stream& stream, const CopyOptions& options) {
+  // Before the input's thread is made, which shall have its signals blocked, too; it goes after it.
+  std::optional<TerminalSession> terminal;
+  if (options.terminal) terminal.emplace(console, stream, options.input, options.redraw);
   std::optional<InputCopy> input;
-  if (with_input) input.emplace(console.in_fd(), stream);
+  if (options.input) input.emplace(console.in_fd(), stream);
   while (const std::optional<Stream::Frame> frame = stream.next()) {
     if (frame->channel == POUCH_CHANNEL_STDERR) {
       console.err(frame->data);
@@ -82,7 +87,44 @@ Json::Value copy_stdio(const Console& console, Stream& stream, bool with_input) 
     }
   }
   input.reset();
+  terminal.reset();
   return stream.finish();
+}
+
+void check_terminal(const Console& console, bool with_input, bool terminal) {
+  if (with_input && terminal && !console.in_is_terminal()) {
+    throw Exit(kExitError, "the input device is not a TTY");
+  }
+}
+
+Json::Value attach_options(bool with_input, const std::string& detach_keys) {
+  Json::Value options;
+  for (const char* part : {"stream", "stdout", "stderr"}) options[part] = true;
+  options["stdin"] = with_input;
+  if (!detach_keys.empty()) options["detachKeys"] = detach_keys;
+  return options;
+}
+
+std::function<void(const std::string&)> kill_with(Client& client, const std::string& id) {
+  return [&client, id](const std::string& signal) {
+    Json::Value options;
+    options["signal"] = signal;
+    try {
+      client.call("container.kill", {id}, options);
+    } catch (const ApiError&) {
+      // Not yet started, or ended meanwhile.
+    }
+  };
+}
+
+int exit_code_of(Stream& wait) {
+  const std::optional<Stream::Frame> frame = wait.next();
+  if (!frame) throw Exit(kExitError, "Error: the wait for the container ended without its exit code");
+  const Json::Value result = to_json(frame->data);
+  const Json::Value& problem = result["Error"]["Message"];
+  if (problem.isString() && !problem.asString().empty())
+    throw Exit(kExitUsage, "Error: " + problem.asString());
+  return result["StatusCode"].asInt();
 }
 
 }  // namespace pouch::cli

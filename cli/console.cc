@@ -65,6 +65,9 @@ void Console::err(std::string_view text) const {
 bool Console::in_is_terminal() const {
   return ::isatty(in_) == 1;
 }
+bool Console::out_is_terminal() const {
+  return ::isatty(out_) == 1;
+}
 
 std::string sanitised(std::string_view text) {
   std::string out;

@@ -18,7 +18,9 @@ class Console {
   void err_line(std::string_view text) const { err(std::string(text) + "\n"); }
 
   [[nodiscard]] int in_fd() const { return in_; }
+  [[nodiscard]] int out_fd() const { return out_; }
   [[nodiscard]] bool in_is_terminal() const;
+  [[nodiscard]] bool out_is_terminal() const;
 
  private:
   int in_;

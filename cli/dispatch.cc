@@ -23,6 +23,8 @@ constexpr const char* kLogs = "Fetch the logs of a container";
 constexpr const char* kPs = "List containers";
 constexpr const char* kRename = "Rename a container";
 constexpr const char* kRm = "Remove one or more containers";
+constexpr const char* kAttach =
+    "Attach local standard input, output, and error streams to a running container";
 constexpr const char* kRmi = "Remove one or more images";
 constexpr const char* kRun = "Create and run a new container from an image";
 constexpr const char* kStart = "Start one or more stopped containers";
@@ -31,6 +33,7 @@ constexpr const char* kTag = "Create a tag TARGET_IMAGE that refers to SOURCE_IM
 constexpr const char* kWait = "Block until one or more containers stop, then print their exit codes";
 
 constexpr Command kCommands[] = {
+    {"", "attach", kAttach, attach_command},
     {"", "check", kCheck, check_command},
     {"", "create", kCreate, create_command},
     {"", "events", "Get real time events from the engine", events_command},
@@ -51,6 +54,7 @@ constexpr Command kCommands[] = {
     {"", "tag", kTag, tag_command},
     {"", "version", "Show the version information", version_command},
     {"", "wait", kWait, wait_command},
+    {"container", "attach", kAttach, attach_command},
     {"container", "create", kCreate, create_command},
     {"container", "exec", kExec, exec_command},
     {"container", "inspect", "Display detailed information on one or more containers",

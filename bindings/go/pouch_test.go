@@ -100,6 +100,96 @@ func TestErrorsHaveCodes(t *testing.T) {
 	}
 }
 
+// readUntil reads until the output ends with the text.
+func readUntil(ctx context.Context, t *testing.T, stream *Stream, text string) {
+	t.Helper()
+	var all []byte
+	for !strings.HasSuffix(string(all), text) {
+		frame, err := stream.Next(ctx)
+		if err != nil {
+			t.Fatalf("%q, then %v", all, err)
+		}
+		all = append(all, frame.Data...)
+	}
+}
+
+func TestTerminalOfAContainer(t *testing.T) {
+	client, ctx := openMock(t)
+	yes, keys := true, "a,b"
+	run := sh("read x; stty size; cat")
+	run.Config.Tty, run.Config.OpenStdin = &yes, &yes
+	made, err := client.Containers.Create(ctx, run.document(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := client.Containers.Attach(ctx, made.Id,
+		&ContainerAttachOptions{Stream: &yes, Stdin: &yes, Stdout: &yes, DetachKeys: &keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	if err := stream.Resize(10, 20); !errors.Is(err, Conflict) {
+		t.Fatalf("resize before the start: %v", err)
+	}
+	if err := client.Containers.Start(ctx, made.Id, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Resize(10, 20); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Write([]byte("\r")); err != nil {
+		t.Fatal(err)
+	}
+	readUntil(ctx, t, stream, "\r\n10 20\r\n")
+	if _, err := stream.Write([]byte("ab")); err != nil {
+		t.Fatal(err)
+	}
+	var end AttachEnd
+	if err := stream.Finish(&end); err != nil || end.Detached == nil || !*end.Detached {
+		t.Fatalf("%+v, %v", end, err)
+	}
+	if err := client.Containers.Resize(ctx, made.Id, ContainerResizeOptions{H: 1, W: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Containers.Kill(ctx, made.Id, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTerminalOfAnExec(t *testing.T) {
+	client, ctx := openMock(t)
+	id, err := client.RunDetached(ctx, sh("sleep 100"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	yes := true
+	made, err := client.Execs.Create(ctx, id, ExecConfig{Cmd: &[]string{"sh", "-c", "stty size; read x; stty size; exit 3"},
+		Tty: &yes, AttachStdin: &yes, AttachStdout: &yes, ConsoleSize: &[]uint64{5, 6}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := client.Execs.Start(ctx, made.Id, ExecStartConfig{Tty: &yes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	readUntil(ctx, t, stream, "5 6\r\n")
+	if err := stream.Resize(7, 8); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Write([]byte("\n")); err != nil {
+		t.Fatal(err)
+	}
+	readUntil(ctx, t, stream, "\r\n7 8\r\n")
+	var end ExecExit
+	if err := stream.Finish(&end); err != nil || end.ExitCode == nil || *end.ExitCode != 3 {
+		t.Fatalf("%+v, %v", end, err)
+	}
+	if err := client.Containers.Kill(ctx, id, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestContextEndsCallsAndStreams(t *testing.T) {
 	client, ctx := openMock(t)
 	id, err := client.RunDetached(ctx, sh("trap '' TERM; echo ready; sleep 100"))

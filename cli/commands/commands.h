@@ -5,6 +5,7 @@
 // The commands; each in the file of its name. They return the exit code, or throw Exit.
 namespace pouch::cli {
 
+int attach_command(Context& context, const Invocation& invocation);
 int check_command(Context& context, const Invocation& invocation);
 int create_command(Context& context, const Invocation& invocation);
 int events_command(Context& context, const Invocation& invocation);

@@ -2,6 +2,7 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/common.h"
 #include "cli/flag_values.h"
+#include "cli/terminal.h"
 
 namespace pouch::cli {
 namespace {
@@ -43,9 +44,18 @@ int run_exec(Context& context, const ExecFlags& flags, const Words& arguments) {
   Json::Value start;
   start["Detach"] = flags.detach;
   start["Tty"] = flags.tty;
+  const std::optional<TerminalSize> size = terminal_size(context.console());
+  if (flags.tty && size) {
+    start["ConsoleSize"].append(size->rows);
+    start["ConsoleSize"].append(size->columns);
+  }
   Stream stream = client.open("exec.start", {id}, {}, start);
-  const Json::Value result = copy_stdio(context.console(), stream, flags.interactive && !flags.detach);
-  return flags.detach ? 0 : result["ExitCode"].asInt();
+  const bool attached = !flags.detach;
+  const Json::Value result = copy_stdio(
+      context.console(), stream, {.input = flags.interactive && attached, .terminal = flags.tty && attached});
+  if (flags.detach) return 0;
+  if (!result.isMember("ExitCode")) throw Exit(kExitError, kLeft);
+  return result["ExitCode"].asInt();
 }
 
 }  // namespace
@@ -71,9 +81,7 @@ int exec_command(Context& context, const Invocation& invocation) {
     context.console().out(options.help());
     return 0;
   }
-  if (flags.tty && flags.interactive && !flags.detach && !context.console().in_is_terminal()) {
-    throw Exit(kExitError, "the input device is not a TTY");
-  }
+  check_terminal(context.console(), flags.interactive && !flags.detach, flags.tty);
   return run_exec(context, flags, *arguments);
 }
 

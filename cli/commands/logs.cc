@@ -35,7 +35,7 @@ int logs_command(Context& context, const Invocation& invocation) {
   if (!since.empty()) logs["since"] = time_option("since", since);
   if (!until.empty()) logs["until"] = time_option("until", until);
   Stream stream = context.client().open("container.logs", {names->front()}, logs);
-  copy_stdio(context.console(), stream, false);
+  copy_stdio(context.console(), stream, {});
   return 0;
 }
 

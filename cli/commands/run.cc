@@ -12,7 +12,7 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/common.h"
 #include "cli/flags_container.h"
-#include "cli/signals.h"
+#include "cli/terminal.h"
 
 namespace pouch::cli {
 namespace {
@@ -115,11 +115,6 @@ class SignalTarget {
   std::string id_;  // protected by mutex_
 };
 
-void check_terminal(const Console& console, const ContainerFlags& flags, bool detached) {
-  if (!flags.tty || detached) return;
-  if (flags.interactive && !console.in_is_terminal()) throw Exit(kExitError, "the input device is not a TTY");
-}
-
 // What to say about an error of the creation or start.
 std::string told(const ApiError& error) {
   const bool lacks_image =
@@ -150,20 +145,29 @@ int run_in_foreground(Context& context, const RunFlags& flags, const Json::Value
   Cancel cancel;
   SignalTarget target(client, cancel);
   std::optional<SignalForwarder> forwarder;
-  if (flags.signal_proxy) forwarder.emplace([&](const std::string& signal) { target.take(signal); });
+  // With a terminal ctrl-c is a key like others.
+  const bool terminal = flags.container.tty;
+  if (flags.signal_proxy && !terminal)
+    forwarder.emplace([&](const std::string& signal) { target.take(signal); });
   Json::Value options = flags.container.create_options();
   if (!flags.detach_keys.empty()) options["detachKeys"] = flags.detach_keys;
   Started started = client.run(config, options, true, cancel);
   check_started(context.console(), started, id_file);
   target.set_container(started.id);
-  const Json::Value result = copy_stdio(context.console(), *started.stream, config["AttachStdin"].asBool());
-  return result["StatusCode"].asInt();
+  const Json::Value result = copy_stdio(context.console(), *started.stream,
+                                        {.input = config["AttachStdin"].asBool(), .terminal = terminal});
+  return result["StatusCode"].asInt();  // 0 where the detach keys ended it
 }
 
 int run_container(Context& context, const RunFlags& flags, const Words& arguments) {
   flags.container.check_pull();
-  check_terminal(context.console(), flags.container, flags.detach);
-  const Json::Value config = flags.container.config(arguments, flags.detach);
+  Json::Value config = flags.container.config(arguments, flags.detach);
+  if (!flags.detach) check_terminal(context.console(), config["AttachStdin"].asBool(), flags.container.tty);
+  const std::optional<TerminalSize> size = terminal_size(context.console());
+  if (flags.container.tty && size) {
+    config["HostConfig"]["ConsoleSize"].append(size->rows);
+    config["HostConfig"]["ConsoleSize"].append(size->columns);
+  }
   IdFile id_file(flags.container.id_file);
   if (flags.detach) return run_in_background(context, flags, config, id_file);
   return run_in_foreground(context, flags, config, id_file);

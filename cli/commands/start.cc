@@ -1,7 +1,6 @@
 #include "cli/attach.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/common.h"
-#include "cli/signals.h"
 
 namespace pouch::cli {
 namespace {
@@ -42,43 +41,22 @@ int start_all(Context& context, const Words& names, const std::string& detach_ke
   return code;
 }
 
-int exit_code_of(Stream& wait) {
-  const std::optional<Stream::Frame> frame = wait.next();
-  if (!frame) throw Exit(kExitError, "Error: the wait for the container ended without its exit code");
-  const Json::Value result = to_json(frame->data);
-  const std::string problem = json_string(result["Error"], "Message");
-  if (!problem.empty()) throw Exit(kExitUsage, "Error: " + problem);
-  return result["StatusCode"].asInt();
-}
-
 int start_attached(Context& context, const std::string& name, const StartFlags& flags) {
   Client& client = context.client();
   const Json::Value container = client.call("container.inspect", {name});
   const std::string id = container["Id"].asString();
+  const bool terminal = container["Config"]["Tty"].asBool();
   std::optional<SignalForwarder> forwarder;
-  if (flags.signal_proxy) {
-    forwarder.emplace([&client, id](const std::string& signal) {
-      Json::Value options;
-      options["signal"] = signal;
-      try {
-        client.call("container.kill", {id}, options);
-      } catch (const ApiError&) {
-        // Not yet started, or ended meanwhile.
-      }
-    });
-  }
+  if (flags.signal_proxy && !terminal) forwarder.emplace(kill_with(client, id));
   const bool with_input = flags.interactive && container["Config"]["OpenStdin"].asBool();
-  Json::Value attach_options;
-  for (const char* part : {"stream", "stdout", "stderr"}) attach_options[part] = true;
-  attach_options["stdin"] = with_input;
-  if (!flags.detach_keys.empty()) attach_options["detachKeys"] = flags.detach_keys;
-  Stream attached = client.open("container.attach", {id}, attach_options);
+  Stream attached = client.open("container.attach", {id}, attach_options(with_input, flags.detach_keys));
   Json::Value wait_options;
   wait_options["condition"] = container["HostConfig"]["AutoRemove"].asBool() ? "removed" : "next-exit";
   Stream wait = client.open("container.wait", {id}, wait_options);
   client.call("container.start", {id});
-  copy_stdio(context.console(), attached, with_input);
-  return exit_code_of(wait);
+  const Json::Value end =
+      copy_stdio(context.console(), attached, {.input = with_input, .terminal = terminal});
+  return end["Detached"].asBool() ? 0 : exit_code_of(wait);
 }
 
 }  // namespace

@@ -74,6 +74,69 @@ def test_follow_and_attach(client):
     container.remove()
 
 
+def read_until(socket, text):
+    """What the socket of a terminal gives, which has no frames."""
+    got = b""
+    while not got.endswith(text):
+        piece = socket.read(4096)
+        assert piece, got
+        got += piece
+    return got
+
+
+def test_terminal(client):
+    container = client.containers.create("busybox", ["sh", "-c", "read x; stty size; read x; exit 7"], tty=True,
+                                         stdin_open=True, network_mode="none")
+    with pytest.raises(errors.APIError, match="is not running"):
+        container.resize(height=10, width=20)
+    socket = container.attach_socket(params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+    container.start()
+    container.resize(height=10, width=20)
+    socket._sock.sendall(b"\n")
+    assert read_until(socket, b"20\r\n") == b"\r\n10 20\r\n"
+    socket._sock.sendall(b"\x10\x11")  # the detach keys end this connection, and nothing else
+    assert read_until_end(socket) == b""
+    container.reload()
+    assert container.status == "running"
+    socket = container.attach_socket(params={"stdin": 1, "stdout": 1, "stream": 1})
+    socket._sock.sendall(b"\n")
+    assert container.wait()["StatusCode"] == 7
+    socket.close()
+    assert container.logs() == b"\r\n10 20\r\n\r\n"
+    assert container.attach(logs=True, stream=False) == container.logs()
+    container.remove()
+
+
+def read_until_end(socket):
+    got = b""
+    while piece := socket.read(4096):
+        got += piece
+    return got
+
+
+def test_terminal_of_an_exec(client):
+    container = client.containers.run("busybox", ["sleep", "1000"], detach=True, network_mode="none")
+    assert container.exec_run(["sh", "-c", "echo out; echo err >&2"], tty=True) == (0, b"out\r\nerr\r\n")
+    made = client.api.exec_create(container.id, ["sh", "-c", "read x; stty size; exit 3"], stdin=True, tty=True)
+    socket = client.api.exec_start(made["Id"], tty=True, socket=True)
+    client.api.exec_resize(made["Id"], height=11, width=22)
+    socket._sock.sendall(b"\n")
+    assert read_until(socket, b"22\r\n") == b"\r\n11 22\r\n"
+    assert read_until_end(socket) == b""
+    socket.close()
+    assert client.api.exec_inspect(made["Id"])["ExitCode"] == 3
+    with pytest.raises(errors.APIError):
+        client.api.exec_resize(made["Id"], height=11, width=22)
+    with pytest.raises(errors.NotFound):
+        client.api.exec_resize("nosuch", height=11, width=22)
+    # To Moby the terminal is the exec's; the start only says which form its caller reads.
+    mixed = client.api.exec_create(container.id, ["echo", "hi"], tty=True)
+    assert client.api.exec_start(mixed["Id"]) == b"hi\r\n"
+    mixed = client.api.exec_create(container.id, ["echo", "hi"], tty=True)
+    client.api.exec_start(mixed["Id"], detach=True)
+    container.remove(force=True)
+
+
 def test_events(client):
     events = client.events(decode=True, filters={"event": "create"})
     seen = []

@@ -75,6 +75,7 @@ class Stream:
         self._native.close_write()
 
     def resize(self, rows: int, cols: int) -> None:
+        """Tells the process's terminal its size; Conflict when it has none."""
         self._native.resize(rows, cols)
 
     def fileno(self) -> int:

@@ -69,15 +69,30 @@ class Container:
         """The log as a stream that goes on while the container runs."""
         return self._client.containers.logs(self.id, stdout=True, stderr=True, follow=True, **options)
 
-    def attach(self, stdin: bool = False, stdout: bool = True, stderr: bool = True) -> Stream:
-        return self._client.containers.attach(self.id, stream=True, stdin=stdin, stdout=stdout, stderr=stderr)
+    def attach(self, stdin: bool = False, stdout: bool = True, stderr: bool = True, **options: Any) -> Stream:
+        """What the first process prints from now on, and with `stdin` its input. Options are `logs` and
+        `detach_keys`; after those were sent to a terminal, finish() gives {"Detached": True}."""
+        return self._client.containers.attach(self.id, stream=True, stdin=stdin, stdout=stdout, stderr=stderr, **options)
+
+    def resize(self, height: int, width: int) -> None:
+        """Tells the container's terminal its size, in characters."""
+        self._client.containers.resize(self.id, h=height, w=width)
+
+    def exec_open(self, cmd: Sequence[str], stdin: bool = True, tty: bool = False, size: Optional[tuple] = None,
+                  **config: Any) -> Stream:
+        """Starts a further process and attaches to it. With `tty` it gets a terminal, of `size` (rows, columns) at
+        first; the stream's resize() changes it."""
+        made = self._client.execs.create(self.id, {
+            "Cmd": list(cmd), "AttachStdout": True, "AttachStderr": True, "AttachStdin": stdin, "Tty": tty, **config})
+        start: dict = {"Tty": tty}
+        if size is not None:
+            start["ConsoleSize"] = list(size)
+        return self._client.execs.start(made["Id"], start)
 
     def exec_run(self, cmd: Sequence[str], input: Optional[bytes] = None,  # pylint: disable=redefined-builtin
-                 **config: Any) -> "ExecResult":
+                 tty: bool = False, **config: Any) -> "ExecResult":
         """Runs a further process in the container to its end."""
-        made = self._client.execs.create(self.id, {
-            "Cmd": list(cmd), "AttachStdout": True, "AttachStderr": True, "AttachStdin": input is not None, **config})
-        with self._client.execs.start(made["Id"], {}) as stream:
+        with self.exec_open(cmd, stdin=input is not None, tty=tty, **config) as stream:
             if input is not None:
                 stream.write(input)
                 stream.close_write()
@@ -139,7 +154,7 @@ class Containers(ContainerOperations):
                 stream.write(stdin)
                 stream.close_write()
             stdout, stderr = stream.split()
-            exit_code = stream.finish()["StatusCode"]
+            exit_code = stream.finish().get("StatusCode", 0)  # absent when `stdin` had the detach keys
         if exit_code != 0:
             raise ContainerError(made["Id"], exit_code, stderr)
         return stdout

@@ -73,6 +73,53 @@ def test_container_object(client):
         client.containers.get("one")
 
 
+def test_terminal_of_a_container(client):
+    made = client.containers.create({"Image": "busybox", "Cmd": ["sh", "-c", "read x; stty size; cat"], "Tty": True,
+                                     "OpenStdin": True, "HostConfig": {"NetworkMode": "none"}})
+    container = client.containers.get(made["Id"])
+    with container.attach(stdin=True, detach_keys="a,b") as stream:
+        with pytest.raises(pouch.Conflict):
+            stream.resize(10, 20)
+        container.start()
+        stream.resize(10, 20)
+        stream.write(b"\n")
+        printed = b""
+        while not printed.endswith(b"10 20\r\n"):
+            printed += stream.next(timeout=10).data
+        assert printed == b"\r\n10 20\r\n"
+        stream.write(b"ab")
+        assert stream.finish() == {"Detached": True}
+    container.resize(11, 21)
+    assert container.status == "running"
+    with pytest.raises(pouch.InvalidArgument):
+        container.resize(-1, 0)
+    with container.attach(stdin=True) as stream:
+        stream.write(b"bye\n\x04")
+        assert stream.read() == b"bye\r\nbye\r\n"
+        assert stream.finish() == {}
+    assert container.wait() == 0
+    assert container.logs() == b"\r\n10 20\r\nbye\r\nbye\r\n"
+
+
+def test_terminal_of_an_exec(client):
+    container = client.containers.run("busybox", "sleep 100", detach=True, network="none")
+    result = container.exec_run(["sh", "-c", "echo out; echo err >&2"], tty=True)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, b"out\r\nerr\r\n", b"")
+    with container.exec_open(["sh", "-c", "stty size; read x; stty size; exit 3"], tty=True, size=(5, 6)) as stream:
+        assert stream.next(timeout=10).data == b"5 6\r\n"
+        stream.resize(7, 8)
+        stream.write(b"\n")
+        assert stream.read() == b"\r\n7 8\r\n"
+        assert stream.finish() == {"ExitCode": 3}
+    with container.exec_open(["cat"], tty=True) as stream:
+        stream.write(b"\x10\x11")
+        assert stream.finish() == {}
+    with container.exec_open(["cat"]) as stream:
+        with pytest.raises(pouch.Conflict, match="no terminal"):
+            stream.resize(7, 8)
+    container.kill()
+
+
 def test_errors_have_class_code_and_path(client):
     with pytest.raises(pouch.InvalidArgument) as caught:
         client.containers.create({"Image": "busybox", "HostConfig": {"Memry": 1}})

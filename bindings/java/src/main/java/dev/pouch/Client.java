@@ -1,5 +1,6 @@
 package dev.pouch;
 
+import com.google.gson.JsonObject;
 import dev.pouch.gen.ContainerOperations;
 import dev.pouch.gen.ExecOperations;
 import dev.pouch.gen.ImageOperations;
@@ -71,7 +72,9 @@ public final class Client extends Connection {
       ByteArrayOutputStream out = new ByteArrayOutputStream();
       ByteArrayOutputStream err = new ByteArrayOutputStream();
       stream.copyTo(out, err);
-      return new Run(id, stream.finish().get("StatusCode").getAsInt(), out.toByteArray(), err.toByteArray());
+      JsonObject end = stream.finish();
+      int exitCode = end.has("StatusCode") ? end.get("StatusCode").getAsInt() : 0; // absent after the detach keys
+      return new Run(id, exitCode, out.toByteArray(), err.toByteArray());
     }
   }
 

@@ -79,6 +79,61 @@ class ClientTest {
     assertEquals(3, run.exitCode());
   }
 
+  private static void readUntil(PouchStream stream, String text) {
+    StringBuilder all = new StringBuilder();
+    while (!all.toString().endsWith(text)) {
+      all.append(new String(stream.next().orElseThrow().data(), StandardCharsets.UTF_8));
+    }
+  }
+
+  @Test
+  void terminalOfAContainerIsResizedAndLeft() {
+    Models.ContainerCreateConfig config = sh("read x; stty size; cat");
+    config.Tty = true;
+    config.OpenStdin = true;
+    String id = client.containers.create(config, null, Call.NONE).Id;
+    Models.ContainerAttachOptions options = new Models.ContainerAttachOptions();
+    options.stream = true;
+    options.stdin = true;
+    options.stdout = true;
+    try (PouchStream stream = client.containers.attach(id, options, Call.NONE)) {
+      assertEquals(PouchException.Code.CONFLICT,
+          assertThrows(PouchException.class, () -> stream.resize(1, 2)).code());
+      client.containers.start(id, null, Call.NONE);
+      stream.resize(10, 20);
+      stream.write(new byte[] {'\n'});
+      readUntil(stream, "\r\n10 20\r\n");
+      stream.write(new byte[] {0x10, 0x11});
+      assertTrue(stream.finish().get("Detached").getAsBoolean());
+    }
+    Models.ContainerResizeOptions size = new Models.ContainerResizeOptions();
+    size.h = 3L;
+    size.w = 4L;
+    client.containers.resize(id, size, Call.NONE);
+    client.containers.kill(id, null, Call.NONE);
+  }
+
+  @Test
+  void terminalOfAnExecIsResized() {
+    String id = client.runDetached(sh("sleep 100"), null);
+    Models.ExecConfig config = new Models.ExecConfig();
+    config.Cmd = List.of("sh", "-c", "stty size; read x; stty size; exit 3");
+    config.Tty = true;
+    config.AttachStdin = true;
+    config.AttachStdout = true;
+    config.ConsoleSize = List.of(5L, 6L);
+    Models.ExecStartConfig start = new Models.ExecStartConfig();
+    start.Tty = true;
+    try (PouchStream stream = client.execs.start(client.execs.create(id, config, Call.NONE).Id, start, Call.NONE)) {
+      readUntil(stream, "5 6\r\n");
+      stream.resize(7, 8);
+      stream.write(new byte[] {'\n'});
+      readUntil(stream, "\r\n7 8\r\n");
+      assertEquals(3, stream.finish().get("ExitCode").getAsInt());
+    }
+    client.containers.kill(id, null, Call.NONE);
+  }
+
   @Test
   void carriesBytesBothWays() throws IOException {
     Models.ContainerCreateConfig config = sh("cat");
