@@ -158,6 +158,7 @@ TEST(Validation, BadValues) {
     c.host_config->restart_policy.emplace().name = "always";
     c.host_config->auto_remove = true;
   });
+  expect("ConsoleSize", [](auto& c) { c.host_config->console_size = {{24}}; });
   expect("add-host", [](auto& c) { c.host_config->extra_hosts = {"nocolon"}; });
   expect("unknown log opt",
          [](auto& c) { c.host_config->log_config.emplace().config.emplace()["what"] = "x"; });

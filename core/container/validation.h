@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "core/api/container.gen.h"
 #include "core/base/status.h"
@@ -13,6 +16,9 @@ Status validate_request(const api::ContainerCreateConfig& request);
 Status validate_merged(const api::ContainerConfig& config);
 /// The configuration as it is kept and shown: defaults in place of what is absent.
 void fill_host_config(api::HostConfig& host, const std::string& default_runtime, bool cgroup_v2);
+
+/// Rows and columns; absent is well.
+Status check_console_size(const std::optional<std::vector<uint64_t>>& size, const char* where);
 
 struct LogOptions {
   std::string driver;
