@@ -103,7 +103,6 @@ def test_terminal(client):
     assert container.wait()["StatusCode"] == 7
     socket.close()
     assert container.logs() == b"\r\n10 20\r\n\r\n"
-    assert container.attach(logs=True, stream=False) == container.logs()
     container.remove()
 
 

@@ -61,6 +61,17 @@ def client_fixture(request, clients):
         client("rm", "-f", *ids)
 
 
+def resize(client, terminal, rows, columns):
+    """Docker's command misses a change that comes while it tells the size for the first time."""
+    terminal.resize(rows, columns)
+    text = f"is-{rows}x{columns}\r\n"
+    for _ in range(60 if client.name == "docker" else 0):
+        if wait_until(lambda: terminal.has_printed(text), 1):
+            break
+        terminal.process.send_signal(signal.SIGWINCH)
+    terminal.expect(text)
+
+
 def sized(rows, columns):
     """A script's line that waits for a size of its terminal."""
     return f'until stty size 2>/dev/null | grep -qx "{rows} {columns}"; do sleep 0.05; done; echo is-{rows}x{columns}'
@@ -78,8 +89,7 @@ def test_run(client):
         assert terminal.is_raw()
         terminal.send("hello\r")
         terminal.expect("hello\r\ngot hello\r\n")  # the container's terminal echoes, once
-        terminal.resize(40, 100)
-        terminal.expect("is-40x100\r\n")
+        resize(client, terminal, 40, 100)
         assert terminal.wait() == 7
         assert terminal.settings() == terminal.settings_before
     assert "got hello\r\n" in client("logs", "aa", text=False).out.decode()
@@ -114,9 +124,11 @@ def test_detach_and_attach(client):
         assert terminal.output.endswith(b"read escape sequence\r\n")
     with client.type("attach", "--detach-keys", "a,b", "aa") as terminal:
         await_raw(terminal)
-        terminal.send(KEYS + b"xa\rab")
+        terminal.send(KEYS[:1] + b"xa\r")
+        terminal.expect("xa\r\n")
+        terminal.send("ab")
         assert terminal.wait() == 1
-        assert b"xa\r\n" in terminal.output and b"read escape sequence" in terminal.output
+        assert terminal.output.endswith(b"read escape sequence\r\n")
     assert client.is_running("aa")
     with client.type("attach", "aa") as terminal:
         await_raw(terminal)
@@ -143,8 +155,7 @@ def test_exec(client):
     script = f"{sized(12, 34)}; tty; {sized(13, 35)}; read x; exit $x"
     with client.type("exec", "-it", "aa", "sh", "-c", script, size=(12, 34)) as terminal:
         terminal.expect("is-12x34\r\n/dev/pts/")
-        terminal.resize(13, 35)
-        terminal.expect("is-13x35\r\n")
+        resize(client, terminal, 13, 35)
         terminal.send("4\r")
         assert terminal.wait() == 4
         assert terminal.settings() == terminal.settings_before
@@ -156,7 +167,7 @@ def test_exec(client):
         assert terminal.wait() == 1
         assert terminal.output.endswith(b"read escape sequence\r\n")
     with client.type("exec", "-it", "aa", "nosuch") as terminal:
-        assert terminal.wait() == 127
+        assert terminal.wait() == (126 if client.env.get("DOCKER_API_VERSION") == "1.41" else 127)  # as Moby had it
         assert b"nosuch" in terminal.output
 
 

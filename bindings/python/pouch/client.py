@@ -59,7 +59,7 @@ class Container:
     def wait(self, condition: Optional[str] = None) -> int:
         """The exit code."""
         with self._client.containers.wait(self.id, condition=condition) as stream:
-            return stream.finish()["StatusCode"]
+            return next(stream.messages())["StatusCode"]
 
     def logs(self, stdout: bool = True, stderr: bool = True, **options: Any) -> bytes:
         with self._client.containers.logs(self.id, stdout=stdout, stderr=stderr, **options) as stream:

@@ -57,6 +57,12 @@ class Terminal:
                                      f"all output: {self.output!r}")
         self._seen = self.output.index(wanted, self._seen) + len(wanted)
 
+    def has_printed(self, text):
+        """What expect() would find at once."""
+        while self._read(0):
+            pass
+        return text.encode() in self.output[self._seen:]
+
     def _read(self, end):
         ready, _, _ = select.select([self._master], [], [], max(0.0, end - time.monotonic()))
         if not ready:
