@@ -66,6 +66,12 @@ void ExitWatch::on_task_event(const ctrd::TaskEvent& event) {
   }
 }
 
+// A private containerd that has died is started again by who asks for it.
+void ExitWatch::before_connect() {
+  const auto client = manager_.containerd(manager_.own_call(kStepMs));
+  if (!client.is_ok()) log_debug("container", client.status().message());
+}
+
 void ExitWatch::on_resync() {
   manager_.submit([this] {
     const Status status = manager_.reconcile(manager_.own_call(kStepMs));

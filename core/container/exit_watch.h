@@ -18,6 +18,7 @@ class ExitWatch final : public ctrd::TaskListener {
   Status start();
 
   void on_task_event(const ctrd::TaskEvent& event) override;
+  void before_connect() override;
   void on_resync() override;
   void on_disconnect(const Status& why) override;
 

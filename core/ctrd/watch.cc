@@ -162,6 +162,7 @@ void Watch::Impl::run() {
   bool told = false;
   while (until_stop.check().is_ok()) {
     bool subscribed = false;
+    listener.before_connect();
     const Status why = follow(subscribed);
     if (!until_stop.check().is_ok()) return;
     if (subscribed) {

@@ -40,6 +40,8 @@ class TaskListener {
   /// From now on events arrive, but some may have been missed: list the tasks and compare, renew the waits.
   /// Called after the first subscription too.
   virtual void on_resync() = 0;
+  /// Before each try to subscribe, the first included: a chance to bring containerd up.
+  virtual void before_connect() {}
   /// The stream ended; the watch tries again by itself. Once per loss.
   virtual void on_disconnect(const Status& why) = 0;
 };

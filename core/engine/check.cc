@@ -28,7 +28,8 @@ Status adopt_settings(EngineOptions& options) {
   }();
   assume_settings(options);
   if (!settings.is_ok()) return settings.status();
-  options.containerd_address = settings->containerd_address;
+  options.containerd_address =
+      settings->has_private_containerd ? kPrivateContainerd : settings->containerd_address;
   options.snapshotter = settings->snapshotter;
   options.run_dir = settings->run_dir;
   return {};

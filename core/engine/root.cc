@@ -8,10 +8,14 @@
 #include "core/base/id.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
+#include "core/ctrd/transport.h"
+#include "core/engine/private_containerd.h"
 #include "core/engine/root_settings.h"
+#include "core/io/keeper_server.h"
 #include "core/store/file_system.h"
 #include "core/sys/file.h"
 #include "core/sys/peer.h"
+#include "core/sys/place.h"
 #include "core/sys/secure_dir.h"
 
 namespace pouch {
@@ -19,6 +23,8 @@ namespace {
 
 constexpr int64_t kOpenPatienceMs = 10'000;
 constexpr int64_t kContainerdPatienceMs = 5'000;
+constexpr int64_t kPrivatePatienceMs = 30'000;  // its start included, on a busy machine
+constexpr int64_t kServingPatienceMs = 5'000;
 constexpr int64_t kKeeperPatienceMs = 10'000;
 constexpr int64_t kPingPatienceMs = 1'000;
 constexpr const char* kSystemRoot = "/var/lib/pouch";
@@ -86,6 +92,7 @@ Status Root::adopt_settings() {
   POUCH_ASSIGN_OR_RETURN(RootSettings settings, load_settings(*database_, context_.options));
   context_.root_id = std::move(settings.id);
   context_.options.containerd_address = std::move(settings.containerd_address);
+  context_.has_private_containerd = settings.has_private_containerd;
   context_.options.snapshotter = std::move(settings.snapshotter);
   context_.options.run_dir = std::move(settings.run_dir);
   context_.ns = context_.root_dir() == kSystemRoot ? "pouch" : "pouch-" + context_.root_id;
@@ -94,6 +101,10 @@ Status Root::adopt_settings() {
 
 Status Root::open_run_dir() {
   POUCH_RETURN_IF_ERROR(sys::secure_mkdir(context_.run_dir()).status());
+  // Paths, networks and pids of what runs mean what they mean where its keeper is.
+  POUCH_RETURN_IF_ERROR(sys::check_same_place(context_.run_dir() + "/" + io::kKeeperLock, "its keeper"));
+  POUCH_RETURN_IF_ERROR(
+      sys::check_same_place(private_containerd::lock_path(context_.run_dir()), "its private containerd"));
   POUCH_ASSIGN_OR_RETURN(events_, events::EventLog::open(*database_, context_.run_dir() + "/bell"));
   return {};
 }
@@ -110,6 +121,7 @@ void Root::fill_context() {
 
 Result<std::shared_ptr<ctrd::Client>> Root::connect_containerd(const Call& call) {
   const std::lock_guard lock(ctrd_mutex_);
+  if (context_.has_private_containerd) return connect_private(call);
   if (ctrd_) return ctrd_;
   const std::string& path = context_.options.containerd_address;
   if (Status probed = sys::probe_socket(path); !probed.is_ok()) return explain_containerd(path, probed);
@@ -117,6 +129,20 @@ Result<std::shared_ptr<ctrd::Client>> Root::connect_containerd(const Call& call)
   if (!client.is_ok()) return explain_containerd(path, client.status());
   ctrd_ = std::move(*client);
   return ctrd_;
+}
+
+// One that does not run, or has died since, is started.
+Result<std::shared_ptr<ctrd::Client>> Root::connect_private(const Call& call) {
+  if (ctrd_ && ctrd_->transport()->is_connected()) return ctrd_;
+  const Deadline deadline = at_most(call, kPrivatePatienceMs);
+  while (true) {
+    POUCH_RETURN_IF_ERROR(private_containerd::ensure(context_, deadline));
+    // Not for long: it may end before it serves, and then has to be started again.
+    const Deadline soon = deadline.earlier(Deadline::after_ms(kServingPatienceMs));
+    auto client = ctrd::Client::connect(context_.options.containerd_address, context_.ns, soon);
+    if (client.is_ok()) return ctrd_ = std::move(*client);
+    if (client.code() != Code::kUnavailable || deadline.has_passed()) return client.status();
+  }
 }
 
 Result<std::shared_ptr<io::KeeperClient>> Root::connect_keeper(const Call& call) {
@@ -130,7 +156,8 @@ Result<std::shared_ptr<io::KeeperClient>> Root::connect_keeper(const Call& call)
   if (keeper_ && keeper_->ping(at_most(call, kPingPatienceMs)).is_ok()) return keeper_;
   POUCH_ASSIGN_OR_RETURN(auto keeper, io::ensure_keeper({.root_dir = context_.root_dir(),
                                                          .run_dir = context_.run_dir(),
-                                                         .program = context_.options.keeper_program},
+                                                         .program = context_.options.keeper_program,
+                                                         .extra_args = {"--cgroup", "/" + context_.ns}},
                                                         deadline));
   keeper_ = std::move(keeper);
   return keeper_;

@@ -38,6 +38,7 @@ class Root {
   void fill_context();
 
   Result<std::shared_ptr<ctrd::Client>> connect_containerd(const Call& call);
+  Result<std::shared_ptr<ctrd::Client>> connect_private(const Call& call);  // under ctrd_mutex_
   Result<std::shared_ptr<io::KeeperClient>> connect_keeper(const Call& call);
 
   EngineContext context_;

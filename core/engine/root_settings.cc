@@ -5,13 +5,13 @@
 
 #include "core/base/id.h"
 #include "core/base/text.h"
+#include "core/engine/private_containerd.h"
 
 namespace pouch {
 namespace {
 
 constexpr const char* kDefaultRoot = "/var/lib/pouch";
 constexpr const char* kDefaultRunParent = "/run/pouch/";
-constexpr const char* kDefaultContainerd = "/run/containerd/containerd.sock";
 constexpr const char* kDefaultSnapshotter = "overlayfs";
 constexpr const char* kDefaultRuntime = "runc";
 constexpr size_t kRootIdBytes = 6;
@@ -55,7 +55,7 @@ Status decide_settings(store::Database& database, const EngineOptions& options) 
   };
   const std::pair<const char*, std::string> decided[] = {
       {"id", id},
-      {"containerd", or_default(options.containerd_address, kDefaultContainerd)},
+      {"containerd", or_default(options.containerd_address, kPrivateContainerd)},
       {"snapshotter", or_default(options.snapshotter, kDefaultSnapshotter)},
       {"run_dir", or_default(options.run_dir, kDefaultRunParent + id)}};
   for (const auto& [key, value] : decided) {
@@ -72,10 +72,14 @@ Status check_same(const std::string& asked, const std::string& decided, const ch
 
 Result<RootSettings> checked_settings(std::map<std::string, std::string>& values,
                                       const EngineOptions& options) {
-  RootSettings settings{values["id"], values["containerd"], values["snapshotter"], values["run_dir"]};
+  RootSettings settings{values["id"], values["containerd"], false, values["snapshotter"], values["run_dir"]};
   POUCH_RETURN_IF_ERROR(check_same(options.containerd_address, settings.containerd_address, "containerd"));
   POUCH_RETURN_IF_ERROR(check_same(options.snapshotter, settings.snapshotter, "snapshotter"));
   POUCH_RETURN_IF_ERROR(check_same(options.run_dir, settings.run_dir, "run folder"));
+  settings.has_private_containerd = settings.containerd_address == kPrivateContainerd;
+  if (settings.has_private_containerd) {
+    settings.containerd_address = private_containerd::socket_path(settings.run_dir);
+  }
   return settings;
 }
 
@@ -91,7 +95,9 @@ Status complete_options(EngineOptions& options) {
   }
   POUCH_RETURN_IF_ERROR(check_path(options.root_dir, "root folder"));
   POUCH_RETURN_IF_ERROR(check_path(options.run_dir, "run folder"));
-  POUCH_RETURN_IF_ERROR(check_path(options.containerd_address, "containerd's socket"));
+  if (options.containerd_address != kPrivateContainerd) {
+    POUCH_RETURN_IF_ERROR(check_path(options.containerd_address, "containerd's socket"));
+  }
   POUCH_RETURN_IF_ERROR(check_path(options.keeper_program, "keeper program"));
   if (options.run_dir.size() > kMaxRunDir) {
     return invalid_argument("run folder " + quote(options.run_dir) + " is longer than " +
@@ -101,7 +107,7 @@ Status complete_options(EngineOptions& options) {
 }
 
 void assume_settings(EngineOptions& options) {
-  if (options.containerd_address.empty()) options.containerd_address = kDefaultContainerd;
+  if (options.containerd_address.empty()) options.containerd_address = kPrivateContainerd;
   if (options.snapshotter.empty()) options.snapshotter = kDefaultSnapshotter;
 }
 
@@ -111,7 +117,8 @@ Result<RootSettings> peek_settings(store::Database& database, const EngineOption
   if (!values.contains("id")) {
     EngineOptions assumed = options;
     assume_settings(assumed);
-    return RootSettings{"", assumed.containerd_address, assumed.snapshotter, assumed.run_dir};
+    const bool is_private = assumed.containerd_address == kPrivateContainerd;
+    return RootSettings{"", assumed.containerd_address, is_private, assumed.snapshotter, assumed.run_dir};
   }
   return checked_settings(values, options);
 }

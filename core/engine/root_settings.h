@@ -14,8 +14,9 @@ Status complete_options(EngineOptions& options);
 
 /// What the root's database says of itself, made with the first opening.
 struct RootSettings {
-  std::string id;  ///< 12 hex digits
-  std::string containerd_address;
+  std::string id;                  ///< 12 hex digits
+  std::string containerd_address;  ///< path of its socket
+  bool has_private_containerd = false;
   std::string snapshotter;
   std::string run_dir;
 };

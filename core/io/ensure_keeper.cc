@@ -9,10 +9,12 @@
 #include "core/base/id.h"
 #include "core/base/text.h"
 #include "core/io/keeper_client.h"
+#include "core/io/keeper_server.h"
 #include "core/sys/child.h"
 #include "core/sys/file.h"
 #include "core/sys/find_program.h"
 #include "core/sys/launcher.h"
+#include "core/sys/place.h"
 #include "core/sys/secure_dir.h"
 
 namespace pouch::io {
@@ -32,21 +34,8 @@ Result<std::string> build_id(const std::string& program) {
   return std::string(POUCH_VERSION "-") + sha256_digest(key).substr(kPrefix, 12);
 }
 
-// What runs is a copy of ours: a package or virtual environment that is removed meanwhile does not matter.
-Result<std::string> own_copy(const KeeperLaunch& launch) {
-  POUCH_ASSIGN_OR_RETURN(const std::string program, find_keeper_program(launch.program));
-  POUCH_ASSIGN_OR_RETURN(const std::string id, build_id(program));
-  const std::string folder = launch.root_dir + "/bin/" + id;
-  std::string copy = folder + "/" + kProgram;
-  if (::access(copy.c_str(), X_OK) == 0) return copy;
-  POUCH_RETURN_IF_ERROR(sys::secure_mkdir(launch.root_dir + "/bin").status());
-  POUCH_RETURN_IF_ERROR(sys::secure_mkdir(folder).status());
-  POUCH_RETURN_IF_ERROR(sys::copy_file_atomic(program, copy, 0700).prefix("copy " + quote(program)));
-  return copy;
-}
-
 Result<UniqueFd> start_keeper(const KeeperLaunch& launch) {
-  POUCH_ASSIGN_OR_RETURN(const std::string program, own_copy(launch));
+  POUCH_ASSIGN_OR_RETURN(const std::string program, keeper_copy(launch.root_dir, launch.program));
   sys::LaunchSpec spec;
   spec.program = program;
   spec.args = {"--root",       launch.root_dir,  "--run-dir",
@@ -98,7 +87,20 @@ Result<std::string> find_keeper_program(const std::string& option) {
   return findings::missing_keeper(found.status().message()).status(found.code());
 }
 
+Result<std::string> keeper_copy(const std::string& root_dir, const std::string& wanted) {
+  POUCH_ASSIGN_OR_RETURN(const std::string program, find_keeper_program(wanted));
+  POUCH_ASSIGN_OR_RETURN(const std::string id, build_id(program));
+  const std::string folder = root_dir + "/bin/" + id;
+  std::string copy = folder + "/" + kProgram;
+  if (::access(copy.c_str(), X_OK) == 0) return copy;
+  POUCH_RETURN_IF_ERROR(sys::secure_mkdir(root_dir + "/bin").status());
+  POUCH_RETURN_IF_ERROR(sys::secure_mkdir(folder).status());
+  POUCH_RETURN_IF_ERROR(sys::copy_file_atomic(program, copy, 0700).prefix("copy " + quote(program)));
+  return copy;
+}
+
 Result<std::unique_ptr<KeeperClient>> ensure_keeper(const KeeperLaunch& launch, Deadline deadline) {
+  POUCH_RETURN_IF_ERROR(sys::check_same_place(launch.run_dir + "/" + kKeeperLock, "the root's keeper"));
   Result<std::unique_ptr<KeeperClient>> client = KeeperClient::connect(launch.run_dir, deadline);
   if (client.is_ok() || client.code() != Code::kUnavailable) return client;
   POUCH_RETURN_IF_ERROR(sys::secure_mkdir(launch.run_dir).status().prefix("start the keeper"));

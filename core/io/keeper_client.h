@@ -119,6 +119,10 @@ class KeeperClient {
   std::vector<UniqueFd> idle_;  // protected by mutex_
 };
 
+/// The path of the root's own copy of pouch-keeper, made where it is missing: what runs is a copy, so that a
+/// package or virtual environment that is removed meanwhile does not matter. `program` as in KeeperLaunch.
+Result<std::string> keeper_copy(const std::string& root_dir, const std::string& program);
+
 struct KeeperLaunch {
   std::string root_dir;  ///< the program is copied to <root_dir>/bin/<build id>/ and run from there
   std::string run_dir;   ///< sockets and FIFOs; made 0700 when absent

@@ -28,8 +28,9 @@ class Database;
 /// One open root, as its managers share it. Made by LocalEngine::open before the managers and ended after
 /// them; constant in between, and every function in it may be called from any thread.
 struct EngineContext {
-  EngineOptions options;    ///< with all defaults filled in
-  std::string root_id;      ///< 12 hex digits
+  EngineOptions options;                ///< with all defaults filled in; containerd_address is a path
+  bool has_private_containerd = false;  ///< it is the root's own, started when it is needed
+  std::string root_id;                  ///< 12 hex digits
   std::string ns;           ///< containerd's namespace: "pouch-<root id>", or "pouch" for the system root
   std::string boot_id;      ///< of the kernel; what is boot-scoped in the database carries it
   std::string owner_token;  ///< of this open engine: for the owner_token columns. Alive while we are.
@@ -38,7 +39,8 @@ struct EngineContext {
   events::EventLog* events = nullptr;
   Executor* executor = nullptr;
 
-  /// Connects on first use; afterwards the same client at once. Unavailable names the socket and the way out.
+  /// Connects on first use; afterwards the same client at once. A private containerd is started when it does
+  /// not run. Unavailable names the socket and the way out.
   std::function<Result<std::shared_ptr<ctrd::Client>>(const Call&)> ctrd;
   /// Launches the root's keeper when there is none. In the keeper's role: a client of itself.
   std::function<Result<std::shared_ptr<io::KeeperClient>>(const Call&)> keeper;

@@ -5,6 +5,9 @@
 
 namespace pouch {
 
+/// As EngineOptions::containerd_address: the root runs one for itself.
+inline constexpr const char* kPrivateContainerd = "private";
+
 /// One OCI runtime that containers may ask for by name.
 struct RuntimeOptions {
   std::string binary_name;                     ///< name on containerd's PATH or absolute path
@@ -20,7 +23,7 @@ enum class EngineRole {
 struct EngineOptions {
   std::string root_dir;  ///< lasting state; "": /var/lib/pouch
   std::string run_dir;   ///< sockets, FIFOs, bell; short, for socket paths; "": /run/pouch/<root id>
-  std::string containerd_address;  ///< path of containerd's socket; "": /run/containerd/containerd.sock
+  std::string containerd_address;  ///< path of containerd's socket; "" and "private": one of the root's own
   std::string snapshotter;         ///< "": overlayfs
   std::string default_runtime;     ///< a key of `runtimes`; "": runc
   std::map<std::string, RuntimeOptions> runtimes;  ///< beside the built-in "runc" and "crun"

@@ -187,6 +187,16 @@ Result<FileLock> FileLock::try_acquire(const std::string& path) {
   return FileLock(std::move(fd));
 }
 
+bool FileLock::is_held(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  struct flock probe = {};
+  probe.l_type = F_WRLCK;
+  probe.l_whence = SEEK_SET;
+  probe.l_len = 1;
+  if (!fd.is_valid() || ::fcntl(fd.get(), F_OFD_GETLK, &probe) != 0) return false;
+  return probe.l_type != F_UNLCK;
+}
+
 Result<FileLock> FileLock::acquire(const std::string& path, Deadline deadline) {
   for (;;) {
     Result<FileLock> lock = try_acquire(path);

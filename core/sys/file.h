@@ -35,6 +35,8 @@ class FileLock {
   static Result<FileLock> try_acquire(const std::string& path);
   /// Waits, by trying every few ms.
   static Result<FileLock> acquire(const std::string& path, Deadline deadline);
+  /// Whether somebody holds it now, in this process or another. Takes nothing; false when there is no file.
+  static bool is_held(const std::string& path);
   int fd() const { return fd_.get(); }
 
  private:

@@ -9,6 +9,7 @@
 #include <array>
 #include <string_view>
 
+#include "core/base/finding.h"
 #include "core/base/text.h"
 #include "core/sys/file.h"
 
@@ -95,6 +96,12 @@ Result<std::string> find_program(const std::string& name, const ProgramHints& hi
   }
   std::string variable = hints.variable.empty() ? "" : "$" + hints.variable + " (not set), ";
   return not_found("find program " + quote(name) + ": tried " + variable + join(tried, ", "));
+}
+
+Result<std::string> find_containerd() {
+  auto found = find_program("containerd", {"", "POUCH_CONTAINERD_PATH"});
+  if (found.is_ok()) return found;
+  return findings::missing_containerd(found.status().message()).status(Code::kUnavailable);
 }
 
 }  // namespace pouch::sys

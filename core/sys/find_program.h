@@ -24,6 +24,9 @@ Result<std::string> find_program_in(const std::string& name, const std::vector<s
 /// The program of a shim, as containerd names it: "containerd-shim-runc-v2" for "io.containerd.runc.v2".
 std::string shim_program(const std::string& name);
 
+/// containerd, by $POUCH_CONTAINERD_PATH or as above. Unavailable is a finding that names its package.
+Result<std::string> find_containerd();
+
 /// The folder of the file that this code was loaded from (libpouch.so, or the program it is linked into).
 std::string own_library_dir();
 

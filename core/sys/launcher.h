@@ -26,8 +26,7 @@ struct LaunchSpec {
 /// exec. Returns after exec succeeded: its pid.
 Result<int> launch_detached(const LaunchSpec& spec);
 
-/// PermissionDenied naming the obstacle when a program launched from here could not do its work for the
-/// process `pid` (0: none yet): no_new_privs, or another mount, net or pid namespace than that process.
-Status check_launch_place(int pid);
+/// PermissionDenied when this process has no_new_privs set: what it launches could not run containers.
+Status check_privileges();
 
 }  // namespace pouch::sys

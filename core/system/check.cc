@@ -90,7 +90,7 @@ void place(const EngineOptions& options, Findings& out) {
 }
 
 void privileges(Findings& out) {
-  const Status status = sys::check_launch_place(0);
+  const Status status = sys::check_privileges();
   out.push_back(status.is_ok() ? findings::fine("privileges", "no_new_privs is not set")
                                : finding_of(status, "privileges"));
 }

@@ -2,10 +2,11 @@
 #include "core/ctrd/client.h"
 #include "core/ctrd/version.h"
 #include "core/io/keeper_client.h"
+#include "core/io/keeper_server.h"
 #include "core/sys/find_program.h"
 #include "core/sys/host_facts.h"
-#include "core/sys/launcher.h"
 #include "core/sys/peer.h"
+#include "core/sys/place.h"
 #include "core/system/check.h"
 
 // What of the checks is about programs: containerd, what it starts, and the keeper.
@@ -24,6 +25,14 @@ Call hurried(const Call& call) {
 
 // Where containerd looks for the shim, and so where the shim looks for the runtime. Empty: not known.
 std::vector<std::string> containerd_dirs(const EngineOptions& options) {
+  if (options.containerd_address == kPrivateContainerd) {
+    // As it will be started: with a default PATH and what lies beside it.
+    const Result<std::string> program = sys::find_containerd();
+    std::vector<std::string> dirs = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
+                                     "/usr/bin",        "/sbin",          "/bin"};
+    if (program.is_ok()) dirs.insert(dirs.begin(), program->substr(0, program->rfind('/')));
+    return dirs;
+  }
   const Result<int> pid = sys::listener_of(options.containerd_address);
   return pid.is_ok() ? sys::program_dirs_of(*pid) : std::vector<std::string>();
 }
@@ -55,6 +64,13 @@ void one_runtime(const std::string& name, const RuntimeOptions& runtime, const s
 
 void containerd(const EngineOptions& options, const Call& call, Findings& out) {
   const std::string& socket = options.containerd_address;
+  if (socket == kPrivateContainerd) {
+    const Result<std::string> program = sys::find_containerd();
+    out.push_back(program.is_ok()
+                      ? findings::fine(findings::kContainerd, "one of the root's own: " + quote(*program))
+                      : finding_of(program.status(), findings::kContainerd));
+    return;
+  }
   if (const Status probed = sys::probe_socket(socket); !probed.is_ok()) {
     out.push_back(findings::unreachable_containerd(socket, probed));
     return;
@@ -98,8 +114,9 @@ void keeper(const EngineOptions& options, Findings& out) {
     const auto status = client.is_ok() ? (*client)->status(deadline) : client.status();
     if (status.is_ok()) {
       text += "; one runs, version " + status->version + ", pid " + std::to_string(status->keeper_pid);
-      const Status place = sys::check_launch_place(static_cast<int>(status->keeper_pid));
-      if (!place.is_ok() && finding_of(place, findings::kKeeper).name == findings::kKeeper) {
+      const Status place =
+          sys::check_same_place(options.run_dir + "/" + io::kKeeperLock, "the root's keeper");
+      if (!place.is_ok()) {
         out.push_back(finding_of(place, findings::kKeeper));
         return;
       }

@@ -46,6 +46,7 @@ api::PouchInfo pouch_info(const EngineContext& context, const std::optional<Comp
   out.root = context.root_dir();
   out.run_root = context.run_dir();
   out.containerd = context.options.containerd_address;
+  out.containerd_private = context.has_private_containerd;
   out.containerd_namespace = context.ns;
   out.library_version = POUCH_VERSION;
   if (containerd) out.containerd_version = containerd->version;
@@ -159,7 +160,9 @@ Result<api::SystemInfo> SystemManager::info(const Call& call) {
 
 Result<api::CheckReport> SystemManager::check(const Call& call) {
   POUCH_RETURN_IF_ERROR(call.check());
-  return api::make_report(check_host(context_.options, call));
+  EngineOptions options = context_.options;
+  if (context_.has_private_containerd) options.containerd_address = kPrivateContainerd;
+  return api::make_report(check_host(options, call));
 }
 
 Result<StreamPtr> SystemManager::events(const api::SystemEventsOptions& options, const Call& call) {

@@ -13,8 +13,8 @@
 #include "core/ctrd/client.h"
 #include "core/ctrd/tasks.h"
 #include "core/engine/local_engine.h"
-#include "core/sys/mounts.h"
 #include "daemon/keeper/hooks.h"
+#include "daemon/keeper/minder.h"
 
 namespace pouch::keeper {
 namespace {
@@ -22,15 +22,6 @@ namespace {
 constexpr int64_t kRetryMs = 1'000;
 constexpr int64_t kCloseMs = 10'000;  // for Tasks.CloseIO
 constexpr std::chrono::seconds kStopGrace{2};
-
-// The parent that the root's containers shared, in every hierarchy; refused by the kernel while one is left.
-void remove_empty_cgroup(const std::string& path) {
-  const auto mounts = sys::read_mountinfo();
-  if (!mounts.is_ok()) return;
-  for (const sys::MountEntry& mount : *mounts) {
-    if (mount.fs_type == "cgroup" || mount.fs_type == "cgroup2") ::rmdir((mount.mount_point + path).c_str());
-  }
-}
 
 /// Opens the root in the keeper's role, where its container manager records the exits of all containers, and
 /// passes closed stdins on to the runtime. The engine lives on threads of its own, never on the loop's.
@@ -140,9 +131,7 @@ void EngineHooks::stop() {
   };
   const auto ending = std::make_shared<Ending>();
   std::thread ender = start_thread([ending, engine = std::move(engine)]() mutable {
-    const std::string cgroup = "/" + engine->context().ns;
     engine.reset();
-    remove_empty_cgroup(cgroup);
     const std::lock_guard lock(ending->mutex);
     ending->is_done = true;
     ending->done.notify_all();
@@ -166,6 +155,11 @@ Result<std::unique_ptr<io::KeeperHooks>> make_keeper_hooks(const KeeperConfig& c
   options.run_dir = config.run_dir;
   options.role = EngineRole::kKeeper;
   return std::unique_ptr<io::KeeperHooks>(new EngineHooks(std::move(options)));
+}
+
+Status mind(const KeeperConfig& config) {
+  if (config.root_dir.empty()) return invalid_argument("--root is needed");
+  return mind_containerd({config.containerd_program, config.root_dir, config.run_dir, config.cgroup});
 }
 
 }  // namespace pouch::keeper

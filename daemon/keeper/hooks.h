@@ -12,6 +12,8 @@ namespace pouch::keeper {
 struct KeeperConfig {
   std::string root_dir;
   std::string run_dir;
+  std::string cgroup;  ///< group of the root ("/pouch-<id>"), in which the keeper has one; "": none
+  std::string containerd_program;  ///< not "": to mind the root's private containerd is all to be done
   int64_t idle_exit_ms = 10'000;
   int64_t drain_grace_ms = 2000;
   std::map<std::string, std::string> settings;  ///< "--set key=value", for the hooks
@@ -20,5 +22,8 @@ struct KeeperConfig {
 /// What ties the worker to its engine. Called in the worker before it serves; null: stdio, logs and attach
 /// only.
 Result<std::unique_ptr<io::KeeperHooks>> make_keeper_hooks(const KeeperConfig& config);
+
+/// Minds the root's private containerd; see minder.h.
+Status mind(const KeeperConfig& config);
 
 }  // namespace pouch::keeper

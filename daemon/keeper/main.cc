@@ -26,10 +26,13 @@ namespace pouch::keeper {
 namespace {
 
 constexpr char kUsage[] =
-    "usage: pouch-keeper --run-dir DIR [--root DIR] [--idle-exit-ms N] [--drain-grace-ms N] [--set "
-    "KEY=VALUE]...\n"
+    "usage: pouch-keeper --run-dir DIR [--root DIR] [--idle-exit-ms N] [--drain-grace-ms N] [--cgroup PATH]\n"
+    "                    [--set KEY=VALUE]...\n"
+    "       pouch-keeper --mind-containerd PROGRAM --run-dir DIR --root DIR [--cgroup PATH]\n"
     "       pouch-keeper --version\n"
-    "Keeps the stdio and logs of one engine root's containers. Started by the engine; see docs/.\n";
+    "Keeps the stdio and logs of one engine root's containers, or minds the root's private containerd. "
+    "Started "
+    "by the engine; see docs/.\n";
 
 Status parse_number(const std::string& text, int64_t& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -58,6 +61,8 @@ Result<KeeperConfig> parse_arguments(int argc, char** argv) {
   const std::map<std::string, std::function<Status(const std::string&)>> options = {
       {"--run-dir", take_text(config.run_dir)},
       {"--root", take_text(config.root_dir)},
+      {"--cgroup", take_text(config.cgroup)},
+      {"--mind-containerd", take_text(config.containerd_program)},
       {"--idle-exit-ms", take_number(config.idle_exit_ms)},
       {"--drain-grace-ms", take_number(config.drain_grace_ms)},
       {"--set", [&](const std::string& value) { return add_setting(value, config); }},
@@ -113,6 +118,11 @@ int run_worker(const KeeperConfig& config, const WorkerPlace& place) {
   return served.is_ok() ? 0 : 1;
 }
 
+Status keep(const KeeperConfig& config) {
+  return supervise(config.run_dir, config.cgroup,
+                   [&](const WorkerPlace& place) { return run_worker(config, place); });
+}
+
 int fail(const Status& status, int code) {
   const std::string line = "pouch-keeper: " + status.message() + "\n";
   sys::write_all(STDERR_FILENO, line).ignore();
@@ -137,9 +147,7 @@ int keeper_main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
   Status done = sys::secure_mkdir(config->run_dir).status();
-  if (done.is_ok()) {
-    done = supervise(config->run_dir, [&](const WorkerPlace& place) { return run_worker(*config, place); });
-  }
+  if (done.is_ok()) done = config->containerd_program.empty() ? keep(*config) : mind(*config);
   return done.is_ok() ? 0 : fail(done, 1);
 }
 

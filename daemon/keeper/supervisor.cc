@@ -13,9 +13,12 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/base/scope_guard.h"
 #include "core/base/text.h"
 #include "core/io/keeper_server.h"
 #include "core/sys/file.h"
+#include "core/sys/own_cgroup.h"
+#include "core/sys/place.h"
 #include "daemon/keeper/vault.h"
 
 namespace pouch::keeper {
@@ -124,17 +127,26 @@ void keep_worker(const WorkerMain& worker_main, Belongings& belongings) {
   }
 }
 
+// A worker that has lost its supervisor is the last one in the group.
+int run_in_group(const WorkerMain& worker_main, const WorkerPlace& place, const std::string& group) {
+  const int code = worker_main(place);
+  if (!group.empty() && ::getppid() != place.supervisor_pid) sys::leave_own_cgroup(group);
+  return code;
+}
+
 }  // namespace
 
-Status supervise(const std::string& run_dir, const WorkerMain& worker_main) {
+Status supervise(const std::string& run_dir, const std::string& cgroup, const WorkerMain& worker_main) {
   POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<sys::FileLock> lock, lock_folder(run_dir));
   if (lock == nullptr) return {};
-  const std::string pid_text = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(lock->fd(), 0) != 0 || ::pwrite(lock->fd(), pid_text.data(), pid_text.size(), 0) < 0) {
-    return errno_status(errno, "write " + quote(run_dir + "/" + io::kKeeperLock));
-  }
+  POUCH_RETURN_IF_ERROR(sys::write_place(lock->fd()).prefix(quote(run_dir + "/" + io::kKeeperLock)));
+  const std::string group = cgroup.empty() ? std::string() : cgroup + "/keeper";
+  if (!group.empty()) sys::enter_own_cgroup(group);
+  const ScopeGuard leave([&group] {
+    if (!group.empty()) sys::leave_own_cgroup(group);
+  });
   POUCH_ASSIGN_OR_RETURN(Belongings belongings, gather(run_dir));
-  keep_worker(worker_main, belongings);
+  keep_worker([&](const WorkerPlace& place) { return run_in_group(worker_main, place, group); }, belongings);
   ::unlink((run_dir + "/" + io::kKeeperSocket).c_str());
   return {};
 }

@@ -19,6 +19,7 @@ using WorkerMain = std::function<int(const WorkerPlace& place)>;
 
 /// Takes the run folder's lock and socket and keeps one worker process alive until it ends by itself with 0.
 /// Ok at once when another keeper serves the folder. For a process with one thread; SIGTERM ends both.
-Status supervise(const std::string& run_dir, const WorkerMain& worker_main);
+/// Both run in the control group `cgroup`/keeper, which goes with the last of them ("": where they are).
+Status supervise(const std::string& run_dir, const std::string& cgroup, const WorkerMain& worker_main);
 
 }  // namespace pouch::keeper

@@ -11,7 +11,6 @@ REPO = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "tests/lib"))
 
 from pouchtest.cgroups import hugetlb_cgroup  # noqa: E402
-from pouchtest.containerd import PrivateContainerd  # noqa: E402
 from pouchtest.embed import end_keepers  # noqa: E402
 from pouchtest.images import busybox_image_tar  # noqa: E402
 from pouchtest.paths import private_dir  # noqa: E402
@@ -91,21 +90,22 @@ def run_everywhere(folder):
         show(*command, os.environ["POUCH_HOST"], env=env, cwd=where, expect="hello from a container")
 
 
-def in_process(folder, containerd, image):
-    say("In-process: the engine is a library in the program that calls it; no daemon of ours runs")
-    use_engine(f"embed://{folder}/root?run={folder}/run&containerd={containerd.socket}")
+def in_process(folder, image):
+    say("In-process: the engine is a library in the program that calls it; a new root starts a containerd for itself")
+    use_engine(f"embed://{folder}/root?run={folder}/run")
     try:
         show(POUCH, "load", "-i", image)
         show(POUCH, "images")
         run_everywhere(folder)
         show(POUCH, "rmi", "busybox")
     finally:
+        # They would end by themselves, seconds later.
         end_keepers(folder / "root")
 
 
-def through_daemon(folder, containerd, image):
+def through_daemon(folder, image):
     say("Through pouchd: the same programs, another address")
-    with Pouchd(folder / "pouchd", containerd) as pouchd:
+    with Pouchd(folder / "pouchd", "private") as pouchd:
         print(f"  $ {' '.join(map(str, pouchd.command())).replace(f'{REPO}/', '')} &")
         use_engine(pouchd.uri)
         show(POUCH, "load", "-i", image)
@@ -122,10 +122,8 @@ def main():
         image = busybox_image_tar(folder / "busybox.tar")
         print(f"    {image}: {image.stat().st_size >> 10} KiB")
         compile_c(folder)
-        say("Starting a containerd of our own, which runs the containers")
-        with PrivateContainerd(folder / "containerd") as containerd:
-            in_process(folder, containerd, image)
-            through_daemon(folder, containerd, image)
+        in_process(folder, image)
+        through_daemon(folder, image)
     say("Done. All that was started is gone again; build/bin/pouch and build/bin/pouchd are yours to try.")
 
 

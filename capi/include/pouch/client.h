@@ -36,7 +36,8 @@ typedef struct pouch_call_t {
 /** Opens an engine by its address:
  *
  *    embed:///path/to/root         in this process; needs root. May be followed by
- *                                  ?run=DIR&containerd=SOCKET&runtime=NAME&snapshotter=NAME
+ *                                  ?run=DIR&containerd=SOCKET&runtime=NAME&snapshotter=NAME;
+ *                                  without a SOCKET (or "private") the root has a containerd of its own
  *    embed://                      the same with the system's root, /var/lib/pouch
  *    unix:///path/to/socket        a pouchd, or a stock dockerd
  *    tcp://host:port               the same over TCP

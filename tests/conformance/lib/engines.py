@@ -3,11 +3,10 @@
 import contextlib
 import pathlib
 import sys
-import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
-from pouchtest.containerd import PrivateContainerd  # noqa: E402
 from pouchtest.dockerd import PrivateDockerd  # noqa: E402
+from pouchtest.embed import new_root  # noqa: E402
 from pouchtest.pouchd import Pouchd  # noqa: E402
 
 
@@ -18,8 +17,9 @@ def mock():
 
 @contextlib.contextmanager
 def embed():
-    with tempfile.TemporaryDirectory(prefix="pouch-") as folder, PrivateContainerd() as containerd:
-        yield f"embed://{folder}/root?run={folder}/run&containerd={containerd.socket}"
+    # As users have it: the root runs its containerd itself. The daemons are given one.
+    with new_root() as uri:
+        yield uri
 
 
 @contextlib.contextmanager

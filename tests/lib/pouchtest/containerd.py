@@ -99,6 +99,12 @@ class PrivateContainerd(Daemon):
         return not any(line.split()[0] == task and line.split()[2] != "STOPPED" for line in lines)
 
 
+def end_shims(folder):
+    """Ends the shims of containerds with their socket in the folder, as tests leave them that fail."""
+    for pid in procs.mentioning(f"-address {folder}/"):
+        _end_shim(pid)
+
+
 def _end_shim(pid):
     """Ends a shim that outlived its containerd, its container first, and removes what the two kept in /run."""
     words = procs.cmdline(pid).split()

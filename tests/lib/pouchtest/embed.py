@@ -3,8 +3,19 @@
 import contextlib
 
 from . import mounts, procs
-from .containerd import PrivateContainerd
+from .containerd import PrivateContainerd, end_shims
 from .paths import private_dir
+
+
+@contextlib.contextmanager
+def new_root(folder=None):
+    """Gives the URI of a new root that runs a containerd itself, as users have it, in a private folder or in `folder`."""
+    with contextlib.ExitStack() as stack:
+        folder = folder or stack.enter_context(private_dir())
+        stack.callback(mounts.unmount_below, folder)
+        stack.callback(end_shims, folder)
+        stack.callback(end_keepers, folder)
+        yield f"embed://{folder}/root?run={folder}/run"
 
 
 @contextlib.contextmanager
@@ -19,7 +30,7 @@ def embed_root(containerd=None):
 
 
 def end_keepers(folder):
-    """Ends the keepers of the roots in a folder. One outlives its clients by design, for some seconds."""
+    """Ends the keepers and containerds of the roots in a folder. They outlive their clients by design, for seconds."""
     for pid in procs.mentioning(str(folder)):
         # Its copy in the root, under the program's name.
         if procs.cmdline(pid).split()[:1] and procs.cmdline(pid).split()[0].endswith("/pouch-keeper"):

@@ -6,7 +6,7 @@ import os
 import socket
 
 from . import mounts, procs
-from .containerd import PrivateContainerd
+from .containerd import PrivateContainerd, end_shims
 from .daemon import Daemon
 from .paths import build_dir, docker_cli
 from .ports import free_port
@@ -14,7 +14,8 @@ from .run import run
 
 
 class Pouchd(Daemon):
-    """pouchd on a unix socket and a loopback port, on a containerd of its own unless one is given.
+    """pouchd on a unix socket and a loopback port, on a containerd of its own unless one is given. With "private" pouchd
+    runs one itself.
 
         with Pouchd() as pouchd:
             pouchd.pouch("run", "--rm", "busybox", "echo", "hi")
@@ -30,6 +31,7 @@ class Pouchd(Daemon):
         self.tcp = f"tcp://127.0.0.1:{self.port}"
         self._own_containerd = containerd is None
         self.containerd = containerd or PrivateContainerd(self.dir / "containerd")
+        self._is_private = containerd == "private"
         self._args = args
 
     def command(self):
@@ -39,7 +41,7 @@ class Pouchd(Daemon):
             f"--listen={self.tcp}",
             f"--home-dir={self.dir}/home",
             f"--exec-root-dir={self.dir}/run",
-            f"--containerd={self.containerd.socket}",
+            *([] if self._is_private else [f"--containerd={self.containerd.socket}"]),
             *self._args,
         ]
 
@@ -82,6 +84,7 @@ class Pouchd(Daemon):
                 procs.end(pid)
         if self._own_containerd:
             self.containerd.stop()
+        end_shims(self.dir)
         mounts.unmount_below(self.dir)
 
 

@@ -1,0 +1,99 @@
+#include "core/sys/own_cgroup.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <set>
+#include <vector>
+
+#include "core/base/text.h"
+#include "core/sys/file.h"
+#include "core/sys/mounts.h"
+
+namespace pouch::sys {
+namespace {
+
+constexpr int kTries = 3;
+
+// Where each hierarchy is mounted.
+std::vector<std::string> hierarchies() {
+  std::vector<std::string> folders;
+  std::set<std::string> seen;  // one that is mounted twice
+  const auto mounts = read_mountinfo();
+  if (!mounts.is_ok()) return folders;
+  for (const MountEntry& mount : *mounts) {
+    if (mount.fs_type != "cgroup" && mount.fs_type != "cgroup2") continue;
+    const std::string device = std::to_string(mount.major) + ":" + std::to_string(mount.minor);
+    if (seen.insert(device).second) folders.push_back(mount.mount_point);
+  }
+  return folders;
+}
+
+std::string parent_of(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
+}
+
+bool write_text(const std::string& path, std::string_view text) {
+  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  return fd.is_valid() && write_all(fd.get(), text).is_ok();
+}
+
+// A new group of version 1's cpuset takes no process before it has CPUs and memory.
+void inherit_cpuset(const std::string& folder) {
+  for (const char* name : {"/cpuset.cpus", "/cpuset.mems"}) {
+    if (::access((folder + name).c_str(), F_OK) != 0) continue;
+    const auto own = read_file(folder + name);
+    if (own.is_ok() && !trim(*own).empty()) continue;
+    const auto above = read_file(parent_of(folder) + name);
+    if (above.is_ok()) write_text(folder + name, *above);
+  }
+}
+
+bool make_group(const std::string& folder) {
+  if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) return false;
+  inherit_cpuset(folder);
+  return true;
+}
+
+bool enter(const std::string& top, const std::string& path) {
+  // Again when another, ending, removed the group between making and entering it.
+  for (int i = 0; i < kTries; ++i) {
+    const bool is_made = make_group(top + parent_of(path)) && make_group(top + path);
+    if (is_made && write_text(top + path + "/cgroup.procs", "0")) return true;
+  }
+  return false;
+}
+
+void remove_in(const std::string& top, const std::string& path) {
+  // The kernel refuses while a process or a group is in it.
+  if (::rmdir((top + path).c_str()) == 0 || errno == ENOENT) ::rmdir((top + parent_of(path)).c_str());
+}
+
+bool is_in(const std::string& path) {
+  const auto text = read_file("/proc/self/cgroup");
+  return text.is_ok() && (*text + "\n").find(":" + path + "\n") != std::string::npos;
+}
+
+}  // namespace
+
+bool enter_own_cgroup(const std::string& path) {
+  bool entered = false;
+  for (const std::string& top : hierarchies()) entered = enter(top, path) || entered;
+  return entered;
+}
+
+void leave_own_cgroup(const std::string& path) {
+  const bool is_inside = is_in(path);
+  for (const std::string& top : hierarchies()) {
+    if (is_inside) write_text(top + "/cgroup.procs", "0");
+    remove_in(top, path);
+  }
+}
+
+void remove_empty_cgroup(const std::string& path) {
+  for (const std::string& top : hierarchies()) remove_in(top, path);
+}
+
+}  // namespace pouch::sys

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+
+namespace pouch::sys {
+
+/// Moves this process, alone, into the control group `path` ("/pouch-<id>/keeper") of every hierarchy that is
+/// mounted, making what is missing. A hierarchy where that cannot be done is left as it is: false if it was
+/// none at all that could.
+bool enter_own_cgroup(const std::string& path);
+
+/// Moves this process, when it is in `path`, back to the top of every hierarchy; then removes `path` and its
+/// parent where they are empty. What still has processes in it stays.
+void leave_own_cgroup(const std::string& path);
+
+/// Removes `path` and its parent where they are empty.
+void remove_empty_cgroup(const std::string& path);
+
+}  // namespace pouch::sys
