@@ -15,6 +15,7 @@
 #include "core/container/validation.h"
 #include "core/ctrd/containers.h"
 #include "core/ctrd/snapshots.h"
+#include "core/sys/systemd_scope.h"
 
 namespace pouch {
 
@@ -128,7 +129,7 @@ spec::SpecInput ContainerManager::Impl::spec_input(const ContainerId& id, const 
   input.args = container::command_line(config);
   input.hostname = config.hostname.value_or("");
   std::string parent = host.cgroup_parent.value_or("");
-  if (parent.empty()) parent = "/" + context.ns;
+  if (parent.empty()) parent = sys::root_cgroup(context.ns);
   if (parent.front() != '/') parent.insert(parent.begin(), '/');
   input.cgroups_path = parent + "/" + id.str();
   input.host_network = host.network_mode.value_or("") == "host";

@@ -11,6 +11,7 @@
 #include "core/sys/peer.h"
 #include "core/sys/place.h"
 #include "core/sys/secure_dir.h"
+#include "core/sys/systemd_scope.h"
 
 namespace pouch::private_containerd {
 namespace {
@@ -39,22 +40,24 @@ std::string last_words(const std::string& run_dir) {
   return "its last words: " + quote(trimmed.substr(newline == std::string_view::npos ? 0 : newline + 1), 500);
 }
 
-Result<UniqueFd> launch(const EngineContext& context) {
+Result<UniqueFd> launch(const EngineContext& context, Deadline deadline) {
   POUCH_ASSIGN_OR_RETURN(const std::string program, sys::find_containerd());
   POUCH_ASSIGN_OR_RETURN(const std::string minder,
                          io::keeper_copy(context.root_dir(), context.options.keeper_program));
   const std::string& run_dir = context.run_dir();
   const std::string config = config_text(context.root_dir(), run_dir, context.options.snapshotter);
   POUCH_RETURN_IF_ERROR(sys::write_file_atomic(config_path(run_dir), config, 0600, false));
+  const std::string cgroup = sys::root_cgroup(context.ns);
   sys::LaunchSpec spec;
   spec.program = minder;
   spec.args = {"--mind-containerd", program, "--root",   context.root_dir(),
-               "--run-dir",         run_dir, "--cgroup", "/" + context.ns};
+               "--run-dir",         run_dir, "--cgroup", cgroup};
   // Shims and runtimes are looked for beside it first.
   spec.env = {"PATH=" + folder_of(program) + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
   spec.stdout_path = spec.stderr_path = log_path(run_dir);
   spec.refuse_no_new_privs = true;
-  POUCH_ASSIGN_OR_RETURN(const int pid, sys::launch_detached(spec));
+  POUCH_ASSIGN_OR_RETURN(const int pid,
+                         sys::launch_in_cgroup(spec, cgroup, run_dir + "/" + sys::kScopeLock, deadline));
   Result<UniqueFd> pidfd = sys::open_pidfd(pid);
   if (pidfd.code() == Code::kNotFound) return UniqueFd();  // gone already
   return pidfd;
@@ -76,7 +79,7 @@ Status start(const EngineContext& context, Deadline deadline) {
     }
     if (!is_minded) {
       if (launches++ == kMaxLaunches) return unavailable("it ends at once; " + last_words(run_dir));
-      POUCH_ASSIGN_OR_RETURN(launched, launch(context));
+      POUCH_ASSIGN_OR_RETURN(launched, launch(context, deadline));
     }
     ::poll(nullptr, 0, 1);
   }

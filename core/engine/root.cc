@@ -17,6 +17,7 @@
 #include "core/sys/peer.h"
 #include "core/sys/place.h"
 #include "core/sys/secure_dir.h"
+#include "core/sys/systemd_scope.h"
 
 namespace pouch {
 namespace {
@@ -157,7 +158,7 @@ Result<std::shared_ptr<io::KeeperClient>> Root::connect_keeper(const Call& call)
   POUCH_ASSIGN_OR_RETURN(auto keeper, io::ensure_keeper({.root_dir = context_.root_dir(),
                                                          .run_dir = context_.run_dir(),
                                                          .program = context_.options.keeper_program,
-                                                         .extra_args = {"--cgroup", "/" + context_.ns}},
+                                                         .cgroup = sys::root_cgroup(context_.ns)},
                                                         deadline));
   keeper_ = std::move(keeper);
   return keeper_;

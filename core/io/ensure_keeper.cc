@@ -16,6 +16,7 @@
 #include "core/sys/launcher.h"
 #include "core/sys/place.h"
 #include "core/sys/secure_dir.h"
+#include "core/sys/systemd_scope.h"
 
 namespace pouch::io {
 namespace {
@@ -34,7 +35,7 @@ Result<std::string> build_id(const std::string& program) {
   return std::string(POUCH_VERSION "-") + sha256_digest(key).substr(kPrefix, 12);
 }
 
-Result<UniqueFd> start_keeper(const KeeperLaunch& launch) {
+Result<UniqueFd> start_keeper(const KeeperLaunch& launch, Deadline deadline) {
   POUCH_ASSIGN_OR_RETURN(const std::string program, keeper_copy(launch.root_dir, launch.program));
   sys::LaunchSpec spec;
   spec.program = program;
@@ -43,7 +44,9 @@ Result<UniqueFd> start_keeper(const KeeperLaunch& launch) {
   spec.args.insert(spec.args.end(), launch.extra_args.begin(), launch.extra_args.end());
   spec.stderr_path = launch.run_dir + "/" + kLogFile;
   spec.refuse_no_new_privs = true;
-  POUCH_ASSIGN_OR_RETURN(const int pid, sys::launch_detached(spec));
+  if (!launch.cgroup.empty()) spec.args.insert(spec.args.end(), {"--cgroup", launch.cgroup});
+  const std::string lock_file = launch.run_dir + "/" + sys::kScopeLock;
+  POUCH_ASSIGN_OR_RETURN(const int pid, sys::launch_in_cgroup(spec, launch.cgroup, lock_file, deadline));
   Result<UniqueFd> pidfd = sys::open_pidfd(pid);
   // Gone already: as if it had ended just after.
   if (pidfd.code() == Code::kNotFound) return UniqueFd();
@@ -62,7 +65,7 @@ std::string last_log_line(const std::string& run_dir) {
 Result<std::unique_ptr<KeeperClient>> launch_and_connect(const KeeperLaunch& launch, Deadline deadline) {
   Status failure;
   for (int i = 0; i < kMaxLaunches; ++i) {
-    POUCH_ASSIGN_OR_RETURN(const UniqueFd pidfd, start_keeper(launch));
+    POUCH_ASSIGN_OR_RETURN(const UniqueFd pidfd, start_keeper(launch, deadline));
     bool has_ended = false;
     while (!has_ended) {
       has_ended = !pidfd.is_valid() || sys::wait_pidfd(pidfd.get(), Deadline::after_ms(0));

@@ -127,6 +127,7 @@ struct KeeperLaunch {
   std::string root_dir;  ///< the program is copied to <root_dir>/bin/<build id>/ and run from there
   std::string run_dir;   ///< sockets and FIFOs; made 0700 when absent
   std::string program;   ///< pouch-keeper; "": $POUCH_KEEPER_PATH, beside libpouch, libexec, PATH, …
+  std::string cgroup;  ///< of sys::root_cgroup: the keeper goes to <cgroup>/keeper; "": it stays where it is
   int64_t idle_exit_ms = 10'000;  ///< the keeper ends that long after its last stream and client are gone
   std::vector<std::string> extra_args;  ///< passed on, for what the worker's engine needs
 };

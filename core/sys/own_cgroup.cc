@@ -11,6 +11,7 @@
 #include "core/base/text.h"
 #include "core/sys/file.h"
 #include "core/sys/mounts.h"
+#include "core/sys/systemd_scope.h"
 
 namespace pouch::sys {
 namespace {
@@ -85,6 +86,8 @@ bool enter_own_cgroup(const std::string& path) {
 }
 
 void leave_own_cgroup(const std::string& path) {
+  // systemd removes a scope with all below it when the last process is gone; the hierarchy's top is not ours.
+  if (is_scope(parent_of(path))) return;
   const bool is_inside = is_in(path);
   for (const std::string& top : hierarchies()) {
     if (is_inside) write_text(top + "/cgroup.procs", "0");
@@ -93,6 +96,7 @@ void leave_own_cgroup(const std::string& path) {
 }
 
 void remove_empty_cgroup(const std::string& path) {
+  if (is_scope(parent_of(path))) return;
   for (const std::string& top : hierarchies()) remove_in(top, path);
 }
 

@@ -21,6 +21,7 @@
 #include "core/sys/host_facts.h"
 #include "core/sys/mounts.h"
 #include "core/sys/secure_dir.h"
+#include "core/sys/systemd_scope.h"
 
 namespace pouch::sys {
 namespace {
@@ -172,6 +173,17 @@ TEST_F(SysTest, HostFactsAreRead) {
   ASSERT_TRUE(cgroups.is_ok());
   EXPECT_TRUE(cgroups->mode != CgroupMode::kV2 || cgroups->controller_dirs.empty());
   EXPECT_TRUE(cgroups->mode != CgroupMode::kHybrid || !cgroups->unified_dir.empty());
+}
+
+TEST(SystemdScopeTest, GroupsAreBelowAScopeOnlyWhereSystemdOwnsTheTree) {
+  EXPECT_EQ(root_cgroup("pouch-1", false), "/pouch-1");
+  EXPECT_EQ(root_cgroup("pouch-1", true), "/system.slice/pouch-1.scope");
+  EXPECT_TRUE(is_scope(root_cgroup("pouch-1", true)));
+  EXPECT_FALSE(is_scope(root_cgroup("pouch-1", false)));
+  EXPECT_FALSE(is_scope("/other.slice/pouch-1.scope"));
+  const auto cgroups = read_cgroup_facts();
+  ASSERT_TRUE(cgroups.is_ok());
+  EXPECT_TRUE(cgroups->mode == CgroupMode::kV2 || root_cgroup("pouch-1") == "/pouch-1");
 }
 
 }  // namespace

@@ -30,8 +30,9 @@ def make(path, plan):
     mounts = {"repo": str(REPO)} if is_inside else {"repo": str(REPO), "build": str(build_dir())}
     facts = {"mounts": mounts, "repo": str(REPO), "build": str(build_dir()), "steps": plan}
     (stage / "plan.json").write_text(json.dumps(facts))
-    subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", "-L", "testvm", "-d", stage, path, str(size_for(stage))],
-                   check=True)
+    with open(path, "wb") as file:
+        file.truncate(size_for(stage))
+    subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", "-L", "testvm", "-d", stage, path], check=True)
     shutil.rmtree(stage)
 
 
