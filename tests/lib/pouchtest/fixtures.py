@@ -11,10 +11,6 @@ from .leaks import RUN_VARIABLE, LeakGuard
 __all__ = ["busybox_tar", "hugetlb", "leak_guard"]
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "vm: means something on another host too: runs in the test machine as well")
-
-
 @pytest.fixture
 def leak_guard():
     """Fails the test if it leaves anything. On a machine shared with others set POUCH_LEAKS=own."""
