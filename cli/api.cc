@@ -62,9 +62,10 @@ std::vector<const char*> pointers(const std::vector<std::string>& ids) {
   return out;
 }
 
-pouch_client_t* open_client(const std::string& uri, uint32_t log_level) {
+pouch_client_t* open_client(const std::string& uri, uint32_t log_level, bool session) {
   pouch_client_options_t options = POUCH_CLIENT_OPTIONS_INIT;
   options.log_level = log_level;
+  options.session = session ? 1 : 0;
   pouch_client_t* client = nullptr;
   Error error;
   error.check(pouch_client_open(uri.c_str(), &options, &client, error.out()));
@@ -140,8 +141,8 @@ Json::Value Stream::finish() {
   return result.json();
 }
 
-Client::Client(const std::string& uri, uint32_t log_level)
-    : client_(open_client(uri, log_level), &pouch_client_free) {}
+Client::Client(const std::string& uri, uint32_t log_level, bool session)
+    : client_(open_client(uri, log_level, session), &pouch_client_free) {}
 
 std::string Client::call_text(const char* op, const std::vector<std::string>& ids, const Json::Value& options,
                               const Json::Value& document) {

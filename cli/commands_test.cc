@@ -50,7 +50,7 @@ struct Result {
 
 class Commands : public testing::Test {
  protected:
-  Commands() : context_(Console(in_.fd(), out_.fd(), err_.fd()), "mock://", 0) {
+  Commands() : context_(Console(in_.fd(), out_.fd(), err_.fd()), "mock://", 0, false) {
     folder_ = std::filesystem::path(testing::TempDir()) / ("pouch-cli-" + std::to_string(::getpid()));
     std::filesystem::create_directories(folder_ / "bin");
     std::ofstream(folder_ / "bin/sh") << "no program";

@@ -13,16 +13,17 @@ namespace pouch::cli {
 /// What every command gets.
 class Context {
  public:
-  /// `host` "" is the library's default. `log_level` is a POUCH_LOG_ level, 0 none.
-  Context(Console console, std::string host, uint32_t log_level)
-      : console_(console), host_(std::move(host)), log_level_(log_level) {}
+  /// `host` "" is the library's default. `log_level` is a POUCH_LOG_ level, 0 none. With `session` all that the
+  /// command makes is removed when it ends.
+  Context(Console console, std::string host, uint32_t log_level, bool session)
+      : console_(console), host_(std::move(host)), log_level_(log_level), session_(session) {}
 
   [[nodiscard]] const Console& console() const { return console_; }
   /// As it was given, "" for the library's default.
   [[nodiscard]] const std::string& host() const { return host_; }
   /// The engine, opened at first use. Throws ApiError.
   Client& client() {
-    if (!client_) client_ = std::make_unique<Client>(host_, log_level_);
+    if (!client_) client_ = std::make_unique<Client>(host_, log_level_, session_);
     return *client_;
   }
 
@@ -30,6 +31,7 @@ class Context {
   Console console_;
   std::string host_;
   uint32_t log_level_;
+  bool session_;
   std::unique_ptr<Client> client_;
 };
 

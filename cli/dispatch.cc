@@ -99,6 +99,7 @@ constexpr const char* kGlobalOptions =
     "                           mock://; default: $POUCH_HOST, the config files, "
     "unix:///var/run/pouchd.sock\n"
     "      --log-level string   Log to stderr: \"debug\", \"info\", \"warn\", \"error\", \"fatal\"\n"
+    "      --session            Remove all that the command makes when it ends, however it ends\n"
     "  -v, --version            Print version information and quit\n";
 
 const Group* find_group(const std::string& name) {

@@ -13,6 +13,7 @@ struct Globals {
   uint32_t log_level = 0;  // a POUCH_LOG_ level
   bool debug = false;
   bool version = false;
+  bool session = false;
 };
 
 uint32_t parse_log_level(const std::string& text) {
@@ -29,6 +30,7 @@ int run(const Console& console, const std::vector<std::string>& args) {
   options.stop_at_first_argument();
   options.text("-H, --host", &globals.host, "uri", "Engine to use");
   options.flag("-D, --debug", &globals.debug, "Enable debug mode");
+  options.flag("--session", &globals.session, "Remove all that the command makes when it ends");
   options.flag("-v, --version", &globals.version, "Print version information and quit");
   options.value("-l, --log-level", "string", "Log to stderr",
                 [&](const std::string& text) { globals.log_level = parse_log_level(text); });
@@ -38,7 +40,7 @@ int run(const Console& console, const std::vector<std::string>& args) {
     return 0;
   }
   if (globals.debug && globals.log_level == 0) globals.log_level = POUCH_LOG_DEBUG;
-  Context context(console, globals.host, globals.log_level);
+  Context context(console, globals.host, globals.log_level, globals.session);
   return dispatch(context, words.value_or(std::vector<std::string>()));
 }
 

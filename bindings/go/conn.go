@@ -26,6 +26,9 @@ type Conn struct {
 type Options struct {
 	// LogLevel: records up to it go to stderr while the client lives; 0 none, 1 errors … 5 everything.
 	LogLevel uint32
+	// Session: whatever the client makes (containers, execs, images, names) is removed soon after it is closed, or
+	// its process has ended, however that may be.
+	Session bool
 }
 
 func openConn(uri string, options Options) (*Conn, error) {
@@ -36,6 +39,9 @@ func openConn(uri string, options Options) (*Conn, error) {
 	}
 	raw := C.pouch_client_options_t{struct_size: C.sizeof_pouch_client_options_t, api_version: C.POUCH_API_VERSION,
 		log_level: C.uint32_t(options.LogLevel)}
+	if options.Session {
+		raw.session = 1
+	}
 	var failure *C.pouch_error_t
 	conn := &Conn{}
 	if err := takeError(C.pouch_client_open(address, &raw, &conn.handle, &failure), failure); err != nil {
@@ -45,7 +51,8 @@ func openConn(uri string, options Options) (*Conn, error) {
 	return conn, nil
 }
 
-// Close ends the client: calls in progress are given up, later ones return Closed. Containers go on.
+// Close ends the client: calls in progress are given up, later ones return Closed. Containers go on, but
+// those of a session.
 func (c *Conn) Close() {
 	runtime.SetFinalizer(c, nil)
 	c.mutex.RLock()

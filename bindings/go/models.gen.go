@@ -1098,6 +1098,12 @@ type NetworkSettings struct {
 	Networks map[string]EndpointSettings `json:"Networks"`
 }
 
+// SessionMessage: What the stream of a session tells.
+type SessionMessage struct {
+	// Id of the session, 16 hex digits.
+	Id string `json:"Id"`
+}
+
 // PingInfo: What a ping tells of the engine.
 type PingInfo struct {
 	// Highest API version that the engine speaks, for example 1.50.

@@ -280,3 +280,19 @@ func TestClosedClient(t *testing.T) {
 		t.Fatalf("%v", err)
 	}
 }
+
+func TestSessionIsOpenedAtOnce(t *testing.T) {
+	address := "unix://" + filepath.Join(t.TempDir(), "nobody.sock")
+	client, err := Open(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+	if client, err = OpenWith(address, Options{Session: true}); !errors.Is(err, Unavailable) {
+		t.Fatalf("a session with nobody: %v, %v", client, err)
+	}
+	if client, err = OpenWith("mock://", Options{Session: true}); err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+}

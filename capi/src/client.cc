@@ -9,6 +9,8 @@ using pouch::Status;
 
 namespace {
 
+constexpr int64_t kSessionMs = 15'000;
+
 Status check_options(const pouch_client_options_t &options) {
   if (options.api_version == 0 || options.api_version > POUCH_API_VERSION) {
     return pouch::not_implemented("client options: api_version " + std::to_string(options.api_version) +
@@ -20,6 +22,20 @@ Status check_options(const pouch_client_options_t &options) {
                                    " is none; the highest is " + std::to_string(POUCH_LOG_TRACE));
   }
   if (options.flags != 0) return pouch::invalid_argument("client options: flags must be 0");
+  if (options.session > 1) return pouch::invalid_argument("client options: session must be 0 or 1");
+  return {};
+}
+
+// The first message names the session.
+Status open_session(pouch_client_t &client) {
+  const pouch::Call call{pouch::Deadline::after_ms(kSessionMs), nullptr, {}};
+  POUCH_ASSIGN_OR_RETURN(pouch::StreamPtr stream, client.engine->system_session(call));
+  pouch::Frame frame;
+  POUCH_ASSIGN_OR_RETURN(const pouch::Next next, stream->next(&frame, call.deadline));
+  if (next != pouch::Next::kFrame) return pouch::unavailable("open a session: the engine tells no id in time");
+  POUCH_ASSIGN_OR_RETURN(const auto message, pouch::api::parse_document<pouch::api::SessionMessage>(frame.data));
+  client.session = message.id;
+  client.session_end = std::move(stream);
   return {};
 }
 
@@ -33,6 +49,7 @@ Status open_client(const char *uri, const pouch_client_options_t *given, pouch_c
   auto client = std::make_unique<pouch_client_t>();
   POUCH_ASSIGN_OR_RETURN(client->uri, pouch::capi::resolve_uri(uri == nullptr ? "" : uri));
   POUCH_ASSIGN_OR_RETURN(client->engine, pouch::capi::open_engine(client->uri));
+  if (options.session != 0) POUCH_RETURN_IF_ERROR(open_session(*client));
   if (options.log_level != 0) client->log_sink = pouch::capi::add_stderr_log(options.log_level);
   *out = client.release();
   return {};
@@ -48,7 +65,10 @@ pouch_status_t pouch_client_open(const char *uri, const pouch_client_options_t *
 
 void pouch_client_close(pouch_client_t *client) {
   if (client == nullptr || client->pid != ::getpid()) return;
-  pouch::capi::guarded_void([&] { client->closing->fire(); });
+  pouch::capi::guarded_void([&] {
+    client->closing->fire();
+    if (client->session_end) client->session_end->cancel();
+  });
 }
 
 void pouch_client_free(pouch_client_t *client) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -34,6 +35,8 @@ struct pouch_client_t {
   std::shared_ptr<pouch::Engine> engine;
   pouch::CancelPtr closing = std::make_shared<pouch::CancelToken>();  ///< fired by close
   int log_sink = 0;                                                   ///< 0: none
+  std::string session;           ///< id; "": none
+  pouch::StreamPtr session_end;  ///< system.session; its cancel ends the session
 };
 
 struct pouch_stream_t {
@@ -97,16 +100,21 @@ Status check_handle(const T *handle, std::string_view what) {
   return {};
 }
 
+/// The size of the struct in the first release, of which no program has less.
+template <class T>
+inline constexpr size_t kFirstSize = sizeof(T);
+template <>
+inline constexpr size_t kFirstSize<pouch_client_options_t> = offsetof(pouch_client_options_t, session);
+
 /// The caller's struct as this library knows it: the smaller of both sizes is copied over `defaults`.
 template <class T>
 Result<T> read_struct(const T *from, T defaults, std::string_view what) {
   if (from == nullptr) return defaults;
-  // The smallest size ever released is that of version 1.
-  if (from->struct_size < sizeof(T)) {
+  if (from->struct_size < kFirstSize<T>) {
     return invalid_argument(std::string(what) + ".struct_size is " + std::to_string(from->struct_size) +
                             ": initialize it with its _INIT macro");
   }
-  std::memcpy(&defaults, from, sizeof(T));
+  std::memcpy(&defaults, from, std::min<size_t>(from->struct_size, sizeof(T)));
   return defaults;
 }
 
@@ -120,6 +128,7 @@ class CallScope {
   CallScope &operator=(const CallScope &) = delete;
 
   Status begin(const pouch_client_t &client, const pouch_call_t *options) {
+    call_.session = client.session;
     return begin(client.closing, options);
   }
   /// For a call without a client: `closing` is a token that nobody fires.

@@ -21,6 +21,11 @@ pouch_status_t pouch_system_ping(pouch_client_t *client, const char *options_jso
   return pouch_call(client, "system.ping", nullptr, 0, nullptr, options_json, call, result_json, error);
 }
 
+pouch_status_t pouch_system_session(pouch_client_t *client, const char *options_json,
+                                    const pouch_call_t *call, pouch_stream_t **out, pouch_error_t **error) {
+  return pouch_open(client, "system.session", nullptr, 0, nullptr, options_json, call, out, error);
+}
+
 pouch_status_t pouch_system_version(pouch_client_t *client, const char *options_json,
                                     const pouch_call_t *call, pouch_buf_t *result_json,
                                     pouch_error_t **error) {

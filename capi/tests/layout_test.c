@@ -49,6 +49,28 @@ static int failures = 0;
     }                                           \
   } while (0)
 
+/* A program of then gives a smaller struct; what is new is as if it had not been asked for. */
+static void opens_with_the_first_layout(void) {
+  struct {
+    struct client_options_1_0 options;
+    uint32_t behind; /* is not the library's to read */
+  } then = {{(uint32_t)sizeof(struct client_options_1_0), 1, 0, 0}, 0xffffffffU};
+  pouch_client_t *client = NULL;
+  pouch_error_t *error = NULL;
+  if (pouch_client_open("mock://", (const pouch_client_options_t *)(const void *)&then, &client, &error) != POUCH_OK) {
+    fprintf(stderr, "the first layout of the options: %s\n", pouch_error_message(error));
+    ++failures;
+  }
+  pouch_error_free(error);
+  pouch_client_free(client);
+  then.options.struct_size = (uint32_t)sizeof(struct client_options_1_0) - 1;
+  if (pouch_client_open("mock://", (const pouch_client_options_t *)(const void *)&then, &client, NULL) !=
+      POUCH_ERR_INVALID_ARGUMENT) {
+    fprintf(stderr, "a struct smaller than ever released is taken\n");
+    ++failures;
+  }
+}
+
 int main(void) {
   SAME(pouch_buf_t, buf_1_0, data);
   SAME(pouch_buf_t, buf_1_0, size);
@@ -58,6 +80,7 @@ int main(void) {
   SAME(pouch_client_options_t, client_options_1_0, log_level);
   SAME(pouch_client_options_t, client_options_1_0, flags);
   NOT_SHRUNK(pouch_client_options_t, client_options_1_0);
+  opens_with_the_first_layout();
   SAME(pouch_call_t, call_1_0, struct_size);
   SAME(pouch_call_t, call_1_0, flags);
   SAME(pouch_call_t, call_1_0, deadline_ms);

@@ -362,11 +362,15 @@ Result<Json> run_system_ping(Engine& engine, const OpArgs& /*args*/, const Call&
   return internal::encode_result(engine.system_ping(call));
 }
 
+Result<StreamPtr> run_system_session(Engine& engine, const OpArgs& /*args*/, const Call& call) {
+  return engine.system_session(call);
+}
+
 Result<Json> run_system_version(Engine& engine, const OpArgs& /*args*/, const Call& call) {
   return internal::encode_result(engine.system_version(call));
 }
 
-constexpr std::array<OpInfo, 27> kOperations = {{
+constexpr std::array<OpInfo, 28> kOperations = {{
     {.name = "container.attach",
      .method = "POST",
      .path = "/containers/{id}/attach",
@@ -809,6 +813,23 @@ constexpr std::array<OpInfo, 27> kOperations = {{
      .retry_safe = true,
      .wire = "ping",
      .since = "1.0"},
+    {.name = "system.session",
+     .method = "POST",
+     .path = "/sessions",
+     .kind = OpKind::kStream,
+     .frames = OpFrames::kMessages,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = {},
+     .options = {},
+     .errors = {},
+     .has_config = false,
+     .config_required = false,
+     .has_result = false,
+     .success_status = 200,
+     .retry_safe = false,
+     .wire = "",
+     .since = "1.0"},
     {.name = "system.version",
      .method = "GET",
      .path = "/version",
@@ -828,7 +849,7 @@ constexpr std::array<OpInfo, 27> kOperations = {{
      .since = "1.0"},
 }};
 
-constexpr std::array<internal::Dispatch, 27> kDispatch = {{
+constexpr std::array<internal::Dispatch, 28> kDispatch = {{
     {.call = nullptr, .open = &run_container_attach},  {.call = &run_container_create, .open = nullptr},
     {.call = &run_container_inspect, .open = nullptr}, {.call = &run_container_kill, .open = nullptr},
     {.call = &run_container_list, .open = nullptr},    {.call = nullptr, .open = &run_container_logs},
@@ -842,7 +863,7 @@ constexpr std::array<internal::Dispatch, 27> kDispatch = {{
     {.call = &run_image_remove, .open = nullptr},      {.call = &run_image_tag, .open = nullptr},
     {.call = &run_system_check, .open = nullptr},      {.call = nullptr, .open = &run_system_events},
     {.call = &run_system_info, .open = nullptr},       {.call = &run_system_ping, .open = nullptr},
-    {.call = &run_system_version, .open = nullptr},
+    {.call = nullptr, .open = &run_system_session},    {.call = &run_system_version, .open = nullptr},
 }};
 
 }  // namespace

@@ -3,6 +3,18 @@
 
 namespace pouch::api {
 
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, SessionMessage& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Id", out.id);
+  return reader.finish();
+}
+
+Json encode_value(const SessionMessage& value) {
+  Json out = json_object();
+  out["Id"] = encode_value(value.id);
+  return out;
+}
+
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, PingInfo& out) {
   ObjectReader reader(in, path, mode);
   reader.required("ApiVersion", out.api_version);

@@ -11,6 +11,16 @@
 
 namespace pouch::api {
 
+/// What the stream of a session tells.
+struct SessionMessage {
+  /// Id of the session, 16 hex digits.
+  std::string id;
+
+  friend bool operator==(const SessionMessage&, const SessionMessage&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, SessionMessage& out);
+Json encode_value(const SessionMessage& value);
+
 /// What a ping tells of the engine.
 struct PingInfo {
   /// Highest API version that the engine speaks, for example 1.50.

@@ -105,6 +105,10 @@ Result<StreamPtr> ContainerManager::exec_start(const std::string& id, const api:
   return impl_->exec_start(id, config, call);
 }
 
+Status ContainerManager::remove_session(const std::string& session, const Call& call) {
+  return impl_->remove_session(session, call);
+}
+
 Result<ContainerCounts> ContainerManager::counts() {
   POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, impl_->context.db->read());
   POUCH_ASSIGN_OR_RETURN(store::Statement found,

@@ -69,6 +69,8 @@ class ContainerManager {
   Status exec_resize(const std::string& id, const api::ExecResizeOptions& options, const Call& call);
   Result<StreamPtr> exec_start(const std::string& id, const api::ExecStartConfig& config, const Call& call);
 
+  /// Removes all containers and ends all execs that the session has made (core/store/session_objects.h).
+  Status remove_session(const std::string& session, const Call& call);
   /// For system.info.
   Result<ContainerCounts> counts();
   /// All containers made from the image, those being created included; for image.remove and image.list.

@@ -7,6 +7,7 @@
 #include "core/container/manager_impl.h"
 #include "core/container/rootfs_files.h"
 #include "core/container/validation.h"
+#include "core/store/session_objects.h"
 
 namespace pouch {
 
@@ -66,7 +67,7 @@ Result<api::IdResult> ContainerManager::Impl::exec_create(const std::string& ref
                                                           const api::ExecConfig& config, const Call& call) {
   POUCH_RETURN_IF_ERROR(check_exec_config(config));
   using Answer = Result<api::IdResult>;
-  return detached<Answer>(call, [this, reference, config]() -> Answer {
+  return detached<Answer>(call, [this, reference, config, session = call.session]() -> Answer {
     POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
                            context.db->begin(store::Durability::kBootScoped, own_call(kStepMs)));
     POUCH_ASSIGN_OR_RETURN(const ContainerRow row, container::find_container(transaction, reference));
@@ -82,6 +83,8 @@ Result<api::IdResult> ContainerManager::Impl::exec_create(const std::string& ref
     exec.config_json = api::to_json_text(config);
     exec.created = now;
     POUCH_RETURN_IF_ERROR(container::insert_exec(transaction, exec));
+    POUCH_RETURN_IF_ERROR(
+        store::claim_for_session(transaction, session, store::kind::kExec, exec.id.str()));
     POUCH_ASSIGN_OR_RETURN(const api::ContainerConfig made, row.config());
     POUCH_RETURN_IF_ERROR(append_event(transaction, row, made, "exec_create: " + command_text(config),
                                        {{"execID", exec.id.str()}}));

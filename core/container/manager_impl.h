@@ -132,10 +132,15 @@ struct ContainerManager::Impl {
   // remove.cc
   Status remove(const std::string& reference, const api::ContainerRemoveOptions& options, const Call& call);
   Status rename(const std::string& reference, const std::string& name, const Call& call);
-  Status remove_now(const std::string& reference, bool force);
+  Status remove_now(const std::string& reference, bool force, const container::Attributes& extra = {});
   Result<container::ContainerRow> claim_remove(const std::string& reference, bool force);
   /// The row is in state removing and ours.
   Status remove_claimed(const container::ContainerRow& row, const container::Attributes& extra = {});
+
+  // session.cc
+  Status remove_session(const std::string& session, const Call& call);
+  Status remove_of_session(const std::string& session, const ContainerId& id);
+  Status end_session_execs(const std::string& session);
 
   // query.cc
   Result<api::ContainerInspect> inspect(const std::string& reference,

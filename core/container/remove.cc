@@ -92,7 +92,7 @@ Status ContainerManager::Impl::remove_claimed(const ContainerRow& row, const Att
   return transaction.commit();
 }
 
-Status ContainerManager::Impl::remove_now(const std::string& reference, bool force) {
+Status ContainerManager::Impl::remove_now(const std::string& reference, bool force, const Attributes& extra) {
   constexpr int kRounds = 20;  // against one that is started again and again
   Result<ContainerRow> row = claim_remove(reference, force);
   std::string id;
@@ -112,7 +112,7 @@ Status ContainerManager::Impl::remove_now(const std::string& reference, bool for
     }
   }
   if (!row.is_ok()) return row.status();
-  return remove_claimed(*row);
+  return remove_claimed(*row, extra);
 }
 
 Status ContainerManager::Impl::remove(const std::string& reference,

@@ -6,7 +6,11 @@
 
 #include "core/container/container_manager.h"
 #include "core/engine/root.h"
+#include "core/engine/session_watch.h"
+#include "core/engine/sessions.h"
 #include "core/image/image_manager.h"
+#include "core/store/database.h"
+#include "core/store/session_objects.h"
 #include "core/system/system_manager.h"
 
 namespace pouch {
@@ -38,11 +42,15 @@ struct LocalEngine::Parts {
         images(root->context()),
         containers(root->context(), images),
         users(containers),
-        system(root->context(), [this] { return count(); }) {
+        system(root->context(), [this] { return count(); }),
+        sessions(root->context()) {
     images.set_users(&users);
   }
   // A removal that its caller has given up may still ask who uses the image.
-  ~Parts() { images.close(); }
+  ~Parts() {
+    session_watch.reset();
+    images.close();
+  }
   Parts(const Parts&) = delete;
   Parts& operator=(const Parts&) = delete;
 
@@ -50,6 +58,16 @@ struct LocalEngine::Parts {
     POUCH_ASSIGN_OR_RETURN(const ContainerCounts counts, containers.counts());
     POUCH_ASSIGN_OR_RETURN(const int64_t image_count, images.count());
     return ObjectCounts{counts.total, counts.running, counts.paused, counts.stopped, image_count};
+  }
+
+  Status start_sessions() {
+    if (root->context().options.role != EngineRole::kKeeper) return sessions.recover();
+    POUCH_ASSIGN_OR_RETURN(session_watch,
+                           SessionWatch::start(root->context(), [this](const std::string& session, const Call& call) {
+                             const Status removed = containers.remove_session(session, call);
+                             return removed.is_ok() ? images.remove_session(session, call) : removed;
+                           }));
+    return {};
   }
 
   Status check() const {
@@ -63,6 +81,8 @@ struct LocalEngine::Parts {
   ContainerManager containers;
   ContainerUsers users;
   SystemManager system;
+  Sessions sessions;
+  std::unique_ptr<SessionWatch> session_watch;  ///< in the keeper's role
 };
 
 LocalEngine::LocalEngine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -78,6 +98,7 @@ Result<std::unique_ptr<LocalEngine>> LocalEngine::open(EngineOptions options) {
   const std::string what = "open engine root " + root->context().root_dir();
   auto parts = std::make_unique<Parts>(std::move(root));
   POUCH_RETURN_IF_ERROR(parts->containers.open().prefix(what));
+  POUCH_RETURN_IF_ERROR(parts->start_sessions().prefix(what));
   return std::unique_ptr<LocalEngine>(new LocalEngine(std::move(parts)));
 }
 
@@ -87,6 +108,14 @@ ContainerManager& LocalEngine::containers() {
 
 EngineContext& LocalEngine::context() {
   return parts_->root->context();
+}
+
+bool LocalEngine::has_sessions() {
+  const auto ids = [this]() -> Result<std::vector<std::string>> {
+    POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context().db->read());
+    return store::all_sessions(snapshot);
+  }();
+  return ids.is_ok() && !ids->empty();
 }
 
 // From here on: the contract, operation by operation.
@@ -224,6 +253,10 @@ Result<api::SystemInfo> LocalEngine::system_info(const Call& call) {
 
 Result<api::PingInfo> LocalEngine::system_ping(const Call& call) {
   POUCH_FORWARD(system, ping(call));
+}
+
+Result<StreamPtr> LocalEngine::system_session(const Call& call) {
+  POUCH_FORWARD(sessions, open(call));
 }
 
 Result<api::VersionInfo> LocalEngine::system_version(const Call& call) {

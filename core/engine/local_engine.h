@@ -27,6 +27,8 @@ class LocalEngine final : public Engine {
   // For the keeper's worker, which shares more than the contract with its engine.
   ContainerManager& containers();
   EngineContext& context();
+  /// Whether sessions are open or being removed: the keeper stays for them.
+  bool has_sessions();
 
   Result<StreamPtr> container_attach(const std::string& id, const api::ContainerAttachOptions& options,
                                      const Call& call) override;
@@ -77,6 +79,7 @@ class LocalEngine final : public Engine {
   Result<StreamPtr> system_events(const api::SystemEventsOptions& options, const Call& call) override;
   Result<api::SystemInfo> system_info(const Call& call) override;
   Result<api::PingInfo> system_ping(const Call& call) override;
+  Result<StreamPtr> system_session(const Call& call) override;
   Result<api::VersionInfo> system_version(const Call& call) override;
 
  private:

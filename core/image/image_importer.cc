@@ -51,6 +51,7 @@ Call settled(const Call& call) {
   Call out;
   out.deadline = Deadline::after_ms(kSettleMs);
   out.request_id = call.request_id;
+  out.session = call.session;
   return out;
 }
 
@@ -136,10 +137,10 @@ Result<std::vector<MovedName>> ImageImporter::commit(const Call& call,
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context_.db->begin(store::Durability::kKept, call));
   for (const ImportedImage& image : images) {
     const Digest& id = image.row.id;
-    POUCH_RETURN_IF_ERROR(put_image(transaction, image.row, image.layers));
+    POUCH_RETURN_IF_ERROR(put_image(transaction, image.row, image.layers, call.session));
     for (const Reference& name : image.names) {
       POUCH_ASSIGN_OR_RETURN(const std::optional<Digest> before,
-                             put_name(transaction, name, id, image.row.manifest.digest));
+                             put_name(transaction, name, id, image.row.manifest.digest, call.session));
       if (before) moved.push_back({name, *before});
       if (!with_tag_events) continue;
       POUCH_RETURN_IF_ERROR(

@@ -17,6 +17,7 @@
 #include "core/image/image_load.h"
 #include "core/image/image_remove.h"
 #include "core/image/image_rootfs.h"
+#include "core/image/image_session.h"
 #include "core/image/image_store.h"
 #include "core/image/limits.h"
 #include "core/image/progress.h"
@@ -46,7 +47,7 @@ Status tag_image(EngineContext& context, const Call& call, const std::string& na
                            image::parse_image_config(row->config_json, {}));
     ctrd::Labels labels;
     if (facts.config && facts.config->labels) labels = *facts.config->labels;
-    POUCH_RETURN_IF_ERROR(image::put_name(transaction, reference, id, target.digest).status());
+    POUCH_RETURN_IF_ERROR(image::put_name(transaction, reference, id, target.digest, call.session).status());
     POUCH_RETURN_IF_ERROR(
         image::append_image_event(context, transaction, "tag", id, reference.familiar(), labels));
     POUCH_RETURN_IF_ERROR(transaction.commit());
@@ -78,10 +79,12 @@ struct ImageManager::Impl {
   static StreamPtr run_upload(const std::shared_ptr<Impl>& self, const Call& call, Work work) {
     auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kLatest);
     StreamPtr stream = pipe->open();
-    self->context.executor->submit([self, pipe, work = std::move(work), request = call.request_id] {
+    self->context.executor->submit([self, pipe, work = std::move(work), request = call.request_id,
+                                      session = call.session] {
       Call inner;
       inner.cancel = std::make_shared<CancelToken>();
       inner.request_id = request;
+      inner.session = session;
       // A consumer that is only gone lets the operation go on once all its bytes are there.
       pipe->on_cancel([weak = std::weak_ptr<StreamPipe>(pipe), token = inner.cancel] {
         const auto alive = weak.lock();
@@ -207,6 +210,12 @@ Result<int64_t> ImageManager::unpacked_bytes(const Digest& id, const Call& call)
   POUCH_ASSIGN_OR_RETURN(const std::optional<image::ImageRow> row, image::find_image(session, id));
   if (!row) return not_found("No such image: " + id.str());
   return row->size;
+}
+
+Status ImageManager::remove_session(const std::string& session, const Call& call) {
+  const std::shared_lock gate(impl_->users_gate);
+  if (impl_->closing.load()) return {Code::kClosed, "the engine was closed"};
+  return image::remove_session_images(impl_->context, impl_->users, call, session);
 }
 
 Result<int64_t> ImageManager::count() {

@@ -57,6 +57,14 @@ class Removal {
     return remove_rest(/*after_untag=*/false);
   }
 
+  Status run_on_name(const Reference& reference) {
+    POUCH_ASSIGN_OR_RETURN(const std::optional<Digest> id, find_name(transaction_, reference.str()));
+    if (!id) return {};
+    id_ = *id;
+    POUCH_RETURN_IF_ERROR(read_facts());
+    return untag(reference);
+  }
+
   std::vector<api::ImageDeleteItem> items;
   std::vector<std::string> records;  ///< names of containerd's image records that are to go
 
@@ -174,6 +182,8 @@ class Removal {
   ctrd::Labels labels_;
 };
 
+}  // namespace
+
 // What the database has forgotten, containerd forgets too; with an image it waits for the garbage collector.
 // A name that came back meanwhile keeps its record.
 void forget_records(EngineContext& context, const Call& call, const std::vector<std::string>& records) {
@@ -203,7 +213,19 @@ void forget_records(EngineContext& context, const Call& call, const std::vector<
   }
 }
 
-}  // namespace
+Result<std::vector<std::string>> remove_name_alone(EngineContext& context, store::Transaction& transaction,
+                                                   const Reference& reference) {
+  Removal removal(context, nullptr, transaction, false);
+  POUCH_RETURN_IF_ERROR(removal.run_on_name(reference));
+  return std::move(removal.records);
+}
+
+Result<std::vector<std::string>> remove_unused_image(EngineContext& context, ImageUsers* users,
+                                                     store::Transaction& transaction, const Digest& id) {
+  Removal removal(context, users, transaction, false);
+  POUCH_RETURN_IF_ERROR(removal.run(id.str()));
+  return std::move(removal.records);
+}
 
 Result<std::vector<api::ImageDeleteItem>> remove_by_name(EngineContext& context, ImageUsers* users,
                                                          const Call& call, const std::string& name,

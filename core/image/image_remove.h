@@ -7,6 +7,8 @@
 #include "core/base/cancel.h"
 #include "core/base/status.h"
 #include "core/image/image_users.h"
+#include "core/registry/reference.h"
+#include "core/store/database.h"
 #include "core/store/engine_context.h"
 
 namespace pouch::image {
@@ -16,5 +18,16 @@ namespace pouch::image {
 Result<std::vector<api::ImageDeleteItem>> remove_by_name(EngineContext& context, ImageUsers* users,
                                                          const Call& call, const std::string& name,
                                                          bool is_forced);
+
+// For the end of a session. Both give the names of containerd's records that are to go, for forget_records()
+// after the commit.
+
+/// Takes a name off its image, which stays.
+Result<std::vector<std::string>> remove_name_alone(EngineContext& context, store::Transaction& transaction,
+                                                   const Reference& reference);
+/// Conflict when the image has a name or a user.
+Result<std::vector<std::string>> remove_unused_image(EngineContext& context, ImageUsers* users,
+                                                     store::Transaction& transaction, const Digest& id);
+void forget_records(EngineContext& context, const Call& call, const std::vector<std::string>& records);
 
 }  // namespace pouch::image

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/base/text.h"
+#include "core/store/session_objects.h"
 
 namespace pouch::image {
 namespace {
@@ -149,19 +150,22 @@ Result<std::vector<NameRow>> all_names(store::Session& session) {
 }
 
 Status put_image(store::Transaction& transaction, const ImageRow& image,
-                 const std::vector<LayerRow>& layers) {
+                 const std::vector<LayerRow>& layers, const std::string& session) {
   POUCH_RETURN_IF_ERROR(
       transaction
           .run("INSERT INTO images (id, config_json, manifest, manifest_type, manifest_size, chain_id, "
-               "snapshotter, size, architecture, os, created_ns, added_ns) "
-               "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+               "snapshotter, size, architecture, os, created_ns, added_ns, of_sessions) "
+               "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
                "ON CONFLICT (id) DO UPDATE SET manifest = excluded.manifest, "
                "manifest_type = excluded.manifest_type, manifest_size = excluded.manifest_size, "
-               "snapshotter = excluded.snapshotter, size = excluded.size",
+               "snapshotter = excluded.snapshotter, size = excluded.size, "
+               "of_sessions = min(of_sessions, excluded.of_sessions)",
                image.id, image.config_json, image.manifest.digest, image.manifest.media_type,
                image.manifest.size, image.chain_id, image.snapshotter, image.size, image.architecture,
-               image.os, image.created, Timestamp::now())
+               image.os, image.created, Timestamp::now(), !session.empty())
           .status());
+  POUCH_RETURN_IF_ERROR(
+      store::claim_for_session(transaction, session, store::kind::kImage, image.id.str()));
   int64_t position = 0;
   for (const LayerRow& layer : layers) {
     POUCH_RETURN_IF_ERROR(
@@ -175,15 +179,39 @@ Status put_image(store::Transaction& transaction, const ImageRow& image,
 }
 
 Result<std::optional<Digest>> put_name(store::Transaction& transaction, const Reference& reference,
-                                       const Digest& id, const Digest& manifest) {
+                                       const Digest& id, const Digest& manifest, const std::string& session) {
   POUCH_ASSIGN_OR_RETURN(std::optional<Digest> before, find_name(transaction, reference.str()));
   POUCH_RETURN_IF_ERROR(transaction
-                            .run("INSERT OR REPLACE INTO image_references (reference, image_id, digest, "
-                                 "tagged_ns) VALUES (?, ?, ?, ?)",
-                                 reference.str(), id, manifest, Timestamp::now())
+                            .run("INSERT INTO image_references (reference, image_id, digest, tagged_ns, "
+                                 "of_sessions) VALUES (?, ?, ?, ?, ?) ON CONFLICT (reference) DO UPDATE SET "
+                                 "image_id = excluded.image_id, digest = excluded.digest, "
+                                 "tagged_ns = excluded.tagged_ns, "
+                                 "of_sessions = min(of_sessions, excluded.of_sessions)",
+                                 reference.str(), id, manifest, Timestamp::now(), !session.empty())
                             .status());
+  POUCH_RETURN_IF_ERROR(
+      store::claim_for_session(transaction, session, store::kind::kReference, reference.str()));
   if (before && *before == id) before.reset();
   return before;
+}
+
+Result<bool> is_image_of_sessions(store::Session& session, const Digest& id) {
+  POUCH_ASSIGN_OR_RETURN(store::Statement row, session.prepare("SELECT of_sessions FROM images WHERE id = ?"));
+  row.bind(id);
+  POUCH_ASSIGN_OR_RETURN(const bool found, row.step());
+  return found && row.boolean(0);
+}
+
+Result<bool> is_name_of_sessions(store::Session& session, const std::string& reference) {
+  POUCH_ASSIGN_OR_RETURN(store::Statement row,
+                         session.prepare("SELECT of_sessions FROM image_references WHERE reference = ?"));
+  row.bind(reference);
+  POUCH_ASSIGN_OR_RETURN(const bool found, row.step());
+  return found && row.boolean(0);
+}
+
+Status make_image_everybodys(store::Transaction& transaction, const Digest& id) {
+  return transaction.run("UPDATE images SET of_sessions = 0 WHERE id = ?", id).status();
 }
 
 Status remove_name(store::Transaction& transaction, const Reference& reference) {

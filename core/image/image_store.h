@@ -59,11 +59,17 @@ Result<std::optional<Digest>> find_manifest(store::Session& session, const std::
 Result<std::vector<NameRow>> names_of(store::Session& session, const Digest& id);
 Result<std::vector<NameRow>> all_names(store::Session& session);
 
-/// Adds the image, or freshens what may differ of one that is there.
-Status put_image(store::Transaction& transaction, const ImageRow& image, const std::vector<LayerRow>& layers);
+/// Adds the image, or freshens what may differ of one that is there. With a session that is not empty it is
+/// the session's, too; without one it is everybody's from now on. The same holds for names.
+Status put_image(store::Transaction& transaction, const ImageRow& image, const std::vector<LayerRow>& layers,
+                 const std::string& session);
 /// Gives the name to the image; the image that had it before, if another.
 Result<std::optional<Digest>> put_name(store::Transaction& transaction, const Reference& reference,
-                                       const Digest& id, const Digest& manifest);
+                                       const Digest& id, const Digest& manifest, const std::string& session);
+/// Whether only sessions have made the image, or the name.
+Result<bool> is_image_of_sessions(store::Session& session, const Digest& id);
+Result<bool> is_name_of_sessions(store::Session& session, const std::string& reference);
+Status make_image_everybodys(store::Transaction& transaction, const Digest& id);
 Status remove_name(store::Transaction& transaction, const Reference& reference);
 /// With its names and layers.
 Status remove_image(store::Transaction& transaction, const Digest& id);

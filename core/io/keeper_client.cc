@@ -172,6 +172,7 @@ Result<KeeperStatus> KeeperClient::status(Deadline deadline) {
   status.worker_pid = static_cast<int>(int_field(fields, "worker_pid"));
   status.keeper_pid = static_cast<int>(int_field(fields, "keeper_pid"));
   status.clients = static_cast<uint64_t>(int_field(fields, "clients"));
+  status.features = text_field(fields, "features");
   const std::string prefix = "stream.";
   for (const auto& [key, container] : fields) {
     if (!key.starts_with(prefix)) continue;

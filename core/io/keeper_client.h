@@ -28,6 +28,7 @@ struct KeeperStatus {
   int worker_pid = 0;    ///< changes when the worker is restarted
   int keeper_pid = 0;    ///< the supervisor
   uint64_t clients = 0;  ///< connections, this one included
+  std::string features;  ///< names of what it can do, blanks between
   std::vector<StreamInfo> streams;
 };
 

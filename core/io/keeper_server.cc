@@ -326,7 +326,8 @@ void KeeperServer::Impl::reply_status(Connection& connection) {
                    {"protocol", std::to_string(kProtocolVersion)},
                    {"worker_pid", std::to_string(::getpid())},
                    {"keeper_pid", std::to_string(options.keeper_pid)},
-                   {"clients", std::to_string(connections.size())}};
+                   {"clients", std::to_string(connections.size())},
+                   {"features", kProtocolFeatures}};
   for (const auto& [id, stream] : streams) {
     if (stream->is_finished()) continue;
     fields["stream." + id] = stream->spec().container_id;

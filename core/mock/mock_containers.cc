@@ -111,7 +111,7 @@ Result<bool> matches_filters(const Container& container, const api::ContainerLis
 
 Result<api::ContainerCreateResult> MockEngine::container_create(const api::ContainerCreateConfig& config,
                                                                 const api::ContainerCreateOptions& options,
-                                                                const Call& /*call*/) {
+                                                                const Call& call) {
   std::string name = options.name.value_or("");
   if (name.starts_with("/")) name = name.substr(1);
   if (!name.empty() && !is_name(name)) {
@@ -120,6 +120,7 @@ Result<api::ContainerCreateResult> MockEngine::container_create(const api::Conta
   }
   POUCH_RETURN_IF_ERROR(check_supported(config));
   const std::lock_guard lock(state_->mutex);
+  POUCH_RETURN_IF_ERROR(state_->check_session(call.session));
   if (config.image.value_or("").empty()) return invalid_argument("Config.Image: no image was named");
   POUCH_ASSIGN_OR_RETURN(const mock::Image* image, state_->find_image(*config.image));
   for (const auto& [id, other] : state_->containers) {
@@ -141,6 +142,7 @@ Result<api::ContainerCreateResult> MockEngine::container_create(const api::Conta
   if (container->args.empty()) return invalid_argument("no command specified");
   container->created = Timestamp::now();
   state_->containers[container->id] = container;
+  state_->add_maker("container", container->id, call.session);
   state_->add_container_event(*container, "create");
   return api::ContainerCreateResult{container->id, std::vector<std::string>{}};
 }

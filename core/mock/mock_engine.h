@@ -77,12 +77,15 @@ class MockEngine : public Engine {
   Result<StreamPtr> system_events(const api::SystemEventsOptions& options, const Call& call) override;
   Result<api::SystemInfo> system_info(const Call& call) override;
   Result<api::PingInfo> system_ping(const Call& call) override;
+  Result<StreamPtr> system_session(const Call& call) override;
   Result<api::VersionInfo> system_version(const Call& call) override;
 
  private:
   void on_exit(const std::shared_ptr<mock::Container>& container, int exit_code);
   void pump_stdin(mock::Input input);
-  void store_image(const std::string& digest, const std::vector<std::string>& references, mock::Image image);
+  Status check_session(const std::string& session) const;
+  void store_image(const std::string& digest, const std::vector<std::string>& references, mock::Image image,
+                   const std::string& session);
 
   const std::shared_ptr<mock::State> state_;
   Executor executor_{256};  // every open stream has a thread of it

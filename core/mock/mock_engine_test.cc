@@ -170,5 +170,32 @@ TEST(MockUri, RefusesWhatItDoesNotKnow) {
   EXPECT_TRUE(MockEngine::open("mock://?wrong=exit-code").is_ok());
 }
 
+TEST_F(MockEngineTest, WhatASessionMadeGoesWithIt) {
+  StreamPtr session = *engine_->system_session({});
+  Frame frame;
+  ASSERT_EQ(*session->next(&frame, Deadline::after_ms(5000)), Next::kFrame);
+  Call call;
+  call.session = api::parse_document<api::SessionMessage>(frame.data)->id;
+  EXPECT_EQ(*session->next(&frame, Deadline::after_ms(0)), Next::kAgain);
+
+  const std::string kept = create("true");
+  api::ContainerCreateConfig config;
+  config.image = "busybox";
+  config.cmd = {{"sh", "-c", "sleep 1000"}};
+  config.host_config.emplace().network_mode = "none";
+  const std::string gone = engine_->container_create(config, {}, call)->id;
+  ASSERT_TRUE(engine_->container_start(gone, {}, {}).is_ok());
+  api::ImageTagOptions tag;
+  tag.repo = "other";
+  ASSERT_TRUE(engine_->image_tag("busybox", tag, call).is_ok());
+
+  session->cancel();
+  EXPECT_EQ(engine_->container_inspect(gone, {}, {}).code(), Code::kNotFound);
+  EXPECT_TRUE(engine_->container_inspect(kept, {}, {}).is_ok());
+  EXPECT_EQ(engine_->image_inspect("other", {}, {}).code(), Code::kNotFound);
+  EXPECT_TRUE(engine_->image_inspect("busybox", {}, {}).is_ok());
+  EXPECT_EQ(engine_->container_create(config, {}, call).code(), Code::kClosed);
+}
+
 }  // namespace
 }  // namespace pouch

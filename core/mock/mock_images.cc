@@ -79,8 +79,10 @@ api::ImageSummary summary_of(const Image& image) {
 }  // namespace
 
 void MockEngine::store_image(const std::string& digest, const std::vector<std::string>& references,
-                             Image image) {
+                             Image image, const std::string& session) {
   const std::lock_guard lock(state_->mutex);
+  state_->add_maker("image", digest, session);
+  for (const std::string& reference : references) state_->add_maker("reference", reference, session);
   for (auto& [id, other] : state_->images) {
     std::erase_if(other.references, [&](const std::string& old) {
       return std::find(references.begin(), references.end(), old) != references.end();
@@ -96,12 +98,13 @@ void MockEngine::store_image(const std::string& digest, const std::vector<std::s
   state_->add_event("image", "load", digest, {{"name", references.empty() ? digest : references[0]}});
 }
 
-Result<StreamPtr> MockEngine::image_load(const api::ImageLoadOptions& /*options*/, const Call& /*call*/) {
+Result<StreamPtr> MockEngine::image_load(const api::ImageLoadOptions& /*options*/, const Call& call) {
   const auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kBlock);
   StreamPtr stream = pipe->open();
-  executor_.submit([this, pipe] {
+  executor_.submit([this, pipe, session = call.session] {
     const auto load = [&]() -> Result<std::string> {
       POUCH_ASSIGN_OR_RETURN(const std::string bytes, read_all(*pipe));
+      POUCH_RETURN_IF_ERROR(check_session(session));
       POUCH_ASSIGN_OR_RETURN(const Uploaded archive, read_tar(bytes));
       if (!archive.manifest) return invalid_argument("load image: the archive has no manifest.json");
       POUCH_ASSIGN_OR_RETURN(const Json manifest, parse_json(*archive.manifest));
@@ -119,7 +122,7 @@ Result<StreamPtr> MockEngine::image_load(const api::ImageLoadOptions& /*options*
         std::vector<std::string> references;
         for (const Json& tag : entry["RepoTags"]) references.push_back(with_tag(tag.asString()));
         const std::string id = sha256_digest(config_text->second);
-        store_image(id, references, std::move(image));
+        store_image(id, references, std::move(image), session);
         result.ids.push_back(id);
         for (const std::string& reference : references) {
           result.references.push_back(reference);
@@ -136,14 +139,15 @@ Result<StreamPtr> MockEngine::image_load(const api::ImageLoadOptions& /*options*
 }
 
 Result<StreamPtr> MockEngine::image_from_rootfs(const api::ImageFromRootfsOptions& options,
-                                                const Call& /*call*/) {
+                                                const Call& call) {
   if (options.path) return not_implemented("image.from_rootfs: path: the mock engine reads no folders");
   if (options.reference.empty()) return invalid_argument("image.from_rootfs: reference must not be empty");
   const auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kBlock);
   StreamPtr stream = pipe->open();
-  executor_.submit([this, pipe, options] {
+  executor_.submit([this, pipe, options, session = call.session] {
     const auto make = [&]() -> Result<std::string> {
       POUCH_ASSIGN_OR_RETURN(const std::string bytes, read_all(*pipe));
+      POUCH_RETURN_IF_ERROR(check_session(session));
       POUCH_ASSIGN_OR_RETURN(const Uploaded archive, read_tar(bytes));
       Image image;
       image.config.cmd = options.cmd;
@@ -154,7 +158,7 @@ Result<StreamPtr> MockEngine::image_from_rootfs(const api::ImageFromRootfsOption
       image.config.labels = options.labels;
       image.architecture = options.architecture.value_or("amd64");
       const api::ImageFromRootfsResult result{archive.digest, with_tag(options.reference)};
-      store_image(archive.digest, {result.reference}, std::move(image));
+      store_image(archive.digest, {result.reference}, std::move(image), session);
       return api::to_json_text(result);
     };
     pipe->finish(make());
@@ -208,8 +212,9 @@ Result<api::ImageInspect> MockEngine::image_inspect(const std::string& name,
 }
 
 Status MockEngine::image_tag(const std::string& name, const api::ImageTagOptions& options,
-                             const Call& /*call*/) {
+                             const Call& call) {
   const std::lock_guard lock(state_->mutex);
+  POUCH_RETURN_IF_ERROR(state_->check_session(call.session));
   const auto found = state_->find_image(name);
   if (!found.is_ok()) return found.status();
   const auto is_bad = [](char c) { return (c >= 'A' && c <= 'Z') || c == ' ' || c == '@'; };
@@ -220,6 +225,7 @@ Status MockEngine::image_tag(const std::string& name, const api::ImageTagOptions
   const std::string reference = with_tag(tag.empty() ? options.repo : options.repo + ":" + tag);
   for (auto& [id, image] : state_->images) std::erase(image.references, reference);
   (*found)->references.push_back(reference);
+  state_->add_maker("reference", reference, call.session);
   state_->add_event("image", "tag", (*found)->id, {{"name", reference}});
   return {};
 }
@@ -249,6 +255,7 @@ Result<std::vector<api::ImageDeleteItem>> MockEngine::image_remove(const std::st
   }
   for (const std::string& old : by_reference ? std::vector<std::string>{reference} : image->references) {
     out.push_back({.untagged = old, .deleted = {}});
+    state_->makers.erase("reference " + old);
     state_->add_event("image", "untag", image->id, {{"name", old}});
   }
   if (by_reference) std::erase(image->references, reference);
@@ -256,6 +263,7 @@ Result<std::vector<api::ImageDeleteItem>> MockEngine::image_remove(const std::st
     const std::string id = image->id;
     out.push_back({.untagged = {}, .deleted = id});
     state_->images.erase(id);
+    state_->makers.erase("image " + id);
     state_->add_event("image", "delete", id, {{"name", id}});
   }
   return out;

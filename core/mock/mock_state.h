@@ -89,6 +89,10 @@ struct State {
   std::map<std::string, std::shared_ptr<Container>> containers;  ///< by id
   std::map<std::string, std::shared_ptr<Exec>> execs;            ///< by id
   std::vector<api::EventMessage> events;
+  std::set<std::string> sessions;  ///< open ones
+  /// Who has made what: sessions, or "" for everybody else, by "<kind> <key>". What nobody has made any more
+  /// is removed.
+  std::map<std::string, std::set<std::string>> makers;
   std::set<std::string> wrong;  ///< seeded wrong behaviours (tests of the tests)
   bool closing = false;
 
@@ -98,6 +102,11 @@ struct State {
   Result<Image*> find_image(const std::string& name);
   /// Without the lock held. Conflict when it does not run.
   Status resize(Running& of, int64_t rows, int64_t columns, const std::string& name);
+  /// Closed when there is no such session; fine for "".
+  Status check_session(const std::string& session) const;
+  void add_maker(const std::string& kind, const std::string& key, const std::string& session);
+  /// Forgets the session and gives what of a kind only it has made.
+  std::vector<std::string> take_from(const std::string& session, const std::string& kind);
   void add_event(const std::string& type, const std::string& action, const std::string& id,
                  std::map<std::string, std::string> attributes);
   void add_container_event(const Container& container, const std::string& action,

@@ -199,6 +199,10 @@ Result<api::PingInfo> RemoteCalls::system_ping(const Call& call) {
   return api::from_json<api::PingInfo>(*result, api::DecodeMode::kLenient);
 }
 
+Result<StreamPtr> RemoteCalls::system_session(const Call& call) {
+  return open_json(*api::find_operation("system.session"), {}, nullptr, nullptr, call);
+}
+
 Result<api::VersionInfo> RemoteCalls::system_version(const Call& call) {
   const Result<Json> result = call_json(*api::find_operation("system.version"), {}, nullptr, nullptr, call);
   if (!result.is_ok()) return result.status();

@@ -58,6 +58,7 @@ class RemoteCalls : public Engine {
   Result<StreamPtr> system_events(const api::SystemEventsOptions& options, const Call& call) override;
   Result<api::SystemInfo> system_info(const Call& call) override;
   Result<api::PingInfo> system_ping(const Call& call) override;
+  Result<StreamPtr> system_session(const Call& call) override;
   Result<api::VersionInfo> system_version(const Call& call) override;
 
  protected:

@@ -101,6 +101,7 @@ Result<Request> RemoteEngine::make_request(const Operation& operation, const Ser
   if (server.is_pouchd) {
     request.headers.emplace_back("Pouch-Strict: 1");
     if (is_header_text(call.request_id)) request.headers.push_back("Pouch-Request-Id: " + call.request_id);
+    if (!call.session.empty()) request.headers.push_back("Pouch-Session: " + call.session);
   } else {
     POUCH_RETURN_IF_ERROR(check_dockerd_knows(op, operation.options, server.version));
   }

@@ -52,13 +52,24 @@ Result<int64_t> root_number(Connection& connection, const char* key) {
   return found ? find.integer(0) : 0;
 }
 
+Status migrate(Connection& connection, int64_t from) {
+  for (int64_t format = from + 1; format <= kFormat; ++format) {
+    const Migration* step = find_migration(format);
+    if (step == nullptr) return internal_error("no way from format " + std::to_string(format - 1));
+    POUCH_RETURN_IF_ERROR(connection.exec(step->sql));
+  }
+  POUCH_ASSIGN_OR_RETURN(Statement update, connection.prepare("UPDATE root SET value=? WHERE key='format'"));
+  return update.bind(std::to_string(kFormat)).run();
+}
+
 Status make_tables(Connection& connection) {
   POUCH_RETURN_IF_ERROR(connection.exec(kSchema));
   POUCH_ASSIGN_OR_RETURN(
       Statement insert,
-      connection.prepare("INSERT INTO root(key,value) VALUES('format',?),('min_reader',?),('min_writer',?)"));
-  insert.bind(std::to_string(kFormat), std::to_string(kMinReader), std::to_string(kMinWriter));
-  return insert.run();
+      connection.prepare("INSERT INTO root(key,value) VALUES('format','1'),('min_reader',?),('min_writer',?)"));
+  insert.bind(std::to_string(kMinReader), std::to_string(kMinWriter));
+  POUCH_RETURN_IF_ERROR(insert.run());
+  return migrate(connection, 1);
 }
 
 Status check_format(Connection& connection, const std::string& path) {
@@ -68,16 +79,6 @@ Status check_format(Connection& connection, const std::string& path) {
   return conflict("database " + path + ": it needs a Pouch that knows format " +
                   std::to_string(std::max(reader, writer)) + ", this one knows " + std::to_string(kFormat) +
                   "; use the newer Pouch that wrote it");
-}
-
-Status migrate(Connection& connection, int64_t from) {
-  for (int64_t format = from + 1; format <= kFormat; ++format) {
-    const Migration* step = find_migration(format);
-    if (step == nullptr) return internal_error("no way from format " + std::to_string(format - 1));
-    POUCH_RETURN_IF_ERROR(connection.exec(step->sql));
-  }
-  POUCH_ASSIGN_OR_RETURN(Statement update, connection.prepare("UPDATE root SET value=? WHERE key='format'"));
-  return update.bind(std::to_string(kFormat)).run();
 }
 
 Status make_or_migrate(Connection& connection) {

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "core/store/schema.h"
+#include "core/store/session_objects.h"
 
 namespace pouch::store {
 namespace {
@@ -274,6 +275,58 @@ TEST_F(DatabaseTest, ChildOfForkIsToldAndParentGoesOn) {
   EXPECT_EQ(status, 0);
   EXPECT_EQ(get(*database_, "a"), "1");
   set("b", "2");
+}
+
+TEST_F(DatabaseTest, NothingIsMadeInASessionThatHasEnded) {
+  const auto claim = [this](const std::string& session, const char* key) -> Status {
+    POUCH_ASSIGN_OR_RETURN(Transaction transaction, database_->begin(Durability::kBootScoped, {}));
+    POUCH_RETURN_IF_ERROR(claim_for_session(transaction, session, kind::kContainer, key));
+    return transaction.commit();
+  };
+  EXPECT_TRUE(claim("", "c0").is_ok());
+  EXPECT_EQ(claim("aa", "c1").code(), Code::kClosed);
+  {
+    auto transaction = *database_->begin(Durability::kBootScoped, {});
+    ASSERT_TRUE(transaction.run("INSERT INTO sessions(id, created_ns) VALUES('aa', 1)").is_ok());
+    ASSERT_TRUE(transaction.commit().is_ok());
+  }
+  EXPECT_TRUE(claim("aa", "c1").is_ok());
+  EXPECT_TRUE(claim("aa", "c1").is_ok());
+  {
+    auto transaction = *database_->begin(Durability::kBootScoped, {});
+    EXPECT_EQ(*objects_of_session(transaction, "aa", kind::kContainer), std::vector<std::string>{"c1"});
+    EXPECT_EQ(*sessions_of_object(transaction, kind::kContainer, "c1"), std::vector<std::string>{"aa"});
+    ASSERT_TRUE(mark_session_ended(transaction, "aa").is_ok());
+    EXPECT_FALSE(*forget_session(transaction, "aa"));
+    ASSERT_TRUE(transaction.commit().is_ok());
+  }
+  EXPECT_EQ(claim("aa", "c2").code(), Code::kClosed);
+  {
+    auto transaction = *database_->begin(Durability::kBootScoped, {});
+    ASSERT_TRUE(disclaim(transaction, "aa", kind::kContainer, "c1").is_ok());
+    EXPECT_TRUE(*forget_session(transaction, "aa"));
+    EXPECT_TRUE(all_sessions(transaction)->empty());
+    ASSERT_TRUE(transaction.commit().is_ok());
+  }
+}
+
+// As a build that knows no sessions does it.
+TEST_F(DatabaseTest, ARemovedObjectLeavesItsSession) {
+  auto transaction = *database_->begin(Durability::kBootScoped, {});
+  ASSERT_TRUE(transaction.run("INSERT INTO sessions(id, created_ns) VALUES('aa', 1)").is_ok());
+  ASSERT_TRUE(transaction
+                  .run("INSERT INTO containers(id, state, config_json, host_config_json, created_ns) "
+                       "VALUES('c1', 'created', '{}', '{}', 1)")
+                  .is_ok());
+  ASSERT_TRUE(transaction
+                  .run("INSERT INTO execs(id, container_id, generation, state, config_json, created_ns) "
+                       "VALUES('e1', 'c1', 1, 'created', '{}', 1)")
+                  .is_ok());
+  ASSERT_TRUE(claim_for_session(transaction, "aa", kind::kContainer, "c1").is_ok());
+  ASSERT_TRUE(claim_for_session(transaction, "aa", kind::kExec, "e1").is_ok());
+  EXPECT_FALSE(*forget_session(transaction, "aa"));
+  ASSERT_TRUE(transaction.run("DELETE FROM containers").is_ok());
+  EXPECT_TRUE(*forget_session(transaction, "aa"));
 }
 
 TEST_F(DatabaseTest, TooNewFormatIsRefused) {

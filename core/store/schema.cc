@@ -1,5 +1,8 @@
 #include "core/store/schema.h"
 
+#include <algorithm>
+#include <array>
+
 namespace pouch::store {
 
 // Times are ns since the epoch (UTC), NULL for "never". *_json columns hold documents of core/api's types.
@@ -114,8 +117,51 @@ CREATE TABLE intents (
 ) WITHOUT ROWID;
 )sql";
 
-const Migration* find_migration(int64_t) {
-  return nullptr;
+namespace {
+
+// Sessions: what a client made goes with it. The triggers also serve builds that know no sessions.
+constexpr const char* kSessions = R"sql(
+CREATE TABLE sessions (
+  id          TEXT PRIMARY KEY,            -- <root>/sessions/<id> is locked while it lives
+  created_ns  INTEGER NOT NULL,
+  ended_ns    INTEGER                      -- set: nothing may be added, what it made is being removed
+) WITHOUT ROWID;
+
+CREATE TABLE session_objects (
+  kind     TEXT NOT NULL,                  -- container exec image reference
+  key      TEXT NOT NULL,                  -- its primary key
+  session  TEXT NOT NULL,
+  PRIMARY KEY (kind, key, session)
+) WITHOUT ROWID;
+CREATE INDEX session_objects_by_session ON session_objects(session);
+
+-- 1: only sessions have made it, and it goes with the last of them.
+ALTER TABLE images ADD COLUMN of_sessions INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE image_references ADD COLUMN of_sessions INTEGER NOT NULL DEFAULT 0;
+
+CREATE TRIGGER session_container_gone AFTER DELETE ON containers BEGIN
+  DELETE FROM session_objects WHERE kind = 'container' AND key = OLD.id;
+END;
+CREATE TRIGGER session_exec_gone AFTER DELETE ON execs BEGIN
+  DELETE FROM session_objects WHERE kind = 'exec' AND key = OLD.id;
+END;
+CREATE TRIGGER session_image_gone AFTER DELETE ON images BEGIN
+  DELETE FROM session_objects WHERE kind = 'image' AND key = OLD.id;
+END;
+CREATE TRIGGER session_reference_gone AFTER DELETE ON image_references BEGIN
+  DELETE FROM session_objects WHERE kind = 'reference' AND key = OLD.reference;
+END;
+)sql";
+
+constexpr std::array kMigrations = {
+    Migration{.to_format = 2, .is_additive = true, .sql = kSessions},
+};
+
+}  // namespace
+
+const Migration* find_migration(int64_t to_format) {
+  const auto* const at = std::ranges::find(kMigrations, to_format, &Migration::to_format);
+  return at == kMigrations.end() ? nullptr : &*at;
 }
 
 }  // namespace pouch::store

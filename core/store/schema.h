@@ -11,7 +11,7 @@ namespace pouch::store {
 /// build that opens them: a build whose kFormat is below `min_reader` must not touch the file, one below
 /// `min_writer` must not write. Raise kFormat with every change; raise the others only for a change that an
 /// older build would misread.
-inline constexpr int64_t kFormat = 1;
+inline constexpr int64_t kFormat = 2;
 inline constexpr int64_t kMinReader = 1;
 inline constexpr int64_t kMinWriter = 1;
 
@@ -22,9 +22,10 @@ struct Migration {
   const char* sql;  ///< statements separated by semicolons
 };
 
-/// All tables of a new database.
+/// The tables of format 1. A new database gets these and then all migrations, so that there is one way to
+/// each format.
 extern const char* const kSchema;
-/// In order of to_format; none yet.
+/// Null when there is none to that format.
 const Migration* find_migration(int64_t to_format);
 
 }  // namespace pouch::store

@@ -2,8 +2,10 @@
 
 #include <array>
 #include <exception>
+#include <optional>
 #include <utility>
 
+#include "core/base/id.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/io/stdcopy.h"
@@ -34,6 +36,12 @@ std::string request_id(const RequestHead& head) {
       id.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:") ==
           std::string_view::npos;
   return is_plain ? std::string(id) : std::string();
+}
+
+Result<std::string> session_id(const RequestHead& head) {
+  const std::string_view id = head.header("Pouch-Session");
+  if (id.empty() || (id.size() <= kMaxRequestId && is_hex(id))) return std::string(id);
+  return invalid_argument("header Pouch-Session: " + quote(id) + " is no session's id");
 }
 
 bool is_json_type(std::string_view type) {
@@ -96,6 +104,7 @@ void ApiHandler::serve(Exchange& exchange) {
 Status ApiHandler::prepare(Exchange& exchange, Request& request) {
   const RequestHead& head = exchange.head();
   request.is_strict = head.header("Pouch-Strict") == "1";
+  POUCH_ASSIGN_OR_RETURN(request.call.session, session_id(head));
   const Target target = parse_target(head.target);
   if (!target.version.empty()) {
     POUCH_ASSIGN_OR_RETURN(request.minor, bridge::check_version(target.version));
@@ -201,9 +210,9 @@ void ApiHandler::serve_stream(Exchange& exchange, Request& request) {
   bool terminal = false;
   {
     // What the client has for the operation may all be sent already.
-    const bool may_half_close = request.op->kind != api::OpKind::kStream;
-    const DisconnectWatch::Guard guard(watch_, exchange.connection().fd(), request.call.cancel,
-                                       may_half_close);
+    const auto kind = request.op->kind == api::OpKind::kStream ? DisconnectWatch::Kind::kClient
+                                                               : DisconnectWatch::Kind::kHalfClosing;
+    const DisconnectWatch::Guard guard(watch_, exchange.connection().fd(), request.call.cancel, kind);
     const Result<bool> is_terminal = has_terminal(request);
     if (!is_terminal.is_ok()) return respond_error(exchange, request, is_terminal.status()).ignore();
     terminal = *is_terminal;
@@ -213,7 +222,18 @@ void ApiHandler::serve_stream(Exchange& exchange, Request& request) {
   }
   if (!request.is_strict && is_set(request.config, "Detach"))
     return serve_detached(exchange, request, *stream);
+  if (request.op->name == "system.session") return serve_session(exchange, request, *stream);
   StreamPump(exchange, *stream, pump_options(exchange, request, terminal)).run(request.call);
+}
+
+// The session ends with its client's process, too: a child of fork() would keep the connection open.
+void ApiHandler::serve_session(Exchange& exchange, Request& request, Stream& stream) {
+  const UniqueFd process = exchange.connection().peer_process();
+  const auto gone = std::make_shared<CancelToken>();
+  gone->add([&stream] { stream.cancel(); });
+  std::optional<DisconnectWatch::Guard> guard;
+  if (process.is_valid()) guard.emplace(watch_, process.get(), gone, DisconnectWatch::Kind::kProcess);
+  StreamPump(exchange, stream, pump_options(exchange, request, false)).run(request.call);
 }
 
 // Moby sends the head of an exec before it starts the process, and docker-py loses output that comes with the
@@ -240,7 +260,8 @@ void ApiHandler::serve_exec(Exchange& exchange, Request& request) {
   if (!exchange.connection().send_all(std::exchange(options.head, {}), stall_ms).is_ok())
     return exchange.give_up();
   Result<StreamPtr> opened = [&] {
-    const DisconnectWatch::Guard guard(watch_, exchange.connection().fd(), request.call.cancel, true);
+    const DisconnectWatch::Guard guard(watch_, exchange.connection().fd(), request.call.cancel,
+                                       DisconnectWatch::Kind::kHalfClosing);
     return api::open_operation(engine_, *request.op, request.args(), request.call);
   }();
   if (opened.is_ok()) return StreamPump(exchange, **opened, std::move(options)).run(request.call);

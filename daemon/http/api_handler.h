@@ -28,6 +28,7 @@ class ApiHandler {
   void serve_ping(Exchange& exchange, const Request& request);
   void serve_stream(Exchange& exchange, Request& request);
   bool begins_before_exec(Request& request);
+  void serve_session(Exchange& exchange, Request& request, Stream& stream);
   void serve_exec(Exchange& exchange, Request& request);
   void serve_detached(Exchange& exchange, const Request& request, Stream& stream);
   Result<Json> inspect(const char* operation, const std::string& id, const Call& call);

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -80,6 +81,13 @@ void Connection::linger(int64_t ms) {
     if (!more.is_ok() || !*more) break;
   }
   input_.clear();
+}
+
+UniqueFd Connection::peer_process() const {
+  ucred peer = {};
+  socklen_t length = sizeof peer;
+  if (::getsockopt(fd(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || peer.pid <= 0) return {};
+  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
 }
 
 }  // namespace pouch::http

@@ -46,6 +46,9 @@ class Connection {
   /// Says that nothing more comes, and gives the client time to read what was sent.
   void linger(int64_t ms);
 
+  /// A pidfd of the process that has connected; invalid where the kernel does not tell, as over TCP.
+  UniqueFd peer_process() const;
+
   static constexpr size_t kReadBytes = size_t{64} << 10U;
 
  private:

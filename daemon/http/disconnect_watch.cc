@@ -26,20 +26,22 @@ DisconnectWatch::~DisconnectWatch() {
   thread_.join();
 }
 
-DisconnectWatch::Guard::Guard(DisconnectWatch& watch, int fd, CancelPtr token, bool may_half_close)
-    : watch_(watch), fd_(fd), id_(watch.add(fd, std::move(token), may_half_close)) {}
+DisconnectWatch::Guard::Guard(DisconnectWatch& watch, int fd, CancelPtr token, Kind kind)
+    : watch_(watch), fd_(fd), id_(watch.add(fd, std::move(token), kind)) {}
 
 DisconnectWatch::Guard::~Guard() {
   watch_.remove(fd_, id_);
 }
 
-uint64_t DisconnectWatch::add(int fd, CancelPtr token, bool may_half_close) {
+uint64_t DisconnectWatch::add(int fd, CancelPtr token, Kind kind) {
   const std::lock_guard lock(mutex_);
   const uint64_t id = next_id_++;
   calls_[id] = std::move(token);
   epoll_event event = {};
   // Hang-up and error come unasked.
-  event.events = may_half_close ? EPOLLONESHOT : EPOLLRDHUP | EPOLLONESHOT;
+  event.events = EPOLLONESHOT;
+  if (kind == Kind::kClient) event.events |= EPOLLRDHUP;
+  if (kind == Kind::kProcess) event.events |= EPOLLIN;
   event.data.u64 = id;
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
   return id;

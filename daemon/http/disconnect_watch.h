@@ -18,11 +18,16 @@ class DisconnectWatch {
   DisconnectWatch(const DisconnectWatch&) = delete;
   DisconnectWatch& operator=(const DisconnectWatch&) = delete;
 
-  /// Watches while it lives; the socket must stay open for that long. A client that only ends its sending has
-  /// gone, too, unless `may_half_close`.
+  enum class Kind {
+    kClient,       ///< a socket; a client that only ends its sending has gone, too
+    kHalfClosing,  ///< a socket whose client may end its sending before
+    kProcess,      ///< a pidfd
+  };
+
+  /// Watches while it lives; the descriptor must stay open for that long.
   class Guard {
    public:
-    Guard(DisconnectWatch& watch, int fd, CancelPtr token, bool may_half_close = false);
+    Guard(DisconnectWatch& watch, int fd, CancelPtr token, Kind kind = Kind::kClient);
     ~Guard();
     Guard(const Guard&) = delete;
     Guard& operator=(const Guard&) = delete;
@@ -37,7 +42,7 @@ class DisconnectWatch {
   void fire_all();
 
  private:
-  uint64_t add(int fd, CancelPtr token, bool may_half_close);
+  uint64_t add(int fd, CancelPtr token, Kind kind);
   void remove(int fd, uint64_t id);
   void run();
 

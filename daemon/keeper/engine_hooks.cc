@@ -44,12 +44,13 @@ class EngineHooks final : public io::KeeperHooks {
     closers_.submit([this, stream_id, container_id] { pass_close(stream_id, container_id); });
   }
 
-  // While containers run somebody must see them end, also when their output is closed already.
+  // While containers run somebody must see them end, also when their output is closed already; and sessions,
+  // too.
   bool is_idle() const override {
     const std::lock_guard lock(mutex_);
     if (!engine_) return true;  // nothing can be done without; the next client starts a keeper again
     const auto counts = engine_->containers().counts();
-    return !counts.is_ok() || counts->running + counts->paused == 0;
+    return (!counts.is_ok() || counts->running + counts->paused == 0) && !engine_->has_sessions();
   }
 
  private:

@@ -145,13 +145,16 @@ HANDLE(pouch_cancel_t)
   $1 = &with;
 }
 
-// The level of what is logged to stderr.
-%typemap(jni) const pouch_client_options_t* options "jint"
-%typemap(jtype) const pouch_client_options_t* options "int"
-%typemap(jstype) const pouch_client_options_t* options "int"
+// An int[]: the level of what is logged to stderr, session.
+%typemap(jni) const pouch_client_options_t* options "jintArray"
+%typemap(jtype) const pouch_client_options_t* options "int[]"
+%typemap(jstype) const pouch_client_options_t* options "int[]"
 %typemap(javain) const pouch_client_options_t* options "$javainput"
 %typemap(in) const pouch_client_options_t* options (pouch_client_options_t with = POUCH_CLIENT_OPTIONS_INIT) {
-  with.log_level = static_cast<uint32_t>($input);
+  jint fields[2] = {0, 0};
+  jenv->GetIntArrayRegion($input, 0, 2, fields);
+  with.log_level = static_cast<uint32_t>(fields[0]);
+  with.session = static_cast<uint32_t>(fields[1]);
   $1 = &with;
 }
 

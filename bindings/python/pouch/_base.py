@@ -41,10 +41,13 @@ def check(uri: Optional[str] = None, *, timeout: Optional[float] = None, cancel:
 
 
 class Connection:
-    """One open engine, addressed by URI; generic operations by name. Thread-safe."""
+    """One open engine, addressed by URI; generic operations by name. Thread-safe.
 
-    def __init__(self, uri: Optional[str] = None, log_level: Optional[str] = None):
-        self._native = _native.Client(uri, _LEVELS[log_level] if log_level else 0)
+    With `session`, whatever the client makes (containers, execs, images, names) is removed soon after it is closed, or
+    its process has ended, however that may be."""
+
+    def __init__(self, uri: Optional[str] = None, log_level: Optional[str] = None, session: bool = False):
+        self._native = _native.Client(uri, _LEVELS[log_level] if log_level else 0, session)
 
     def call(self, op: str, ids: Sequence[str] = (), config: Any = None, options: Optional[dict] = None, *,
              timeout: Optional[float] = None, cancel: Optional[Cancel] = None, request_id: Optional[str] = None) -> Any:
@@ -76,5 +79,5 @@ class Connection:
         return self._native.uri()
 
     def close(self) -> None:
-        """Ends the client; containers go on. Later calls raise Closed."""
+        """Ends the client; containers go on, but those of a session. Later calls raise Closed."""
         self._native.close()

@@ -666,6 +666,11 @@ NetworkSettings = TypedDict('NetworkSettings', {
 }, total=False)
 NetworkSettings.__doc__ = "A container's networks; the fields beside Networks repeat the endpoint of the default bridge."
 
+SessionMessage = TypedDict('SessionMessage', {
+    'Id': str,
+}, total=False)
+SessionMessage.__doc__ = 'What the stream of a session tells.'
+
 PingInfo = TypedDict('PingInfo', {
     'ApiVersion': str,
     'OSType': str,

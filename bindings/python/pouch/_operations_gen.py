@@ -567,6 +567,23 @@ class SystemOperations:
         return self._connection.call(
             "system.ping", [], None, {}, timeout=timeout, cancel=cancel)
 
+    def session(
+            self,
+            *,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> Stream:
+        """Open a session, with whose end everything made in it is removed.
+
+        The first message tells the session's id. Calls that carry it (pouch_client_options_t.session does that for all
+        calls of a client; on the wire it is the header Pouch-Session) make containers, execs, images and names that
+        belong to the session. When the stream is cancelled, its client closed, or its process gone, however it died,
+        they are removed by force, but for images and names that somebody else has made, too, or uses. A call that
+        would make something in a session that has ended answers Closed.
+        Raises: what any operation may.
+        """
+        return self._connection.open(
+            "system.session", [], None, {}, timeout=timeout, cancel=cancel)
+
     def version(
             self,
             *,

@@ -177,10 +177,12 @@ class Images(ImageOperations):
 
 
 class Client(Connection):
-    """An engine: embed:// in this process, unix:// or tcp:// a daemon, mock:// for tests; None as pouch.h says."""
+    """An engine: embed:// in this process, unix:// or tcp:// a daemon, mock:// for tests; None as pouch.h says.
 
-    def __init__(self, uri: Optional[str] = None, log_level: Optional[str] = None):
-        super().__init__(uri, log_level)
+    For test suites: `with pouch.Client(session=True) as client:` leaves nothing, even when the process is killed."""
+
+    def __init__(self, uri: Optional[str] = None, log_level: Optional[str] = None, session: bool = False):
+        super().__init__(uri, log_level, session)
         self.containers = Containers(self)
         self.images = Images(self)
         self.execs = ExecOperations(self)

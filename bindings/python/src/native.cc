@@ -228,9 +228,10 @@ class Stream {
 
 class Client {
  public:
-  Client(const std::optional<std::string>& uri, uint32_t log_level) {
+  Client(const std::optional<std::string>& uri, uint32_t log_level, bool session) {
     pouch_client_options_t options = POUCH_CLIENT_OPTIONS_INIT;
     options.log_level = log_level;
+    options.session = session ? 1 : 0;
     pouch_error_t* raw = nullptr;
     const pouch_status_t status = [&] {
       const py::gil_scoped_release release;
@@ -347,7 +348,7 @@ PYBIND11_MODULE(_native, module) {
       .def("cancel", &Stream::cancel)
       .def("free", &Stream::free);
   py::class_<Client>(module, "Client")
-      .def(py::init<const std::optional<std::string>&, uint32_t>())
+      .def(py::init<const std::optional<std::string>&, uint32_t, bool>())
       .def("close", &Client::close)
       .def("uri", &Client::uri)
       .def("supports", &Client::supports)

@@ -213,6 +213,15 @@ def test_check_with_and_without_a_client(client):
         pouch.check("mock://", timeout=0)
 
 
+def test_a_session_is_opened_at_once(tmp_path):
+    address = f"unix://{tmp_path}/nobody.sock"
+    pouch.Client(address).close()
+    with pytest.raises(pouch.Unavailable):
+        pouch.Client(address, session=True)
+    with pouch.Client("mock://", session=True) as client:
+        assert client.containers.list() == []
+
+
 def test_every_generated_operation_is_known(client):
     from pouch import _operations_gen as operations  # pylint: disable=import-outside-toplevel
     known = 0

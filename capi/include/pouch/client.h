@@ -15,10 +15,12 @@ typedef struct pouch_client_options_t {
   uint32_t api_version; /**< the POUCH_API_VERSION that the program was written for */
   uint32_t log_level; /**< records up to this POUCH_LOG_ level go to stderr while the client lives; 0: none */
   uint32_t flags;     /**< must be 0 */
+  uint32_t session;   /**< 1: whatever this client makes (containers, execs, images, names) is removed when it is
+                           closed, or when its process ends, however that may be; else 0 */
 } pouch_client_options_t;
 
 #define POUCH_CLIENT_OPTIONS_INIT \
-  { (uint32_t)sizeof(pouch_client_options_t), POUCH_API_VERSION, 0, 0 }
+  { (uint32_t)sizeof(pouch_client_options_t), POUCH_API_VERSION, 0, 0, 0 }
 
 /** What goes with one call. May grow at its end. */
 typedef struct pouch_call_t {
@@ -45,7 +47,9 @@ typedef struct pouch_call_t {
  *
  *  NULL or "" takes the first that is set of $POUCH_HOST, "host" in $XDG_CONFIG_HOME/pouch/config.json
  *  (~/.config/pouch/config.json), "host" in /etc/pouch/client.json, and unix:///var/run/pouchd.sock. It
- *  never falls back from one address to another. Remote addresses are not contacted before the first call.
+ *  never falls back from one address to another. Remote addresses are not contacted before the first call,
+ *  but for a session (options.session), which is opened at once; a stock dockerd has none and answers
+ *  POUCH_ERR_NOT_IMPLEMENTED.
  *  POUCH_ERR_INVALID_ARGUMENT: a bad address. POUCH_ERR_NOT_IMPLEMENTED: this build of the library, or this
  *  version of it, lacks what the address or the options need. Others: what opening a local root meets.
  *  @param out the client; required; pouch_client_free
@@ -54,7 +58,8 @@ POUCH_API pouch_status_t pouch_client_open(const char *uri, const pouch_client_o
                                            pouch_client_t **out, pouch_error_t **error);
 
 /** Ends a client without freeing it: its calls in progress are given up, later ones answer
- *  POUCH_ERR_CLOSED, its streams are cancelled. Containers go on. A second time is no error.
+ *  POUCH_ERR_CLOSED, its streams are cancelled. Containers go on, but those of a session, which are removed
+ *  soon after. A second time is no error.
  *  @threads any @since 1.0 */
 POUCH_API void pouch_client_close(pouch_client_t *client);
 

@@ -53,6 +53,19 @@ POUCH_API pouch_status_t pouch_system_ping(pouch_client_t *client, const char *o
                                            const pouch_call_t *call, pouch_buf_t *result_json,
                                            pouch_error_t **error);
 
+/** Open a session, with whose end everything made in it is removed.
+ *  The first message tells the session's id. Calls that carry it (pouch_client_options_t.session does that
+ *  for all calls of a client; on the wire it is the header Pouch-Session) make containers, execs, images
+ *  and names that belong to the session. When the stream is cancelled, its client closed, or its process
+ *  gone, however it died, they are removed by force, but for images and names that somebody else has made,
+ *  too, or uses. A call that would make something in a session that has ended answers Closed.
+ *  @param options_json none as yet; NULL
+ *  @param out MESSAGE frames, SessionMessage each; pouch_stream_free
+ *  @threads any @since 1.0 */
+POUCH_API pouch_status_t pouch_system_session(pouch_client_t *client, const char *options_json,
+                                              const pouch_call_t *call, pouch_stream_t **out,
+                                              pouch_error_t **error);
+
 /** Versions of the engine and of what it uses.
  *  Reports the versions of the engine, of the API and of its components.
  *  @param options_json none as yet; NULL

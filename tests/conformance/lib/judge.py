@@ -12,9 +12,10 @@ def stream_cells(operation):
     if operation.kind == "unary":
         return ()
     cells = ["abandoned"]
-    if operation.op != "container.wait":  # its one message is the result
+    has_one_message = operation.op in ("container.wait", "system.session")
+    if not has_one_message:
         cells.append("empty")
-    if operation.kind != "upload" and operation.op != "container.wait":
+    if operation.kind != "upload" and not has_one_message:
         cells.append("slow_reader")
     if operation.kind in ("upload", "duplex") or operation.frames != "messages":
         cells += ["one_byte", "64MiB", "binary"]

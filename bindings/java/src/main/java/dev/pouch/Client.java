@@ -28,6 +28,11 @@ public final class Client extends Connection {
     super(uri, logLevel);
   }
 
+  /** With `session`, all that it makes goes with it: see Connection. */
+  public Client(String uri, int logLevel, boolean session) {
+    super(uri, logLevel, session);
+  }
+
   /** How a container that was run ended. */
   public static final class Run {
     private final String id;

@@ -20,9 +20,17 @@ public class Connection implements AutoCloseable {
 
   /** Opens an engine: embed://, unix://, tcp://, mock://; null as pouch.h says. logLevel 0: nothing to stderr. */
   public Connection(String uri, int logLevel) {
+    this(uri, logLevel, false);
+  }
+
+  /**
+   * The same. With `session`, whatever the client makes (containers, execs, images, names) is removed soon after it is
+   * closed, or its process has ended, however that may be.
+   */
+  public Connection(String uri, int logLevel, boolean session) {
     Library.require();
     long[] made = new long[1];
-    PouchNative.pouch_client_open(uri == null ? null : bytes(uri), logLevel, made);
+    PouchNative.pouch_client_open(uri == null ? null : bytes(uri), new int[] {logLevel, session ? 1 : 0}, made);
     handle = new Handle(this, "the client", made[0], PouchNative::pouch_client_close, PouchNative::pouch_client_free);
   }
 

@@ -217,4 +217,13 @@ class ClientTest {
     }
     assertEquals("linux", client.system.ping(Call.NONE).OSType);
   }
+
+  @Test
+  void sessionIsOpenedAtOnce() {
+    String address = "unix://" + folder.resolve("nobody.sock");
+    new Client(address).close();
+    PouchException nobody = assertThrows(PouchException.class, () -> new Client(address, 0, true));
+    assertEquals(PouchException.Code.UNAVAILABLE, nobody.code());
+    new Client("mock://", 0, true).close();
+  }
 }

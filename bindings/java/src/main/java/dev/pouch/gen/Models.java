@@ -1105,6 +1105,12 @@ public final class Models {
     public Map<String, EndpointSettings> Networks;
   }
 
+  /** What the stream of a session tells. */
+  public static final class SessionMessage {
+    /** Id of the session, 16 hex digits. */
+    public String Id;
+  }
+
   /** What a ping tells of the engine. */
   public static final class PingInfo {
     /** Highest API version that the engine speaks, for example 1.50. */

@@ -63,6 +63,20 @@ public final class SystemOperations {
   }
 
   /**
+   * Open a session, with whose end everything made in it is removed.
+   *
+   * The first message tells the session's id. Calls that carry it (pouch_client_options_t.session does that for all
+   * calls of a client; on the wire it is the header Pouch-Session) make containers, execs, images and names that
+   * belong to the session. When the stream is cancelled, its client closed, or its process gone, however it died,
+   * they are removed by force, but for images and names that somebody else has made, too, or uses. A call that
+   * would make something in a session that has ended answers Closed.
+   * Errors: what any operation may give.
+   */
+  public PouchStream session(Call call) {
+    return connection.open("system.session", List.of(), null, null, call);
+  }
+
+  /**
    * Versions of the engine and of what it uses.
    *
    * Reports the versions of the engine, of the API and of its components.
