@@ -76,8 +76,8 @@ struct Started {
 /// A client of the library. Thread-safe.
 class Client {
  public:
-  /// `uri` "" takes the library's default. `log_level` is a POUCH_LOG_ level for stderr, 0 none. With `session`
-  /// all that it makes goes with it.
+  /// `uri` "" takes the library's default. `log_level` is a POUCH_LOG_ level for stderr, 0 none. With
+  /// `session` all that it makes goes with it.
   Client(const std::string& uri, uint32_t log_level, bool session);
 
   /// Calls throw ApiError. `document` is a body or null, `options` is an object or null.

@@ -13,8 +13,8 @@ namespace pouch::cli {
 /// What every command gets.
 class Context {
  public:
-  /// `host` "" is the library's default. `log_level` is a POUCH_LOG_ level, 0 none. With `session` all that the
-  /// command makes is removed when it ends.
+  /// `host` "" is the library's default. `log_level` is a POUCH_LOG_ level, 0 none. With `session` all that
+  /// the command makes is removed when it ends.
   Context(Console console, std::string host, uint32_t log_level, bool session)
       : console_(console), host_(std::move(host)), log_level_(log_level), session_(session) {}
 

@@ -32,8 +32,10 @@ Status open_session(pouch_client_t &client) {
   POUCH_ASSIGN_OR_RETURN(pouch::StreamPtr stream, client.engine->system_session(call));
   pouch::Frame frame;
   POUCH_ASSIGN_OR_RETURN(const pouch::Next next, stream->next(&frame, call.deadline));
-  if (next != pouch::Next::kFrame) return pouch::unavailable("open a session: the engine tells no id in time");
-  POUCH_ASSIGN_OR_RETURN(const auto message, pouch::api::parse_document<pouch::api::SessionMessage>(frame.data));
+  if (next != pouch::Next::kFrame)
+    return pouch::unavailable("open a session: the engine tells no id in time");
+  POUCH_ASSIGN_OR_RETURN(const auto message,
+                         pouch::api::parse_document<pouch::api::SessionMessage>(frame.data));
   client.session = message.id;
   client.session_end = std::move(stream);
   return {};

@@ -35,7 +35,7 @@ struct pouch_client_t {
   std::shared_ptr<pouch::Engine> engine;
   pouch::CancelPtr closing = std::make_shared<pouch::CancelToken>();  ///< fired by close
   int log_sink = 0;                                                   ///< 0: none
-  std::string session;           ///< id; "": none
+  std::string session;                                                ///< id; "": none
   pouch::StreamPtr session_end;  ///< system.session; its cancel ends the session
 };
 

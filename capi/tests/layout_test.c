@@ -57,7 +57,8 @@ static void opens_with_the_first_layout(void) {
   } then = {{(uint32_t)sizeof(struct client_options_1_0), 1, 0, 0}, 0xffffffffU};
   pouch_client_t *client = NULL;
   pouch_error_t *error = NULL;
-  if (pouch_client_open("mock://", (const pouch_client_options_t *)(const void *)&then, &client, &error) != POUCH_OK) {
+  if (pouch_client_open("mock://", (const pouch_client_options_t *)(const void *)&then, &client, &error) !=
+      POUCH_OK) {
     fprintf(stderr, "the first layout of the options: %s\n", pouch_error_message(error));
     ++failures;
   }

@@ -41,7 +41,8 @@ struct Call {
   Deadline deadline;
   CancelPtr cancel;  ///< may be null
   std::string request_id;
-  std::string session = {};  ///< whatever the call makes ends with that session (system.session); "": it stays
+  std::string session =
+      {};  ///< whatever the call makes ends with that session (system.session); "": it stays
 
   /// Cancelled or DeadlineExceeded when the caller no longer waits.
   Status check() const;

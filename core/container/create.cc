@@ -138,8 +138,8 @@ Status ContainerManager::Impl::insert_named(CreatePlan& plan, const std::string&
     POUCH_ASSIGN_OR_RETURN(const auto holder, container::id_of_name(transaction, plan.row.name));
     if (!holder) {
       POUCH_RETURN_IF_ERROR(container::insert_container(transaction, plan.row));
-      POUCH_RETURN_IF_ERROR(store::claim_for_session(transaction, plan.session, store::kind::kContainer,
-                                                     plan.row.id.str()));
+      POUCH_RETURN_IF_ERROR(
+          store::claim_for_session(transaction, plan.session, store::kind::kContainer, plan.row.id.str()));
       return transaction.commit();
     }
     if (!name.empty()) {
@@ -207,18 +207,19 @@ Result<api::ContainerCreateResult> ContainerManager::Impl::create(const api::Con
   if (options.name && !options.name->empty()) POUCH_RETURN_IF_ERROR(container::check_name(name));
   POUCH_RETURN_IF_ERROR(container::validate_request(request));
   using Answer = Result<api::ContainerCreateResult>;
-  return detached<Answer>(call, [this, request, name, platform = options.platform.value_or(""),
-                                 session = call.session]() -> Answer {
-    POUCH_ASSIGN_OR_RETURN(CreatePlan plan, plan_create(request, platform, own_call(kPrepareMs)));
-    plan.session = session;
-    POUCH_ASSIGN_OR_RETURN(std::vector<std::string> warnings, spec_warnings(plan));
-    POUCH_RETURN_IF_ERROR(insert_named(plan, name));
-    POUCH_RETURN_IF_ERROR(finish_create(plan));
-    api::ContainerCreateResult result;
-    result.id = plan.row.id.str();
-    result.warnings = std::move(warnings);
-    return result;
-  });
+  return detached<Answer>(
+      call,
+      [this, request, name, platform = options.platform.value_or(""), session = call.session]() -> Answer {
+        POUCH_ASSIGN_OR_RETURN(CreatePlan plan, plan_create(request, platform, own_call(kPrepareMs)));
+        plan.session = session;
+        POUCH_ASSIGN_OR_RETURN(std::vector<std::string> warnings, spec_warnings(plan));
+        POUCH_RETURN_IF_ERROR(insert_named(plan, name));
+        POUCH_RETURN_IF_ERROR(finish_create(plan));
+        api::ContainerCreateResult result;
+        result.id = plan.row.id.str();
+        result.warnings = std::move(warnings);
+        return result;
+      });
 }
 
 }  // namespace pouch

@@ -83,8 +83,7 @@ Result<api::IdResult> ContainerManager::Impl::exec_create(const std::string& ref
     exec.config_json = api::to_json_text(config);
     exec.created = now;
     POUCH_RETURN_IF_ERROR(container::insert_exec(transaction, exec));
-    POUCH_RETURN_IF_ERROR(
-        store::claim_for_session(transaction, session, store::kind::kExec, exec.id.str()));
+    POUCH_RETURN_IF_ERROR(store::claim_for_session(transaction, session, store::kind::kExec, exec.id.str()));
     POUCH_ASSIGN_OR_RETURN(const api::ContainerConfig made, row.config());
     POUCH_RETURN_IF_ERROR(append_event(transaction, row, made, "exec_create: " + command_text(config),
                                        {{"execID", exec.id.str()}}));

@@ -106,7 +106,7 @@ Status ContainerManager::Impl::remove_now(const std::string& reference, bool for
     }
     row = claim_remove(id, force);
     // Its own AutoRemove was quicker.
-    if (row.code() == Code::kNotFound) return {};
+    if (row.code() == Code::kNotFound && seen.row.auto_remove) return {};
     if (row.code() == Code::kConflict && seen.row.auto_remove) {
       return await_removal(seen, Deadline::after_ms(kStepMs));
     }

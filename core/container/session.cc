@@ -43,8 +43,7 @@ Status ContainerManager::Impl::end_session_execs(const std::string& session) {
   POUCH_ASSIGN_OR_RETURN(const auto client, containerd(own_call(kStepMs)));
   for (const container::ExecRow& exec : running) {
     if (is_orphan(exec.owner)) recover_exec(exec);
-    const Status killed =
-        client->tasks().kill(own_call(kStepMs), exec.container_id, exec.id, SIGKILL, false);
+    const Status killed = client->tasks().kill(own_call(kStepMs), exec.container_id, exec.id, SIGKILL, false);
     if (!killed.is_ok() && killed.code() != Code::kNotFound) {
       log_warning("container", "end an exec of a session: " + killed.message(), exec.container_id.str());
     }
@@ -69,16 +68,14 @@ Status ContainerManager::Impl::remove_session(const std::string& session, const 
     std::vector<std::string> ids;
     {
       POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context.db->read());
-      POUCH_ASSIGN_OR_RETURN(ids,
-                             store::objects_of_session(snapshot, session, store::kind::kContainer));
+      POUCH_ASSIGN_OR_RETURN(ids, store::objects_of_session(snapshot, session, store::kind::kContainer));
     }
     Status outcome;
     for (size_t begin = 0; begin < ids.size(); begin += kSideBySide) {
       std::deque<container::Beside> steps;
       for (size_t i = begin; i < std::min(ids.size(), begin + kSideBySide); ++i) {
-        steps.emplace_back(*waiters, [this, &session, id = ContainerId(ids[i])] {
-          return remove_of_session(session, id);
-        });
+        steps.emplace_back(
+            *waiters, [this, &session, id = ContainerId(ids[i])] { return remove_of_session(session, id); });
       }
       for (container::Beside& step : steps) {
         if (Status status = step.join(); !status.is_ok()) outcome = std::move(status);

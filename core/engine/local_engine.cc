@@ -62,11 +62,12 @@ struct LocalEngine::Parts {
 
   Status start_sessions() {
     if (root->context().options.role != EngineRole::kKeeper) return sessions.recover();
-    POUCH_ASSIGN_OR_RETURN(session_watch,
-                           SessionWatch::start(root->context(), [this](const std::string& session, const Call& call) {
-                             const Status removed = containers.remove_session(session, call);
-                             return removed.is_ok() ? images.remove_session(session, call) : removed;
-                           }));
+    POUCH_ASSIGN_OR_RETURN(
+        session_watch,
+        SessionWatch::start(root->context(), [this](const std::string& session, const Call& call) {
+          const Status removed = containers.remove_session(session, call);
+          return removed.is_ok() ? images.remove_session(session, call) : removed;
+        }));
     return {};
   }
 

@@ -79,21 +79,21 @@ struct ImageManager::Impl {
   static StreamPtr run_upload(const std::shared_ptr<Impl>& self, const Call& call, Work work) {
     auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kLatest);
     StreamPtr stream = pipe->open();
-    self->context.executor->submit([self, pipe, work = std::move(work), request = call.request_id,
-                                      session = call.session] {
-      Call inner;
-      inner.cancel = std::make_shared<CancelToken>();
-      inner.request_id = request;
-      inner.session = session;
-      // A consumer that is only gone lets the operation go on once all its bytes are there.
-      pipe->on_cancel([weak = std::weak_ptr<StreamPipe>(pipe), token = inner.cancel] {
-        const auto alive = weak.lock();
-        // To a pipe without a consumer a push only says why there is none.
-        if (alive && alive->push(Channel::kMessage, {}).code() == Code::kCancelled) token->fire();
-      });
-      image::UploadSource upload(pipe, self->closing);
-      pipe->finish(work(inner, upload, pipe));
-    });
+    self->context.executor->submit(
+        [self, pipe, work = std::move(work), request = call.request_id, session = call.session] {
+          Call inner;
+          inner.cancel = std::make_shared<CancelToken>();
+          inner.request_id = request;
+          inner.session = session;
+          // A consumer that is only gone lets the operation go on once all its bytes are there.
+          pipe->on_cancel([weak = std::weak_ptr<StreamPipe>(pipe), token = inner.cancel] {
+            const auto alive = weak.lock();
+            // To a pipe without a consumer a push only says why there is none.
+            if (alive && alive->push(Channel::kMessage, {}).code() == Code::kCancelled) token->fire();
+          });
+          image::UploadSource upload(pipe, self->closing);
+          pipe->finish(work(inner, upload, pipe));
+        });
     return stream;
   }
 };

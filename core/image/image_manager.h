@@ -49,8 +49,8 @@ class ImageManager final : public ImageLookup {
   Result<ImageForContainer> resolve(const std::string& reference, const Call& call) override;
   Result<int64_t> unpacked_bytes(const Digest& id, const Call& call) override;
 
-  /// Removes the names and images that the session has made (core/store/session_objects.h) and nobody else has
-  /// made, too, or uses.
+  /// Removes the names and images that the session has made (core/store/session_objects.h) and nobody else
+  /// has made, too, or uses.
   Status remove_session(const std::string& session, const Call& call);
   /// For system.info: images, dangling ones included.
   Result<int64_t> count();

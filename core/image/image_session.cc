@@ -57,8 +57,7 @@ using Records = std::vector<std::string>;
 Result<Records> end_name(EngineContext& context, store::Transaction& transaction, const std::string& key,
                          const std::string& session) {
   POUCH_RETURN_IF_ERROR(store::disclaim(transaction, session, kind::kReference, key));
-  POUCH_ASSIGN_OR_RETURN(const auto others,
-                         store::sessions_of_object(transaction, kind::kReference, key));
+  POUCH_ASSIGN_OR_RETURN(const auto others, store::sessions_of_object(transaction, kind::kReference, key));
   POUCH_ASSIGN_OR_RETURN(const bool is_of_sessions, is_name_of_sessions(transaction, key));
   if (!is_of_sessions || !others.empty()) return Records();
   POUCH_ASSIGN_OR_RETURN(const Reference reference, Reference::parse(key));

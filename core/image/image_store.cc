@@ -149,8 +149,8 @@ Result<std::vector<NameRow>> all_names(store::Session& session) {
   return read_names(rows);
 }
 
-Status put_image(store::Transaction& transaction, const ImageRow& image,
-                 const std::vector<LayerRow>& layers, const std::string& session) {
+Status put_image(store::Transaction& transaction, const ImageRow& image, const std::vector<LayerRow>& layers,
+                 const std::string& session) {
   POUCH_RETURN_IF_ERROR(
       transaction
           .run("INSERT INTO images (id, config_json, manifest, manifest_type, manifest_size, chain_id, "
@@ -164,8 +164,7 @@ Status put_image(store::Transaction& transaction, const ImageRow& image,
                image.manifest.size, image.chain_id, image.snapshotter, image.size, image.architecture,
                image.os, image.created, Timestamp::now(), !session.empty())
           .status());
-  POUCH_RETURN_IF_ERROR(
-      store::claim_for_session(transaction, session, store::kind::kImage, image.id.str()));
+  POUCH_RETURN_IF_ERROR(store::claim_for_session(transaction, session, store::kind::kImage, image.id.str()));
   int64_t position = 0;
   for (const LayerRow& layer : layers) {
     POUCH_RETURN_IF_ERROR(
@@ -196,7 +195,8 @@ Result<std::optional<Digest>> put_name(store::Transaction& transaction, const Re
 }
 
 Result<bool> is_image_of_sessions(store::Session& session, const Digest& id) {
-  POUCH_ASSIGN_OR_RETURN(store::Statement row, session.prepare("SELECT of_sessions FROM images WHERE id = ?"));
+  POUCH_ASSIGN_OR_RETURN(store::Statement row,
+                         session.prepare("SELECT of_sessions FROM images WHERE id = ?"));
   row.bind(id);
   POUCH_ASSIGN_OR_RETURN(const bool found, row.step());
   return found && row.boolean(0);

@@ -19,7 +19,8 @@ namespace pouch::io {
 inline constexpr int kProtocolVersion = 1;
 inline constexpr int kMinProtocolVersion = 1;
 inline constexpr char kProtocolMagic[] = "pouch-keeper";
-inline constexpr char kProtocolFeatures[] = "stdio attach json-file sessions";
+/// Names of what this build can do, blanks between. Clients ask for one before they rely on it.
+extern const char* const kProtocolFeatures;
 inline constexpr size_t kMaxMessageBytes = 1024 * 1024;
 inline constexpr size_t kMessageHeaderBytes = 5;
 

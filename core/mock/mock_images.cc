@@ -211,8 +211,7 @@ Result<api::ImageInspect> MockEngine::image_inspect(const std::string& name,
   return out;
 }
 
-Status MockEngine::image_tag(const std::string& name, const api::ImageTagOptions& options,
-                             const Call& call) {
+Status MockEngine::image_tag(const std::string& name, const api::ImageTagOptions& options, const Call& call) {
   const std::lock_guard lock(state_->mutex);
   POUCH_RETURN_IF_ERROR(state_->check_session(call.session));
   const auto found = state_->find_image(name);

@@ -40,8 +40,8 @@ void remove_name(State& state, const std::string& reference) {
 
 void remove_image(State& state, const std::string& id) {
   const auto at = state.images.find(id);
-  const bool is_used = std::ranges::any_of(
-      state.containers, [&](const auto& entry) { return entry.second->image_id == id; });
+  const bool is_used =
+      std::ranges::any_of(state.containers, [&](const auto& entry) { return entry.second->image_id == id; });
   if (at == state.images.end() || !at->second.references.empty() || is_used) {
     state.add_maker("image", id, {});
     return;

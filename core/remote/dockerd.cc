@@ -26,7 +26,7 @@ constexpr std::array kAdditions = {
 
 // What Moby never had.
 constexpr std::array<std::string_view, 3> kOurOperations = {"image.from_rootfs", "system.check",
-                                                             "system.session"};
+                                                            "system.session"};
 
 bool is_asked_for(const Json* options, const std::string& name) {
   if (options == nullptr || !options->isObject() || !options->isMember(name)) return false;

@@ -15,7 +15,7 @@
 #include "core/base/unique_fd.h"
 #include "core/store/connection.h"
 #include "core/store/file_system.h"
-#include "core/store/schema.h"
+#include "core/store/migrate.h"
 #include "core/store/wal_sync.h"
 
 namespace pouch::store {
@@ -40,74 +40,10 @@ Status create_file(const std::string& path) {
   return check_file_system(fd.get(), path);
 }
 
-/// The value in the table `root`, -1 when the table is not there.
-Result<int64_t> root_number(Connection& connection, const char* key) {
-  POUCH_ASSIGN_OR_RETURN(Statement table,
-                         connection.prepare("SELECT 1 FROM sqlite_schema WHERE name='root'"));
-  POUCH_ASSIGN_OR_RETURN(const bool has_table, table.step());
-  if (!has_table) return -1;
-  POUCH_ASSIGN_OR_RETURN(Statement find, connection.prepare("SELECT value FROM root WHERE key=?"));
-  find.bind(key);
-  POUCH_ASSIGN_OR_RETURN(const bool found, find.step());
-  return found ? find.integer(0) : 0;
-}
-
-Status migrate(Connection& connection, int64_t from) {
-  for (int64_t format = from + 1; format <= kFormat; ++format) {
-    const Migration* step = find_migration(format);
-    if (step == nullptr) return internal_error("no way from format " + std::to_string(format - 1));
-    POUCH_RETURN_IF_ERROR(connection.exec(step->sql));
-  }
-  POUCH_ASSIGN_OR_RETURN(Statement update, connection.prepare("UPDATE root SET value=? WHERE key='format'"));
-  return update.bind(std::to_string(kFormat)).run();
-}
-
-Status make_tables(Connection& connection) {
-  POUCH_RETURN_IF_ERROR(connection.exec(kSchema));
-  POUCH_ASSIGN_OR_RETURN(
-      Statement insert,
-      connection.prepare("INSERT INTO root(key,value) VALUES('format','1'),('min_reader',?),('min_writer',?)"));
-  insert.bind(std::to_string(kMinReader), std::to_string(kMinWriter));
-  POUCH_RETURN_IF_ERROR(insert.run());
-  return migrate(connection, 1);
-}
-
-Status check_format(Connection& connection, const std::string& path) {
-  POUCH_ASSIGN_OR_RETURN(const int64_t reader, root_number(connection, "min_reader"));
-  POUCH_ASSIGN_OR_RETURN(const int64_t writer, root_number(connection, "min_writer"));
-  if (reader <= kFormat && writer <= kFormat) return {};
-  return conflict("database " + path + ": it needs a Pouch that knows format " +
-                  std::to_string(std::max(reader, writer)) + ", this one knows " + std::to_string(kFormat) +
-                  "; use the newer Pouch that wrote it");
-}
-
-Status make_or_migrate(Connection& connection) {
-  POUCH_RETURN_IF_ERROR(connection.exec("BEGIN IMMEDIATE"));
-  // Looked at again under the lock: another process may have been first.
-  const Result<int64_t> format = root_number(connection, "format");
-  Status status = format.status();
-  if (status.is_ok() && *format < 0) {
-    status = make_tables(connection);
-  } else if (status.is_ok() && *format < kFormat) {
-    status = migrate(connection, *format);
-  }
-  if (!status.is_ok()) {
-    connection.exec("ROLLBACK").ignore();
-    return status;
-  }
-  return connection.exec("COMMIT");
-}
-
-Status prepare_tables(Connection& connection, const std::string& path) {
-  POUCH_ASSIGN_OR_RETURN(const int64_t format, root_number(connection, "format"));
-  if (format >= 0) POUCH_RETURN_IF_ERROR(check_format(connection, path));
-  return format >= kFormat ? Status() : make_or_migrate(connection);
-}
-
 }  // namespace
 
 struct Database::Pool {
-  explicit Pool(const std::string& path) : wal(path) {}
+  Pool(const std::string& path, Users here) : users(std::move(here)), wal(path) {}
 
   const pid_t pid = ::getpid();
   std::mutex mutex;
@@ -117,6 +53,7 @@ struct Database::Pool {
   bool is_writing = false;
   bool is_copying_back = false;
 
+  const Users users;
   WalSync wal;
   Executor copier{1};  // its thread lives some seconds; last, for it ends before what its task uses
 
@@ -153,12 +90,14 @@ Database::~Database() {
   [[maybe_unused]] Pool* const left = pool_.release();
 }
 
-Result<std::unique_ptr<Database>> Database::open(const std::string& path, Deadline deadline) {
+Result<std::unique_ptr<Database>> Database::open(const std::string& path, Deadline deadline,
+                                                 const Schema& schema) {
   POUCH_RETURN_IF_ERROR(create_file(path));
   const Call call = patient({deadline, nullptr, {}});
+  POUCH_ASSIGN_OR_RETURN(Users users, Users::enter(path, call.deadline));
   POUCH_ASSIGN_OR_RETURN(auto connection, Connection::open(path, call));
-  POUCH_RETURN_IF_ERROR(prepare_tables(*connection, path));
-  std::unique_ptr<Database> database(new Database(path, std::make_unique<Pool>(path)));
+  POUCH_RETURN_IF_ERROR(prepare_tables(*connection, path, schema, users));
+  std::unique_ptr<Database> database(new Database(path, std::make_unique<Pool>(path, std::move(users))));
   database->give_back(std::move(connection));
   return database;
 }

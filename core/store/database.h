@@ -19,6 +19,8 @@ namespace pouch::store {
 
 class Connection;
 class Database;
+struct Schema;
+const Schema& our_schema();
 
 /// What survives what once commit() has answered.
 enum class Durability {
@@ -167,9 +169,11 @@ class Transaction : public Session {
 /// which then touches nothing.
 class Database {
  public:
-  /// Creates the file (0600) and its tables when absent, migrates additively. Refuses NFS, FUSE, overlay and
-  /// SMB (InvalidArgument), and a file of a format that is too new (Conflict); the message has the way out.
-  static Result<std::unique_ptr<Database>> open(const std::string& path, Deadline deadline);
+  /// Creates the file (0600) and its tables when absent, migrates. Refuses NFS, FUSE, overlay and SMB
+  /// (InvalidArgument), a file of a format that is too new, and a migration that needs the file alone while
+  /// others have it open (Conflict); the message has the way out.
+  static Result<std::unique_ptr<Database>> open(const std::string& path, Deadline deadline,
+                                                const Schema& schema = our_schema());
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;

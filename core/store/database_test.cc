@@ -63,7 +63,7 @@ class DatabaseTest : public ::testing::Test {
 };
 
 TEST_F(DatabaseTest, NewFileHasFormatAndIsPrivate) {
-  EXPECT_EQ(get(*database_, "format"), std::to_string(kFormat));
+  EXPECT_EQ(get(*database_, "format"), std::to_string(our_schema().format()));
   struct stat facts {};
   for (const char* suffix : {"", "-wal", "-shm"}) {
     ASSERT_EQ(::stat((path() + suffix).c_str(), &facts), 0) << suffix;

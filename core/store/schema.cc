@@ -1,14 +1,14 @@
 #include "core/store/schema.h"
 
-#include <algorithm>
 #include <array>
 
 namespace pouch::store {
+namespace {
 
 // Times are ns since the epoch (UTC), NULL for "never". *_json columns hold documents of core/api's types.
 // owner_token names the engine that is working on the row (EngineContext::owner_token), NULL when none is.
 // boot_id is the kernel's boot in which boot-scoped columns (pid, running states) were written.
-const char* const kSchema = R"sql(
+constexpr const char* kFirst = R"sql(
 CREATE TABLE root (
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL
@@ -117,8 +117,6 @@ CREATE TABLE intents (
 ) WITHOUT ROWID;
 )sql";
 
-namespace {
-
 // Sessions: what a client made goes with it. The triggers also serve builds that know no sessions.
 constexpr const char* kSessions = R"sql(
 CREATE TABLE sessions (
@@ -153,15 +151,33 @@ CREATE TRIGGER session_reference_gone AFTER DELETE ON image_references BEGIN
 END;
 )sql";
 
+#ifdef POUCH_TEST_NEXT_FORMAT
+// What a coming version may do, for tests of the versions' living together (core/store/CMakeLists.txt).
+constexpr const char* kNext = R"sql(
+CREATE TABLE next_things (
+  container_id  TEXT PRIMARY KEY REFERENCES containers(id) ON DELETE CASCADE,
+  note          TEXT NOT NULL
+) WITHOUT ROWID;
+ALTER TABLE containers ADD COLUMN next_note TEXT NOT NULL DEFAULT 'none';
+ALTER TABLE images ADD COLUMN next_note TEXT;
+CREATE TRIGGER next_container AFTER INSERT ON containers BEGIN
+  INSERT INTO next_things(container_id, note) VALUES(NEW.id, NEW.next_note);
+END;
+)sql";
+#endif
+
 constexpr std::array kMigrations = {
-    Migration{.to_format = 2, .is_additive = true, .sql = kSessions},
+    Migration{.to_format = 2, .min_reader = 0, .min_writer = 0, .sql = kSessions},
+#ifdef POUCH_TEST_NEXT_FORMAT
+    Migration{.to_format = 3, .min_reader = 0, .min_writer = POUCH_TEST_NEXT_FORMAT, .sql = kNext},
+#endif
 };
 
 }  // namespace
 
-const Migration* find_migration(int64_t to_format) {
-  const auto* const at = std::ranges::find(kMigrations, to_format, &Migration::to_format);
-  return at == kMigrations.end() ? nullptr : &*at;
+const Schema& our_schema() {
+  static constexpr Schema kOurs{kFirst, kMigrations};
+  return kOurs;
 }
 
 }  // namespace pouch::store

@@ -1,31 +1,35 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
-
-#include "core/base/status.h"
+#include <span>
 
 namespace pouch::store {
 
-/// The version of the tables that this build makes (`format` in the table `root`), and what it needs of a
-/// build that opens them: a build whose kFormat is below `min_reader` must not touch the file, one below
-/// `min_writer` must not write. Raise kFormat with every change; raise the others only for a change that an
-/// older build would misread.
-inline constexpr int64_t kFormat = 2;
-inline constexpr int64_t kMinReader = 1;
-inline constexpr int64_t kMinWriter = 1;
-
-/// One step from `to_format - 1`. An additive one may run while other processes have the root open.
+/// One step from `to_format - 1`.
+///
+/// An additive one (tables, columns with a default, indices, triggers) may run while builds of older formats
+/// have the root open and go on: they must read and write it as before. It leaves the minimums alone. Any
+/// other raises `min_reader` or `min_writer` to its own format, and runs only when nobody else has the root
+/// open.
 struct Migration {
   int64_t to_format;
-  bool is_additive;
-  const char* sql;  ///< statements separated by semicolons
+  int64_t min_reader;  ///< 0: as before
+  int64_t min_writer;  ///< 0: as before
+  const char* sql;     ///< statements separated by semicolons
+
+  bool is_additive() const { return min_reader == 0 && min_writer == 0; }
 };
 
-/// The tables of format 1. A new database gets these and then all migrations, so that there is one way to
-/// each format.
-extern const char* const kSchema;
-/// Null when there is none to that format.
-const Migration* find_migration(int64_t to_format);
+/// What a build makes of the database. `format` in the table `root` is the newest format that has touched it;
+/// a build whose own is below `min_reader` or `min_writer` there must not open it.
+struct Schema {
+  const char* first;  ///< the tables of format 1; a new database gets these and then all migrations
+  std::span<const Migration> migrations;  ///< to 2, 3, …
+
+  int64_t format() const { return static_cast<int64_t>(migrations.size()) + 1; }
+};
+
+/// This build's. To change the database, add a migration to schema.cc and a line to docs/state.md.
+const Schema& our_schema();
 
 }  // namespace pouch::store

@@ -20,11 +20,10 @@ Result<std::vector<std::string>> texts(Statement& rows) {
 Status claim_for_session(Transaction& transaction, const std::string& session, std::string_view kind,
                          std::string_view key) {
   if (session.empty()) return {};
-  POUCH_ASSIGN_OR_RETURN(
-      const int64_t added,
-      transaction.run("INSERT OR IGNORE INTO session_objects(kind, key, session) "
-                      "SELECT ?1, ?2, id FROM sessions WHERE id = ?3 AND ended_ns IS NULL",
-                      kind, key, session));
+  POUCH_ASSIGN_OR_RETURN(const int64_t added,
+                         transaction.run("INSERT OR IGNORE INTO session_objects(kind, key, session) "
+                                         "SELECT ?1, ?2, id FROM sessions WHERE id = ?3 AND ended_ns IS NULL",
+                                         kind, key, session));
   if (added == 1) return {};
   POUCH_ASSIGN_OR_RETURN(Statement open,
                          transaction.prepare("SELECT 1 FROM sessions WHERE id = ? AND ended_ns IS NULL"));
@@ -75,9 +74,10 @@ Result<bool> forget_session(Transaction& transaction, const std::string& id) {
 Status inherit(Transaction& transaction, const std::string& heir, std::string_view kind,
                std::string_view key) {
   return transaction
-      .run("INSERT OR IGNORE INTO session_objects(kind, key, session) "
-           "SELECT ?1, ?2, id FROM sessions WHERE id = ?3",
-           kind, key, heir)
+      .run(
+          "INSERT OR IGNORE INTO session_objects(kind, key, session) "
+          "SELECT ?1, ?2, id FROM sessions WHERE id = ?3",
+          kind, key, heir)
       .status();
 }
 

@@ -98,7 +98,7 @@ def containerd_fixture():
         yield containerd
 
 
-@pytest.fixture(name="engine", params=["embed", "unix", "tcp"], scope="module")
+@pytest.fixture(name="engine", params=["embed", "unix"], scope="module")
 def engine_fixture(request, containerd):
     if request.param == "embed":
         with embed_root(containerd) as uri:
@@ -145,6 +145,7 @@ def assert_removed(engine, program, since, record):
     print(f"removed after {took:.3f} s")
 
 
+@pytest.mark.parametrize("engine", ["embed", "unix", "tcp"], indirect=True)
 def test_killed(engine, own_tar, record_property):
     with Program(engine.uri, own_tar) as program:
         assert set(program.containers) <= engine.ids() and "own:1" in engine.images()
@@ -178,9 +179,7 @@ def test_exit_during_calls(engine, own_tar, record_property):
 
 
 def test_child_outlives_its_parent(engine, own_tar, record_property):
-    """It has all descriptors of its parent, and does not keep the session alive."""
-    if engine.uri.startswith("tcp"):
-        pytest.skip("over TCP nobody tells the server which process has connected")
+    """It has all descriptors of its parent, and does not keep the session alive (over TCP nobody could tell)."""
     with Program(engine.uri, own_tar, "fork") as program:
         since = time.time()
         program.process.kill()
@@ -240,10 +239,9 @@ def test_worker_of_the_keeper_killed(engine, own_tar, record_property):
         assert_removed(engine, program, since, record_property)
 
 
+@pytest.mark.parametrize("engine", ["unix"], indirect=True)
 def test_pouchd_killed(engine, own_tar, record_property):
     """Its sessions end with it; calls in them are refused by the next one."""
-    if engine.pouchd is None:
-        pytest.skip("there is no pouchd")
     with Program(engine.uri, own_tar, "command") as program:
         since = time.time()
         engine.pouchd.process.kill()

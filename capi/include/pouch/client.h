@@ -15,7 +15,8 @@ typedef struct pouch_client_options_t {
   uint32_t api_version; /**< the POUCH_API_VERSION that the program was written for */
   uint32_t log_level; /**< records up to this POUCH_LOG_ level go to stderr while the client lives; 0: none */
   uint32_t flags;     /**< must be 0 */
-  uint32_t session;   /**< 1: whatever this client makes (containers, execs, images, names) is removed when it is
+  uint32_t
+      session; /**< 1: whatever this client makes (containers, execs, images, names) is removed when it is
                            closed, or when its process ends, however that may be; else 0 */
 } pouch_client_options_t;
 
