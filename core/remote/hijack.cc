@@ -118,7 +118,7 @@ void Hijack::run() {
     if (const auto self = weak.lock()) self->abort();
   });
   Result<std::string> result = complete(pump(), completion_);
-  if (result.is_ok() && keys_ && keys_->were_pressed()) result = std::string(R"({"Detached":true})");
+  if (result.is_ok() && keys_ && keys_->were_pressed()) result = detached_result_;
   pipe_->finish(std::move(result));
 }
 

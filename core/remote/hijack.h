@@ -24,7 +24,11 @@ class Hijack : public StreamTask, public std::enable_shared_from_this<Hijack> {
   /// is therefore left open.
   void keep_input_open() { keeps_input_open_ = true; }
   /// Likewise: it looks for the keys by itself, but does not tell that it has found them.
-  void set_detach_keys(DetachKeys keys) { keys_.emplace(std::move(keys)); }
+  /// `result`: the stream's, then.
+  void set_detach_keys(DetachKeys keys, std::string result) {
+    keys_.emplace(std::move(keys));
+    detached_result_ = std::move(result);
+  }
 
   void run() override;
   void abort() override;
@@ -48,6 +52,7 @@ class Hijack : public StreamTask, public std::enable_shared_from_this<Hijack> {
   std::optional<BodyDecoder> decoder_;
   std::string pending_;  ///< input that is not sent yet
   std::optional<DetachKeys> keys_;
+  std::string detached_result_;
   bool keeps_input_open_ = false;
   bool input_ended_ = false;
   std::atomic<bool> aborted_{false};

@@ -26,6 +26,25 @@ bool is_header_text(const std::string& text) {
   return true;
 }
 
+// What does not belong there ends it.
+std::string from_base64(const std::string& text) {
+  static constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  uint32_t bits = 0;
+  int count = 0;
+  for (const char c : text) {
+    const size_t digit = kDigits.find(c);
+    if (digit == std::string_view::npos) break;
+    bits = bits << 6U | static_cast<uint32_t>(digit);
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    out += static_cast<char>(bits >> static_cast<unsigned>(count) & 0xffU);
+  }
+  return out;
+}
+
 Json ping_info(const Head& head) {
   Json info = json_object();
   info["ApiVersion"] = head.header("api-version");
@@ -171,7 +190,7 @@ Result<StreamPtr> RemoteEngine::open_hijack(const Operation& operation, const Se
   const auto task =
       std::make_shared<Hijack>(address_, std::move(request), pipe, completion_of(operation, server, nullptr));
   POUCH_RETURN_IF_ERROR(task->open(call));
-  if (format.raw_stdio) POUCH_RETURN_IF_ERROR(adapt_terminal(operation, *task));
+  if (format.raw_stdio) POUCH_RETURN_IF_ERROR(adapt_terminal(operation, call, *task));
   allow_resize(operation, server.is_pouchd ? std::nullopt : std::optional(format.raw_stdio), *pipe);
   task->set_format(std::move(format));
   StreamPtr stream = pipe->open();
@@ -179,14 +198,23 @@ Result<StreamPtr> RemoteEngine::open_hijack(const Operation& operation, const Se
   return stream;
 }
 
-Status RemoteEngine::adapt_terminal(const Operation& operation, Hijack& task) const {
+Status RemoteEngine::adapt_terminal(const Operation& operation, const Call& call, Hijack& task) {
   task.keep_input_open();
+  if (operation.op.name == "exec.start") {
+    if (is_true(operation.config, "Detach")) return {};
+    POUCH_ASSIGN_OR_RETURN(const Json exec, call_json(*api::find_operation("exec.inspect"), operation.ids,
+                                                      nullptr, nullptr, call));
+    const std::string keys = exec["DetachKeys"].isString() ? exec["DetachKeys"].asString() : "";
+    // It takes its own end of the stream for a failure of the exec, which goes on all the same.
+    if (is_true(&exec, "OpenStdin")) task.set_detach_keys(DetachKeys(from_base64(keys)), "{}");
+    return {};
+  }
   const Json* options = operation.options;
-  if (operation.op.name != "container.attach" || !is_true(options, "stdin")) return {};
+  if (!is_true(options, "stdin")) return {};
   const bool has_keys = (*options)["detachKeys"].isString();
   POUCH_ASSIGN_OR_RETURN(std::string keys,
                          parse_detach_keys(has_keys ? (*options)["detachKeys"].asString() : ""));
-  task.set_detach_keys(DetachKeys(std::move(keys)));
+  task.set_detach_keys(DetachKeys(std::move(keys)), R"({"Detached":true})");
   return {};
 }
 

@@ -57,7 +57,7 @@ class RemoteEngine : public RemoteCalls {
   /// Lets the stream of a terminal be resized. `terminal`: whether it is one, where that is known.
   void allow_resize(const Operation& operation, std::optional<bool> terminal, StreamPipe& pipe);
   /// What dockerd does with a terminal in another way than an engine of ours.
-  Status adapt_terminal(const Operation& operation, Hijack& task) const;
+  Status adapt_terminal(const Operation& operation, const Call& call, Hijack& task);
   Completion completion_of(const Operation& operation, const Server& server,
                            const std::shared_ptr<LoadedImages>& loaded);
   void start(const std::shared_ptr<StreamTask>& task);

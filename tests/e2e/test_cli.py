@@ -264,7 +264,7 @@ ALIKE = [
     ["run", "--rm", "busybox", "true"],
     ["run", *NONE, "nosuch"],
     ["run", *NONE, "--name", "!", "busybox"],
-    ["run", *NONE, "-t", "busybox"],
+    ["run", "--rm", *NONE, "-t", "busybox", "tty"],
     ["run", *NONE, "--stop-signal", "FOO", "busybox"],
     ["run", *NONE, "--memory", "1m", "busybox"],
     ["run", "-d", *NONE, "--name", "alike", "busybox", "sleep", "100"],

@@ -1,9 +1,10 @@
-"""Terminals as users have them: the docker CLI against pouchd, and the pouch command in-process and through pouchd,
-typed at through a pseudo-terminal. All of them behave alike."""
+"""Terminals as users have them: the docker CLI against pouchd, and the pouch command in-process, through pouchd and on
+a stock dockerd, typed at through a pseudo-terminal. All of them behave alike."""
 
 import signal
 
 import pytest
+from pouchtest.dockerd import PrivateDockerd
 from pouchtest.embed import embed_root
 from pouchtest.paths import build_dir, docker_cli
 from pouchtest.pouchd import Pouchd
@@ -19,10 +20,10 @@ KEYS = b"\x10\x11"  # ctrl-p, ctrl-q
 
 
 class Client:
-    """One command line tool on one engine."""
+    """One command line tool on one engine. `old`: with the words and codes of API 1.41."""
 
-    def __init__(self, command, env):
-        self.command, self.env = [str(word) for word in command], env
+    def __init__(self, command, env, old=False):
+        self.command, self.env, self.old = [str(word) for word in command], env, old
 
     def __call__(self, *args, **options):
         return run(*self.command, *args, env=self.env, **options)
@@ -40,20 +41,21 @@ class Client:
 
 @pytest.fixture(name="clients", scope="module")
 def clients_fixture(busybox_tar):
-    with embed_root() as embed, Pouchd() as pouchd:
+    with embed_root() as embed, Pouchd() as pouchd, PrivateDockerd() as dockerd:
         docker = {"DOCKER_HOST": pouchd.uri, "DOCKER_CONFIG": pouchd.dir / "cli"}
         clients = {
             "pouch-embed": Client([POUCH, "-H", embed], {}),
             "pouch-unix": Client([POUCH, "-H", pouchd.uri], {}),
-            "docker-1.41": Client([docker_cli()], {**docker, "DOCKER_API_VERSION": "1.41"}),
+            "pouch-dockerd": Client([POUCH, "-H", dockerd.host], {}, old=True),
+            "docker-1.41": Client([docker_cli()], {**docker, "DOCKER_API_VERSION": "1.41"}, old=True),
             "docker-1.50": Client([docker_cli()], {**docker, "DOCKER_API_VERSION": "1.50"}),
         }
-        for name in ("pouch-embed", "pouch-unix"):
+        for name in ("pouch-embed", "pouch-unix", "pouch-dockerd"):
             clients[name]("load", "-i", busybox_tar)
         yield clients
 
 
-@pytest.fixture(name="client", params=["pouch-embed", "pouch-unix", "docker-1.41", "docker-1.50"])
+@pytest.fixture(name="client", params=["pouch-embed", "pouch-unix", "pouch-dockerd", "docker-1.41", "docker-1.50"])
 def client_fixture(request, clients):
     client = clients[request.param]
     yield client
@@ -167,7 +169,7 @@ def test_exec(client):
         assert terminal.wait() == 1
         assert terminal.output.endswith(b"read escape sequence\r\n")
     with client.type("exec", "-it", "aa", "nosuch") as terminal:
-        assert terminal.wait() == (126 if client.env.get("DOCKER_API_VERSION") == "1.41" else 127)  # as Moby had it
+        assert terminal.wait() == (126 if client.old else 127)
         assert b"nosuch" in terminal.output
 
 
