@@ -85,6 +85,13 @@ func (c *Conn) Supports(op string) bool {
 	return C.pouch_client_supports(c.handle, name) != 0
 }
 
+type requestID struct{}
+
+// WithRequestID names the calls made with the context in the logs of this process, of the keeper and of pouchd.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestID{}, id)
+}
+
 // arguments are a call's C strings and its pouch_call_t, freed together.
 type arguments struct {
 	op, config, options *C.char
@@ -144,6 +151,9 @@ func (a *arguments) watch(ctx context.Context) {
 	a.memory = append(a.memory, call)
 	a.call = (*C.pouch_call_t)(call)
 	*a.call = C.pouch_call_t{struct_size: C.sizeof_pouch_call_t}
+	if id, ok := ctx.Value(requestID{}).(string); ok && id != "" {
+		a.call.request_id = a.text(id)
+	}
 	if deadline, ok := ctx.Deadline(); ok {
 		left := time.Until(deadline).Milliseconds()
 		if left < 1 {

@@ -1500,6 +1500,124 @@ type CheckReport struct {
 	Findings []CheckFinding `json:"Findings"`
 }
 
+// DiagnosedOwner: An engine that has the root open, or had it and left its file.
+type DiagnosedOwner struct {
+	// Its name in the rows that it works on.
+	Token string `json:"Token"`
+	// Its process; 0 when not known.
+	Pid int64 `json:"Pid"`
+	// Whether it holds its lock.
+	Alive bool `json:"Alive"`
+	// Whether it is the engine that answers.
+	Self bool `json:"Self"`
+}
+
+// DiagnosedStream: Output that the keeper has open.
+type DiagnosedStream struct {
+	// Id of the container or of the exec.
+	Id string `json:"Id"`
+	// Id of the container.
+	Container string `json:"Container"`
+	// Which start of the container it belongs to.
+	Generation int64 `json:"Generation"`
+}
+
+// DiagnosedKeeper: The keeper that runs.
+type DiagnosedKeeper struct {
+	// Version of its program.
+	Version string `json:"Version"`
+	// Newest version of the protocol that it speaks.
+	Protocol int64 `json:"Protocol"`
+	// Process of its supervisor.
+	Pid int64 `json:"Pid"`
+	// Process of its worker.
+	WorkerPid int64 `json:"WorkerPid"`
+	// Number of connections to it.
+	Clients int64 `json:"Clients"`
+	// What it has open.
+	Streams []DiagnosedStream `json:"Streams"`
+}
+
+// DiagnosedPlugin: A plugin of containerd.
+type DiagnosedPlugin struct {
+	// Kind, for example io.containerd.snapshotter.v1.
+	Type string `json:"Type"`
+	// Name, for example overlayfs.
+	Id string `json:"Id"`
+	// Why it does not work; absent when it does.
+	Error *string `json:"Error,omitempty"`
+}
+
+// DiagnosedRow: A container or an exec that runs or is in a transition.
+type DiagnosedRow struct {
+	// What it is.
+	Kind string `json:"Kind"`
+	// Its id.
+	Id string `json:"Id"`
+	// State of its row, for example starting; see docs/state.md.
+	State string `json:"State"`
+	// Token of the engine that works on it, or waits for its end; empty when none.
+	Owner string `json:"Owner"`
+	// Its first process; 0 when none.
+	Pid int64 `json:"Pid"`
+	// Number of starts of the container.
+	Generation int64 `json:"Generation"`
+}
+
+// DiagnosedEvent: Something that has happened, without its attributes.
+type DiagnosedEvent struct {
+	// Its number.
+	Seq int64 `json:"Seq"`
+	// When it happened.
+	Time time.Time `json:"Time"`
+	// Kind of the object.
+	Type string `json:"Type"`
+	// What happened, without the command of an exec.
+	Action string `json:"Action"`
+	// Id of the object.
+	Id string `json:"Id"`
+}
+
+// DiagnosedLimit: A resource limit of the process that answers.
+type DiagnosedLimit struct {
+	// For example nofile.
+	Name string `json:"Name"`
+	// What is in force; -1: unlimited.
+	Soft int64 `json:"Soft"`
+	// Up to which it may be raised; -1: unlimited.
+	Hard int64 `json:"Hard"`
+}
+
+// Diagnosis: What a report of a bug should hold.
+type Diagnosis struct {
+	// When it was written.
+	Time time.Time `json:"Time"`
+	// Process that answers.
+	Pid int64 `json:"Pid"`
+	// Versions of the engine and of what it uses.
+	Version VersionInfo `json:"Version"`
+	// The root and its settings.
+	Pouch PouchInfo `json:"Pouch"`
+	// What system.check finds.
+	Check CheckReport `json:"Check"`
+	// Number of containers, running, paused, stopped, and images.
+	Counts map[string]int64 `json:"Counts"`
+	// Who has the root open.
+	Owners []DiagnosedOwner `json:"Owners"`
+	// The keeper; absent when none runs.
+	Keeper *DiagnosedKeeper `json:"Keeper,omitempty"`
+	// Plugins of containerd; empty when it does not answer.
+	Plugins []DiagnosedPlugin `json:"Plugins"`
+	// What runs or is in a transition.
+	Active []DiagnosedRow `json:"Active"`
+	// The newest events, up to 50, oldest first.
+	Events []DiagnosedEvent `json:"Events"`
+	// The newest lines of the root's log, up to 100: errors and warnings.
+	Log []string `json:"Log"`
+	// Resource limits.
+	Limits []DiagnosedLimit `json:"Limits"`
+}
+
 // EventActor: The object that an event is about.
 type EventActor struct {
 	// Id of the object; the reference for an image.

@@ -268,6 +268,17 @@ func (o SystemOperations) Check(ctx context.Context) (CheckReport, error) {
 	return result, err
 }
 
+// Diagnose: Tell all that a report of a bug should hold.
+//
+// One document with versions, settings, findings, who works on what, and what has happened of late. It has no
+// environment variables, commands, labels or credentials. What does not answer within a second is left out.
+// Errors: what any operation may give.
+func (o SystemOperations) Diagnose(ctx context.Context) (Diagnosis, error) {
+	var result Diagnosis
+	err := o.conn.Call(ctx, "system.diagnose", nil, nil, nil, &result)
+	return result, err
+}
+
 // Events: Watch what happens to the engine's objects.
 //
 // Sends past events from `since` on, then new ones as they happen, until `until`; without `until` it has no end.

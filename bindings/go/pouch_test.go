@@ -266,6 +266,28 @@ func TestCheckNeedsNoClient(t *testing.T) {
 	}
 }
 
+func TestLogsCarryTheNameOfTheCall(t *testing.T) {
+	client, err := Open("mock://")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	records := make(chan LogRecord, 100)
+	stop, err := ForwardLogs(LogDebug, func(record LogRecord) { records <- record })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.System.Ping(WithRequestID(context.Background(), "go-1")); err != nil {
+		t.Fatal(err)
+	}
+	record := <-records
+	stop()
+	stop() // a second time is harmless
+	if record.RequestID != "go-1" || record.Level != "debug" || record.PID != os.Getpid() {
+		t.Fatalf("%+v", record)
+	}
+}
+
 func TestClosedClient(t *testing.T) {
 	client, err := Open("mock://")
 	if err != nil {

@@ -41,6 +41,11 @@ Status open_session(pouch_client_t &client) {
   return {};
 }
 
+Status open_engine(pouch_client_t &client, bool with_session) {
+  POUCH_ASSIGN_OR_RETURN(client.engine, pouch::capi::open_engine(client.uri));
+  return with_session ? open_session(client) : Status();
+}
+
 Status open_client(const char *uri, const pouch_client_options_t *given, pouch_client_t **out) {
   if (out == nullptr) return pouch::invalid_argument("out must not be NULL");
   POUCH_ASSIGN_OR_RETURN(
@@ -50,9 +55,11 @@ Status open_client(const char *uri, const pouch_client_options_t *given, pouch_c
   POUCH_RETURN_IF_ERROR(pouch::capi::start_environment_log());
   auto client = std::make_unique<pouch_client_t>();
   POUCH_ASSIGN_OR_RETURN(client->uri, pouch::capi::resolve_uri(uri == nullptr ? "" : uri));
-  POUCH_ASSIGN_OR_RETURN(client->engine, pouch::capi::open_engine(client->uri));
-  if (options.session != 0) POUCH_RETURN_IF_ERROR(open_session(*client));
   if (options.log_level != 0) client->log_sink = pouch::capi::add_stderr_log(options.log_level);
+  if (Status opened = open_engine(*client, options.session != 0); !opened.is_ok()) {
+    if (client->log_sink != 0) pouch::remove_log_sink(client->log_sink);
+    return opened;
+  }
   *out = client.release();
   return {};
 }

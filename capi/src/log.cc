@@ -2,8 +2,8 @@
 
 #include <fcntl.h>
 
+#include <atomic>
 #include <cstdlib>
-#include <mutex>
 
 #include "capi/src/handle.h"
 #include "core/api/stream_pipe.h"
@@ -21,7 +21,7 @@ std::string record_json(const LogRecord &record) {
   // A record may quote foreign bytes; a document may not hold what is no text.
   json["message"] =
       is_valid_utf8(record.message) ? record.message : quote(record.message, record.message.size());
-  json["pid"] = static_cast<Json::Int64>(::getpid());
+  json["pid"] = static_cast<Json::Int64>(record.pid);
   if (!record.root.empty()) json["root"] = record.root;
   if (!record.object.empty()) json["object"] = record.object;
   if (!record.request_id.empty()) json["request_id"] = record.request_id;
@@ -59,14 +59,15 @@ Status read_log_variable() {
 
 }  // namespace
 
+// Once per process, a child of fork() included, which begins without sinks. No lock, which could be held at
+// the fork.
 Status start_environment_log() {
-  static std::mutex mutex;
-  static bool done = false;
-  const std::lock_guard lock(mutex);
-  if (done) return {};
-  POUCH_RETURN_IF_ERROR(read_log_variable());
-  done = true;
-  return {};
+  static std::atomic<pid_t> done_by{0};
+  pid_t before = done_by.load();
+  if (before == ::getpid() || !done_by.compare_exchange_strong(before, ::getpid())) return {};
+  const Status read = read_log_variable();
+  if (!read.is_ok()) done_by.store(0);
+  return read;
 }
 
 int add_stderr_log(uint32_t level) {

@@ -8,6 +8,7 @@ namespace pouch::cli {
 int attach_command(Context& context, const Invocation& invocation);
 int check_command(Context& context, const Invocation& invocation);
 int create_command(Context& context, const Invocation& invocation);
+int diagnose_command(Context& context, const Invocation& invocation);
 int events_command(Context& context, const Invocation& invocation);
 int exec_command(Context& context, const Invocation& invocation);
 int from_rootfs_command(Context& context, const Invocation& invocation);

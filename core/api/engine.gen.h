@@ -207,6 +207,12 @@ class Engine {
   /// `pouch_check`. Errors: only those any operation may give.
   virtual Result<api::CheckReport> system_check(const Call& call) = 0;
 
+  /// system.diagnose: Tell all that a report of a bug should hold.
+  /// One document with versions, settings, findings, who works on what, and what has happened of late. It has
+  /// no environment variables, commands, labels or credentials. What does not answer within a second is left
+  /// out. Errors: only those any operation may give.
+  virtual Result<api::Diagnosis> system_diagnose(const Call& call) = 0;
+
   /// system.events: Watch what happens to the engine's objects.
   /// Sends past events from `since` on, then new ones as they happen, until `until`; without `until` it has
   /// no end. Without `since` only new events are sent, beginning with the moment at which the stream is open.

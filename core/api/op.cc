@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/base/clock.h"
+#include "core/base/log.h"
 #include "core/base/text.h"
 
 namespace pouch::api {
@@ -37,13 +39,31 @@ Status check_args(const OpInfo& op, const OpArgs& args) {
 
 }  // namespace internal
 
+namespace {
+
+LogScope scope_of(const OpArgs& args, const Call& call) {
+  return {{}, args.ids.empty() ? std::string() : args.ids.front(), call.request_id};
+}
+
+void tell(const OpInfo& op, int64_t began_ns, const Status& outcome) {
+  if (!is_log_enabled(LogLevel::kDebug)) return;
+  const std::string spent = " after " + std::to_string((boot_now_ns() - began_ns) / 1'000'000) + " ms";
+  log_debug("api", std::string(op.name) + ": " + (outcome.is_ok() ? "Ok" : outcome.to_string()) + spent);
+}
+
+}  // namespace
+
 Result<Json> call_operation(Engine& engine, const OpInfo& op, const OpArgs& args, const Call& call) {
   POUCH_RETURN_IF_ERROR(internal::check_args(op, args));
   const auto index = static_cast<size_t>(&op - operations().data());
   const internal::CallFunction function = internal::dispatch_table()[index].call;
   if (function == nullptr) return invalid_argument(std::string(op.name) + " is a stream: open it");
   POUCH_RETURN_IF_ERROR(call.check());
-  return function(engine, args, call);
+  const LogScoped scoped(scope_of(args, call));
+  const int64_t began_ns = boot_now_ns();
+  Result<Json> result = function(engine, args, call);
+  tell(op, began_ns, result.status());
+  return result;
 }
 
 Result<StreamPtr> open_operation(Engine& engine, const OpInfo& op, const OpArgs& args, const Call& call) {
@@ -52,7 +72,11 @@ Result<StreamPtr> open_operation(Engine& engine, const OpInfo& op, const OpArgs&
   const internal::OpenFunction function = internal::dispatch_table()[index].open;
   if (function == nullptr) return invalid_argument(std::string(op.name) + " is no stream: call it");
   POUCH_RETURN_IF_ERROR(call.check());
-  return function(engine, args, call);
+  const LogScoped scoped(scope_of(args, call));
+  const int64_t began_ns = boot_now_ns();
+  Result<StreamPtr> stream = function(engine, args, call);
+  tell(op, began_ns, stream.status());
+  return stream;
 }
 
 }  // namespace pouch::api

@@ -340,6 +340,10 @@ Result<Json> run_system_check(Engine& engine, const OpArgs& /*args*/, const Call
   return internal::encode_result(engine.system_check(call));
 }
 
+Result<Json> run_system_diagnose(Engine& engine, const OpArgs& /*args*/, const Call& call) {
+  return internal::encode_result(engine.system_diagnose(call));
+}
+
 constexpr std::array kOptions_system_events = {
     ParamInfo{"since", ParamType::kTime, false},
     ParamInfo{"until", ParamType::kTime, false},
@@ -370,7 +374,7 @@ Result<Json> run_system_version(Engine& engine, const OpArgs& /*args*/, const Ca
   return internal::encode_result(engine.system_version(call));
 }
 
-constexpr std::array<OpInfo, 28> kOperations = {{
+constexpr std::array<OpInfo, 29> kOperations = {{
     {.name = "container.attach",
      .method = "POST",
      .path = "/containers/{id}/attach",
@@ -762,6 +766,23 @@ constexpr std::array<OpInfo, 28> kOperations = {{
      .retry_safe = true,
      .wire = "",
      .since = "1.0"},
+    {.name = "system.diagnose",
+     .method = "GET",
+     .path = "/system/diagnose",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = {},
+     .options = {},
+     .errors = {},
+     .has_config = false,
+     .config_required = false,
+     .has_result = true,
+     .success_status = 200,
+     .retry_safe = true,
+     .wire = "",
+     .since = "1.0"},
     {.name = "system.events",
      .method = "GET",
      .path = "/events",
@@ -849,7 +870,7 @@ constexpr std::array<OpInfo, 28> kOperations = {{
      .since = "1.0"},
 }};
 
-constexpr std::array<internal::Dispatch, 28> kDispatch = {{
+constexpr std::array<internal::Dispatch, 29> kDispatch = {{
     {.call = nullptr, .open = &run_container_attach},  {.call = &run_container_create, .open = nullptr},
     {.call = &run_container_inspect, .open = nullptr}, {.call = &run_container_kill, .open = nullptr},
     {.call = &run_container_list, .open = nullptr},    {.call = nullptr, .open = &run_container_logs},
@@ -861,9 +882,10 @@ constexpr std::array<internal::Dispatch, 28> kDispatch = {{
     {.call = nullptr, .open = &run_image_from_rootfs}, {.call = &run_image_inspect, .open = nullptr},
     {.call = &run_image_list, .open = nullptr},        {.call = nullptr, .open = &run_image_load},
     {.call = &run_image_remove, .open = nullptr},      {.call = &run_image_tag, .open = nullptr},
-    {.call = &run_system_check, .open = nullptr},      {.call = nullptr, .open = &run_system_events},
-    {.call = &run_system_info, .open = nullptr},       {.call = &run_system_ping, .open = nullptr},
-    {.call = nullptr, .open = &run_system_session},    {.call = &run_system_version, .open = nullptr},
+    {.call = &run_system_check, .open = nullptr},      {.call = &run_system_diagnose, .open = nullptr},
+    {.call = nullptr, .open = &run_system_events},     {.call = &run_system_info, .open = nullptr},
+    {.call = &run_system_ping, .open = nullptr},       {.call = nullptr, .open = &run_system_session},
+    {.call = &run_system_version, .open = nullptr},
 }};
 
 }  // namespace

@@ -552,6 +552,172 @@ Json encode_value(const CheckReport& value) {
   return out;
 }
 
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, DiagnosedOwner& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Token", out.token);
+  reader.required("Pid", out.pid);
+  reader.required("Alive", out.alive);
+  reader.required("Self", out.self);
+  return reader.finish();
+}
+
+Json encode_value(const DiagnosedOwner& value) {
+  Json out = json_object();
+  out["Token"] = encode_value(value.token);
+  out["Pid"] = encode_value(value.pid);
+  out["Alive"] = encode_value(value.alive);
+  out["Self"] = encode_value(value.self);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, DiagnosedStream& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Id", out.id);
+  reader.required("Container", out.container);
+  reader.required("Generation", out.generation);
+  return reader.finish();
+}
+
+Json encode_value(const DiagnosedStream& value) {
+  Json out = json_object();
+  out["Id"] = encode_value(value.id);
+  out["Container"] = encode_value(value.container);
+  out["Generation"] = encode_value(value.generation);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, DiagnosedKeeper& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Version", out.version);
+  reader.required("Protocol", out.protocol);
+  reader.required("Pid", out.pid);
+  reader.required("WorkerPid", out.worker_pid);
+  reader.required("Clients", out.clients);
+  reader.required("Streams", out.streams);
+  return reader.finish();
+}
+
+Json encode_value(const DiagnosedKeeper& value) {
+  Json out = json_object();
+  out["Version"] = encode_value(value.version);
+  out["Protocol"] = encode_value(value.protocol);
+  out["Pid"] = encode_value(value.pid);
+  out["WorkerPid"] = encode_value(value.worker_pid);
+  out["Clients"] = encode_value(value.clients);
+  out["Streams"] = encode_value(value.streams);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, DiagnosedPlugin& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Type", out.type);
+  reader.required("Id", out.id);
+  reader.optional("Error", out.error);
+  return reader.finish();
+}
+
+Json encode_value(const DiagnosedPlugin& value) {
+  Json out = json_object();
+  out["Type"] = encode_value(value.type);
+  out["Id"] = encode_value(value.id);
+  if (value.error) out["Error"] = encode_value(*value.error);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, DiagnosedRow& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Kind", out.kind);
+  reader.required("Id", out.id);
+  reader.required("State", out.state);
+  reader.required("Owner", out.owner);
+  reader.required("Pid", out.pid);
+  reader.required("Generation", out.generation);
+  return reader.finish();
+}
+
+Json encode_value(const DiagnosedRow& value) {
+  Json out = json_object();
+  out["Kind"] = encode_value(value.kind);
+  out["Id"] = encode_value(value.id);
+  out["State"] = encode_value(value.state);
+  out["Owner"] = encode_value(value.owner);
+  out["Pid"] = encode_value(value.pid);
+  out["Generation"] = encode_value(value.generation);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, DiagnosedEvent& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Seq", out.seq);
+  reader.required("Time", out.time);
+  reader.required("Type", out.type);
+  reader.required("Action", out.action);
+  reader.required("Id", out.id);
+  return reader.finish();
+}
+
+Json encode_value(const DiagnosedEvent& value) {
+  Json out = json_object();
+  out["Seq"] = encode_value(value.seq);
+  out["Time"] = encode_value(value.time);
+  out["Type"] = encode_value(value.type);
+  out["Action"] = encode_value(value.action);
+  out["Id"] = encode_value(value.id);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, DiagnosedLimit& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Name", out.name);
+  reader.required("Soft", out.soft);
+  reader.required("Hard", out.hard);
+  return reader.finish();
+}
+
+Json encode_value(const DiagnosedLimit& value) {
+  Json out = json_object();
+  out["Name"] = encode_value(value.name);
+  out["Soft"] = encode_value(value.soft);
+  out["Hard"] = encode_value(value.hard);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, Diagnosis& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Time", out.time);
+  reader.required("Pid", out.pid);
+  reader.required("Version", out.version);
+  reader.required("Pouch", out.pouch);
+  reader.required("Check", out.check);
+  reader.required("Counts", out.counts);
+  reader.required("Owners", out.owners);
+  reader.optional("Keeper", out.keeper);
+  reader.required("Plugins", out.plugins);
+  reader.required("Active", out.active);
+  reader.required("Events", out.events);
+  reader.required("Log", out.log);
+  reader.required("Limits", out.limits);
+  return reader.finish();
+}
+
+Json encode_value(const Diagnosis& value) {
+  Json out = json_object();
+  out["Time"] = encode_value(value.time);
+  out["Pid"] = encode_value(value.pid);
+  out["Version"] = encode_value(value.version);
+  out["Pouch"] = encode_value(value.pouch);
+  out["Check"] = encode_value(value.check);
+  out["Counts"] = encode_value(value.counts);
+  out["Owners"] = encode_value(value.owners);
+  if (value.keeper) out["Keeper"] = encode_value(*value.keeper);
+  out["Plugins"] = encode_value(value.plugins);
+  out["Active"] = encode_value(value.active);
+  out["Events"] = encode_value(value.events);
+  out["Log"] = encode_value(value.log);
+  out["Limits"] = encode_value(value.limits);
+  return out;
+}
+
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, EventActor& out) {
   ObjectReader reader(in, path, mode);
   reader.required("ID", out.id);

@@ -509,6 +509,156 @@ struct CheckReport {
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, CheckReport& out);
 Json encode_value(const CheckReport& value);
 
+/// An engine that has the root open, or had it and left its file.
+struct DiagnosedOwner {
+  /// Its name in the rows that it works on.
+  std::string token;
+  /// Its process; 0 when not known.
+  int64_t pid = 0;
+  /// Whether it holds its lock.
+  bool alive = false;
+  /// Whether it is the engine that answers.
+  bool self = false;
+
+  friend bool operator==(const DiagnosedOwner&, const DiagnosedOwner&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, DiagnosedOwner& out);
+Json encode_value(const DiagnosedOwner& value);
+
+/// Output that the keeper has open.
+struct DiagnosedStream {
+  /// Id of the container or of the exec.
+  std::string id;
+  /// Id of the container.
+  std::string container;
+  /// Which start of the container it belongs to.
+  int64_t generation = 0;
+
+  friend bool operator==(const DiagnosedStream&, const DiagnosedStream&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, DiagnosedStream& out);
+Json encode_value(const DiagnosedStream& value);
+
+/// The keeper that runs.
+struct DiagnosedKeeper {
+  /// Version of its program.
+  std::string version;
+  /// Newest version of the protocol that it speaks.
+  int64_t protocol = 0;
+  /// Process of its supervisor.
+  int64_t pid = 0;
+  /// Process of its worker.
+  int64_t worker_pid = 0;
+  /// Number of connections to it.
+  int64_t clients = 0;
+  /// What it has open.
+  std::vector<DiagnosedStream> streams;
+
+  friend bool operator==(const DiagnosedKeeper&, const DiagnosedKeeper&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, DiagnosedKeeper& out);
+Json encode_value(const DiagnosedKeeper& value);
+
+/// A plugin of containerd.
+struct DiagnosedPlugin {
+  /// Kind, for example io.containerd.snapshotter.v1.
+  std::string type;
+  /// Name, for example overlayfs.
+  std::string id;
+  /// Why it does not work; absent when it does.
+  std::optional<std::string> error;
+
+  friend bool operator==(const DiagnosedPlugin&, const DiagnosedPlugin&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, DiagnosedPlugin& out);
+Json encode_value(const DiagnosedPlugin& value);
+
+/// A container or an exec that runs or is in a transition.
+struct DiagnosedRow {
+  /// What it is.
+  std::string kind;
+  /// Its id.
+  std::string id;
+  /// State of its row, for example starting; see docs/state.md.
+  std::string state;
+  /// Token of the engine that works on it, or waits for its end; empty when none.
+  std::string owner;
+  /// Its first process; 0 when none.
+  int64_t pid = 0;
+  /// Number of starts of the container.
+  int64_t generation = 0;
+
+  friend bool operator==(const DiagnosedRow&, const DiagnosedRow&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, DiagnosedRow& out);
+Json encode_value(const DiagnosedRow& value);
+
+/// Something that has happened, without its attributes.
+struct DiagnosedEvent {
+  /// Its number.
+  int64_t seq = 0;
+  /// When it happened.
+  Timestamp time;
+  /// Kind of the object.
+  std::string type;
+  /// What happened, without the command of an exec.
+  std::string action;
+  /// Id of the object.
+  std::string id;
+
+  friend bool operator==(const DiagnosedEvent&, const DiagnosedEvent&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, DiagnosedEvent& out);
+Json encode_value(const DiagnosedEvent& value);
+
+/// A resource limit of the process that answers.
+struct DiagnosedLimit {
+  /// For example nofile.
+  std::string name;
+  /// What is in force; -1: unlimited.
+  int64_t soft = 0;
+  /// Up to which it may be raised; -1: unlimited.
+  int64_t hard = 0;
+
+  friend bool operator==(const DiagnosedLimit&, const DiagnosedLimit&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, DiagnosedLimit& out);
+Json encode_value(const DiagnosedLimit& value);
+
+/// What a report of a bug should hold.
+struct Diagnosis {
+  /// When it was written.
+  Timestamp time;
+  /// Process that answers.
+  int64_t pid = 0;
+  /// Versions of the engine and of what it uses.
+  VersionInfo version;
+  /// The root and its settings.
+  PouchInfo pouch;
+  /// What system.check finds.
+  CheckReport check;
+  /// Number of containers, running, paused, stopped, and images.
+  std::map<std::string, int64_t> counts;
+  /// Who has the root open.
+  std::vector<DiagnosedOwner> owners;
+  /// The keeper; absent when none runs.
+  std::optional<DiagnosedKeeper> keeper;
+  /// Plugins of containerd; empty when it does not answer.
+  std::vector<DiagnosedPlugin> plugins;
+  /// What runs or is in a transition.
+  std::vector<DiagnosedRow> active;
+  /// The newest events, up to 50, oldest first.
+  std::vector<DiagnosedEvent> events;
+  /// The newest lines of the root's log, up to 100: errors and warnings.
+  std::vector<std::string> log;
+  /// Resource limits.
+  std::vector<DiagnosedLimit> limits;
+
+  friend bool operator==(const Diagnosis&, const Diagnosis&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, Diagnosis& out);
+Json encode_value(const Diagnosis& value);
+
 /// The object that an event is about.
 struct EventActor {
   /// Id of the object; the reference for an image.

@@ -17,7 +17,11 @@ std::thread start_thread(std::function<void()> body) {
   sigset_t before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);  // the new thread inherits the mask
-  std::thread thread(std::move(body));
+  // Of the scope only the root: a thread outlives the call that has started it.
+  std::thread thread([body = std::move(body), root = current_log_scope().root] {
+    const LogScoped scoped({root, {}, {}});
+    body();
+  });
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return thread;
 }
@@ -26,7 +30,7 @@ Executor::Executor(size_t max_threads) : max_threads_(max_threads) {}
 
 void Executor::stop() {
   std::vector<std::thread> threads;
-  std::deque<std::function<void()>> dropped;  // destroyed outside the lock, before the wait
+  std::deque<Task> dropped;  // destroyed outside the lock, before the wait
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -42,7 +46,7 @@ void Executor::submit(std::function<void()> task) {
   const std::lock_guard lock(mutex_);
   if (stopping_) return;
   reap_finished();
-  tasks_.push_back(std::move(task));
+  tasks_.push_back({std::move(task), current_log_scope()});
   if (idle_ < tasks_.size() && threads_.size() < max_threads_) {
     threads_.push_back(start_thread([this] { worker(); }));
   } else {
@@ -61,17 +65,21 @@ void Executor::reap_finished() {
 }
 
 void Executor::worker() {
+  const LogScoped of_root({log_root_, {}, {}});
   std::unique_lock lock(mutex_);
   while (true) {
     ++idle_;
     const bool woken = wake_.wait_for(lock, kIdleLife, [this] { return stopping_ || !tasks_.empty(); });
     --idle_;
     if (!tasks_.empty()) {
-      auto task = std::move(tasks_.front());
+      Task task = std::move(tasks_.front());
       tasks_.pop_front();
       lock.unlock();
-      task();
-      task = nullptr;  // captured state is released outside the lock
+      {
+        const LogScoped scoped(std::move(task.scope));
+        task.run();
+      }
+      task.run = nullptr;  // captured state is released outside the lock
       lock.lock();
       continue;
     }

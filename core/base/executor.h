@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/base/cancel.h"
+#include "core/base/log.h"
 #include "core/base/status.h"
 
 namespace pouch {
@@ -24,7 +25,10 @@ class Executor {
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
+  /// The task has the log scope of who submits it.
   void submit(std::function<void()> task);
+  /// The root that records of its threads are about. Before the first task.
+  void set_log_root(std::string root) { log_root_ = std::move(root); }
   /// Waits for what runs; what has not begun and what is submitted later is dropped. Not to be called by a
   /// task.
   void stop();
@@ -33,18 +37,25 @@ class Executor {
   void worker();
   void reap_finished();
 
+  struct Task {
+    std::function<void()> run;
+    LogScope scope;
+  };
+
   const size_t max_threads_;
+  std::string log_root_;
   std::mutex mutex_;
   std::condition_variable wake_;
   // Below protected by mutex_.
-  std::deque<std::function<void()>> tasks_;
+  std::deque<Task> tasks_;
   std::vector<std::thread> threads_;
   std::vector<std::thread::id> finished_;
   size_t idle_ = 0;
   bool stopping_ = false;
 };
 
-/// Starts a thread with every signal blocked, so that the host's handlers never run on it.
+/// Starts a thread with every signal blocked, so that the host's handlers never run on it. Its records are
+/// about the same root as those of this thread.
 std::thread start_thread(std::function<void()> body);
 
 /// Waits until `done()` (called with the lock held), the call's deadline or its cancellation, whichever is

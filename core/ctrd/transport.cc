@@ -3,6 +3,7 @@
 #include <google/protobuf/message_lite.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -61,6 +62,12 @@ Status parse(const std::string& bytes, MessageLite& message, const std::string& 
                                std::to_string(bytes.size()) + " bytes)"};
 }
 
+bool is_header_text(std::string_view text) {
+  constexpr size_t kMaxBytes = 64;
+  return !text.empty() && text.size() <= kMaxBytes &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
 H2Headers headers_of(const Transport& transport, const Rpc& rpc) {
   H2Headers headers{{":method", "POST"},
                     {":scheme", "http"},
@@ -70,6 +77,10 @@ H2Headers headers_of(const Transport& transport, const Rpc& rpc) {
                     {"content-type", "application/grpc"},
                     {"user-agent", "pouch"},
                     {"containerd-namespace", transport.ns()}};
+  // containerd passes it over; a proxy, a tracer or a trace of the socket shows it.
+  if (const std::string& id = current_log_scope().request_id; is_header_text(id)) {
+    headers.emplace_back("pouch-request-id", id);
+  }
   if (!transport.lease_id().empty()) headers.emplace_back("containerd-lease", transport.lease_id());
   return headers;
 }

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "core/base/log.h"
 #include "core/container/container_manager.h"
 #include "core/engine/root.h"
 #include "core/engine/session_watch.h"
@@ -97,6 +98,7 @@ LocalEngine::~LocalEngine() {
 Result<std::unique_ptr<LocalEngine>> LocalEngine::open(EngineOptions options) {
   POUCH_ASSIGN_OR_RETURN(std::unique_ptr<Root> root, Root::open(std::move(options)));
   const std::string what = "open engine root " + root->context().root_dir();
+  const LogScoped scoped({root->context().root_id, {}, {}});
   auto parts = std::make_unique<Parts>(std::move(root));
   POUCH_RETURN_IF_ERROR(parts->containers.open().prefix(what));
   POUCH_RETURN_IF_ERROR(parts->start_sessions().prefix(what));
@@ -121,10 +123,11 @@ bool LocalEngine::has_sessions() {
 
 // From here on: the contract, operation by operation.
 
-#define POUCH_FORWARD(manager, call_expression) \
-  do {                                          \
-    POUCH_RETURN_IF_ERROR(parts_->check());     \
-    return parts_->manager.call_expression;     \
+#define POUCH_FORWARD(manager, call_expression)                                     \
+  do {                                                                              \
+    POUCH_RETURN_IF_ERROR(parts_->check());                                         \
+    const LogScoped scoped({parts_->root->context().root_id, {}, call.request_id}); \
+    return parts_->manager.call_expression;                                         \
   } while (false)
 
 Result<StreamPtr> LocalEngine::container_attach(const std::string& id,
@@ -242,6 +245,10 @@ Status LocalEngine::image_tag(const std::string& name, const api::ImageTagOption
 
 Result<api::CheckReport> LocalEngine::system_check(const Call& call) {
   POUCH_FORWARD(system, check(call));
+}
+
+Result<api::Diagnosis> LocalEngine::system_diagnose(const Call& call) {
+  POUCH_FORWARD(system, diagnose(call));
 }
 
 Result<StreamPtr> LocalEngine::system_events(const api::SystemEventsOptions& options, const Call& call) {

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "core/base/text.h"
 #include "core/base/unique_fd.h"
 #include "core/engine/token_file.h"
 
@@ -22,6 +23,11 @@ Owner::~Owner() {
 Result<std::unique_ptr<Owner>> Owner::create(const std::string& folder) {
   for (const std::string& token : tokens_in(folder)) remove_if_unlocked(folder, token);
   POUCH_ASSIGN_OR_RETURN(TokenFile file, make_token_file(folder));
+  // For people and system.diagnose; whether it lives is told by the lock alone.
+  const std::string pid = std::to_string(::getpid()) + "\n";
+  if (::write(file.lock.fd(), pid.data(), pid.size()) < 0) {
+    return errno_status(errno, "write " + quote(folder + "/" + file.token));
+  }
   return std::unique_ptr<Owner>(new Owner(folder, std::move(file.token), std::move(file.lock)));
 }
 

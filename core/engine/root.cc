@@ -39,6 +39,12 @@ Status explain_containerd(const std::string& path, const Status& why) {
   return findings::unreachable_containerd(path, why).status(code);
 }
 
+// As talkative as the program that launches it.
+std::string keeper_log_level() {
+  const bool is_debug = is_log_enabled(LogLevel::kDebug);
+  return std::string(log_level_name(is_debug ? LogLevel::kDebug : LogLevel::kInfo));
+}
+
 Status check_place(const EngineOptions& options) {
   POUCH_ASSIGN_OR_RETURN(const sys::NearestDir root, sys::secure_look(options.root_dir));
   POUCH_RETURN_IF_ERROR(store::check_file_system(root.fd.get(), options.root_dir));
@@ -111,6 +117,8 @@ Status Root::open_run_dir() {
 }
 
 void Root::fill_context() {
+  log_.emplace(context_.root_dir(), context_.root_id);
+  executor_.set_log_root(context_.root_id);
   context_.owner_token = owner_->token();
   context_.db = database_.get();
   context_.events = events_.get();
@@ -158,7 +166,8 @@ Result<std::shared_ptr<io::KeeperClient>> Root::connect_keeper(const Call& call)
   POUCH_ASSIGN_OR_RETURN(auto keeper, io::ensure_keeper({.root_dir = context_.root_dir(),
                                                          .run_dir = context_.run_dir(),
                                                          .program = context_.options.keeper_program,
-                                                         .cgroup = sys::root_cgroup(context_.ns)},
+                                                         .cgroup = sys::root_cgroup(context_.ns),
+                                                         .log_level = keeper_log_level()},
                                                         deadline));
   keeper_ = std::move(keeper);
   return keeper_;

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "core/base/executor.h"
@@ -12,6 +13,7 @@
 #include "core/io/keeper_client.h"
 #include "core/store/database.h"
 #include "core/store/engine_context.h"
+#include "core/system/root_log.h"
 
 namespace pouch {
 
@@ -42,6 +44,7 @@ class Root {
   Result<std::shared_ptr<io::KeeperClient>> connect_keeper(const Call& call);
 
   EngineContext context_;
+  std::optional<RootLog> log_;  // before all that may have something to say at its end
   std::unique_ptr<store::Database> database_;
   std::unique_ptr<Owner> owner_;
   std::unique_ptr<events::EventLog> events_;

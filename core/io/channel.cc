@@ -6,6 +6,7 @@
 
 #include <array>
 
+#include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/io/json_text.h"
 
@@ -56,7 +57,10 @@ Status receive_before(int fd, std::string& out, Deadline deadline) {
 
 Result<Fields> exchange(int fd, Op op, const Fields& fields, Deadline deadline, Status& transport,
                         std::string* rest) {
-  const std::string request = encode_request(op, fields);
+  Fields named = fields;
+  const std::string& request_id = current_log_scope().request_id;
+  if (!request_id.empty()) named[kRequestIdField] = request_id;
+  const std::string request = encode_request(op, named);
   if (request.size() > kMaxMessageBytes) {
     return Status(Code::kResourceExhausted,
                   "a request to the keeper of " + std::to_string(request.size()) + " bytes");

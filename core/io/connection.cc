@@ -88,6 +88,11 @@ void Connection::process_request(const Message& message) {
     return fail(fields.status());
   }
   if (!has_said_hello_) return op == Op::kHello ? process_hello(*fields) : close();
+  const std::string container = text_field(*fields, "container");
+  const LogScoped scoped(
+      {{}, container.empty() ? text_field(*fields, "id") : container, text_field(*fields, kRequestIdField)});
+  // A ping comes before everything else, and says nothing.
+  if (op != Op::kPing) log_debug("io", std::string(op_name(op)));
   handler_.on_request(*this, op, *fields);
 }
 

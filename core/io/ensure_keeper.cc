@@ -41,6 +41,9 @@ Result<UniqueFd> start_keeper(const KeeperLaunch& launch, Deadline deadline) {
   spec.program = program;
   spec.args = {"--root",       launch.root_dir,  "--run-dir",
                launch.run_dir, "--idle-exit-ms", std::to_string(launch.idle_exit_ms)};
+  if (launch.log_level != "info") {  // which an older program need not know
+    spec.args.insert(spec.args.end(), {"--log-level", launch.log_level});
+  }
   spec.args.insert(spec.args.end(), launch.extra_args.begin(), launch.extra_args.end());
   spec.stderr_path = launch.run_dir + "/" + kLogFile;
   spec.refuse_no_new_privs = true;

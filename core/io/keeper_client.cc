@@ -19,11 +19,7 @@ constexpr size_t kMaxIdle = 4;
 constexpr size_t kStdinPiece = 32 * 1024;
 
 std::string point_of(Op op) {
-  constexpr std::array<std::string_view, 11> kNames = {
-      "hello",   "ping",          "status", "open_stdio",  "mark_started", "drain",
-      "discard", "close_waiters", "attach", "close_stdin", "shutdown"};
-  const size_t index = static_cast<size_t>(op) - static_cast<size_t>(Op::kHello);
-  return has_faults() ? "keeper." + std::string(kNames.at(index)) : std::string();
+  return has_faults() ? "keeper." + std::string(op_name(op)) : std::string();
 }
 
 }  // namespace

@@ -129,7 +129,8 @@ struct KeeperLaunch {
   std::string run_dir;   ///< sockets and FIFOs; made 0700 when absent
   std::string program;   ///< pouch-keeper; "": $POUCH_KEEPER_PATH, beside libpouch, libexec, PATH, …
   std::string cgroup;  ///< of sys::root_cgroup: the keeper goes to <cgroup>/keeper; "": it stays where it is
-  int64_t idle_exit_ms = 10'000;  ///< the keeper ends that long after its last stream and client are gone
+  int64_t idle_exit_ms = 10'000;   ///< the keeper ends that long after its last stream and client are gone
+  std::string log_level = "info";  ///< what its log is to hold
   std::vector<std::string> extra_args;  ///< passed on, for what the worker's engine needs
 };
 

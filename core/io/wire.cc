@@ -15,6 +15,14 @@ constexpr char kAttrPrefix[] = "log.attr.";
 
 }  // namespace
 
+std::string_view op_name(Op op) {
+  constexpr std::array<std::string_view, 11> kNames = {
+      "hello",   "ping",          "status", "open_stdio",  "mark_started", "drain",
+      "discard", "close_waiters", "attach", "close_stdin", "shutdown"};
+  const size_t index = static_cast<size_t>(op) - static_cast<size_t>(Op::kHello);
+  return index < kNames.size() ? kNames[index] : std::string_view("unknown request");
+}
+
 void append_message(std::string& out, uint8_t type, std::string_view body) {
   out += static_cast<char>(type);
   for (size_t i = 0; i < 4; ++i) out += static_cast<char>((body.size() >> (8 * i)) & 0xff);

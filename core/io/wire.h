@@ -40,6 +40,12 @@ enum class Op : uint8_t {
   kError = 129,
 };
 
+/// "open_stdio", …
+std::string_view op_name(Op op);
+
+/// In any request: the name in the logs of what it is a part of.
+inline constexpr char kRequestIdField[] = "request_id";
+
 using Fields = std::map<std::string, std::string>;
 
 void append_message(std::string& out, uint8_t type, std::string_view body);

@@ -1,5 +1,7 @@
 #include "core/mock/mock_engine.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <string_view>
@@ -88,6 +90,22 @@ Result<api::CheckReport> MockEngine::system_check(const Call& call) {
     findings.push_back(findings::fine(name, "not needed: this engine is in memory"));
   }
   return api::make_report(findings);
+}
+
+Result<api::Diagnosis> MockEngine::system_diagnose(const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(const api::SystemInfo info, system_info(call));
+  api::Diagnosis out;
+  POUCH_ASSIGN_OR_RETURN(out.version, system_version(call));
+  POUCH_ASSIGN_OR_RETURN(out.check, system_check(call));
+  out.time = Timestamp::now();
+  out.pid = ::getpid();
+  out.pouch.root_id = "mock";
+  out.counts = {{"Containers", info.containers},
+                {"Running", info.containers_running},
+                {"Paused", info.containers_paused},
+                {"Stopped", info.containers_stopped},
+                {"Images", info.images}};
+  return out;
 }
 
 Result<api::PingInfo> MockEngine::system_ping(const Call& /*call*/) {

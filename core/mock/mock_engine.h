@@ -74,6 +74,7 @@ class MockEngine : public Engine {
                                                          const Call& call) override;
   Status image_tag(const std::string& name, const api::ImageTagOptions& options, const Call& call) override;
   Result<api::CheckReport> system_check(const Call& call) override;
+  Result<api::Diagnosis> system_diagnose(const Call& call) override;
   Result<StreamPtr> system_events(const api::SystemEventsOptions& options, const Call& call) override;
   Result<api::SystemInfo> system_info(const Call& call) override;
   Result<api::PingInfo> system_ping(const Call& call) override;

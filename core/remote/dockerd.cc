@@ -25,8 +25,8 @@ constexpr std::array kAdditions = {
 };
 
 // What Moby never had.
-constexpr std::array<std::string_view, 3> kOurOperations = {"image.from_rootfs", "system.check",
-                                                            "system.session"};
+constexpr std::array<std::string_view, 4> kOurOperations = {"image.from_rootfs", "system.check",
+                                                            "system.diagnose", "system.session"};
 
 bool is_asked_for(const Json* options, const std::string& name) {
   if (options == nullptr || !options->isObject() || !options->isMember(name)) return false;

@@ -182,6 +182,12 @@ Result<api::CheckReport> RemoteCalls::system_check(const Call& call) {
   return api::from_json<api::CheckReport>(*result, api::DecodeMode::kLenient);
 }
 
+Result<api::Diagnosis> RemoteCalls::system_diagnose(const Call& call) {
+  const Result<Json> result = call_json(*api::find_operation("system.diagnose"), {}, nullptr, nullptr, call);
+  if (!result.is_ok()) return result.status();
+  return api::from_json<api::Diagnosis>(*result, api::DecodeMode::kLenient);
+}
+
 Result<StreamPtr> RemoteCalls::system_events(const api::SystemEventsOptions& options, const Call& call) {
   const Json options_json = api::encode_value(options);
   return open_json(*api::find_operation("system.events"), {}, nullptr, &options_json, call);

@@ -7,6 +7,7 @@
 #include "core/sys/host_facts.h"
 #include "core/system/check.h"
 #include "core/system/components.h"
+#include "core/system/diagnose.h"
 #include "core/system/host_info.h"
 
 namespace pouch {
@@ -163,6 +164,21 @@ Result<api::CheckReport> SystemManager::check(const Call& call) {
   EngineOptions options = context_.options;
   if (context_.has_private_containerd) options.containerd_address = kPrivateContainerd;
   return api::make_report(check_host(options, call));
+}
+
+Result<api::Diagnosis> SystemManager::diagnose(const Call& call) {
+  api::Diagnosis out;
+  POUCH_ASSIGN_OR_RETURN(out.version, version(call));
+  POUCH_ASSIGN_OR_RETURN(const ObjectCounts counts, count_());
+  POUCH_ASSIGN_OR_RETURN(out.check, check(call));
+  out.pouch = pouch_info(context_, containerd_component(context_, call));
+  out.counts = {{"Containers", counts.containers},
+                {"Running", counts.running},
+                {"Paused", counts.paused},
+                {"Stopped", counts.stopped},
+                {"Images", counts.images}};
+  POUCH_RETURN_IF_ERROR(pouch::diagnose(context_, call, out));
+  return out;
 }
 
 Result<StreamPtr> SystemManager::events(const api::SystemEventsOptions& options, const Call& call) {

@@ -31,6 +31,7 @@ class SystemManager {
   Result<api::VersionInfo> version(const Call& call);
   Result<api::SystemInfo> info(const Call& call);
   Result<api::CheckReport> check(const Call& call);
+  Result<api::Diagnosis> diagnose(const Call& call);
   Result<StreamPtr> events(const api::SystemEventsOptions& options, const Call& call);
 
  private:

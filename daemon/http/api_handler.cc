@@ -84,6 +84,9 @@ void ApiHandler::serve(Exchange& exchange) {
     exchange.set_common_headers(common_headers());
     request.call.cancel = std::make_shared<CancelToken>();
     request.call.request_id = request_id(exchange.head());
+    if (request.call.request_id.empty()) request.call.request_id = random_hex(8);
+    const LogScoped scoped({{}, {}, request.call.request_id});
+    log_debug("http", exchange.head().method + " " + quote(exchange.head().target));
     if (exchange.head().method == "OPTIONS") {
       exchange.respond({}).ignore();
       return;

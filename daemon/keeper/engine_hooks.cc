@@ -79,6 +79,7 @@ void EngineHooks::open_engine() {
     std::unique_lock lock(mutex_);
     if (engine.is_ok() && !is_stopping_) {
       engine_ = std::move(*engine);
+      set_default_log_root(engine_->context().root_id);
       changed_.notify_all();
       return;
     }

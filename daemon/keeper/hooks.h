@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "core/base/log.h"
 #include "core/base/status.h"
 #include "core/io/keeper_hooks.h"
 
@@ -16,6 +17,7 @@ struct KeeperConfig {
   std::string containerd_program;  ///< not "": to mind the root's private containerd is all to be done
   int64_t idle_exit_ms = 10'000;
   int64_t drain_grace_ms = 2000;
+  LogLevel log_level = LogLevel::kInfo;
   std::map<std::string, std::string> settings;  ///< "--set key=value", for the hooks
 };
 

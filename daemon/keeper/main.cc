@@ -27,7 +27,7 @@ namespace {
 
 constexpr char kUsage[] =
     "usage: pouch-keeper --run-dir DIR [--root DIR] [--idle-exit-ms N] [--drain-grace-ms N] [--cgroup PATH]\n"
-    "                    [--set KEY=VALUE]...\n"
+    "                    [--log-level LEVEL] [--set KEY=VALUE]...\n"
     "       pouch-keeper --mind-containerd PROGRAM --run-dir DIR --root DIR [--cgroup PATH]\n"
     "       pouch-keeper --version\n"
     "Keeps the stdio and logs of one engine root's containers, or minds the root's private containerd. "
@@ -65,6 +65,13 @@ Result<KeeperConfig> parse_arguments(int argc, char** argv) {
       {"--mind-containerd", take_text(config.containerd_program)},
       {"--idle-exit-ms", take_number(config.idle_exit_ms)},
       {"--drain-grace-ms", take_number(config.drain_grace_ms)},
+      {"--log-level",
+       [&](const std::string& value) {
+         const LogLevel* const level = log_level_from_name(value);
+         if (level == nullptr) return invalid_argument(quote(value) + " is no level");
+         config.log_level = *level;
+         return Status();
+       }},
       {"--set", [&](const std::string& value) { return add_setting(value, config); }},
   };
   for (int i = 1; i < argc; i += 2) {
@@ -77,8 +84,8 @@ Result<KeeperConfig> parse_arguments(int argc, char** argv) {
   return config;
 }
 
-void log_to_stderr() {
-  add_log_sink(LogLevel::kInfo, [](const LogRecord& record) {
+void log_to_stderr(LogLevel level) {
+  add_log_sink(level, [](const LogRecord& record) {
     sys::write_all(STDERR_FILENO, format_log_line(record) + "\n").ignore();
   });
 }
@@ -143,7 +150,7 @@ int keeper_main(int argc, char** argv) {
     ::fputs(kUsage, stderr);
     return fail(config.status(), 2);
   }
-  log_to_stderr();
+  log_to_stderr(config->log_level);
   ::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
   Status done = sys::secure_mkdir(config->run_dir).status();

@@ -130,17 +130,21 @@ HANDLE(pouch_cancel_t)
   pouch_buf_free(&answer$argnum);
 }
 
-// {deadline in ms, token}
-%typemap(jni) const pouch_call_t* call "jlongArray"
-%typemap(jtype) const pouch_call_t* call "long[]"
-%typemap(jstype) const pouch_call_t* call "long[]"
+// Deadline, token and name are read from the fields of a Call.Native.
+%typemap(jni) const pouch_call_t* call "jobject"
+%typemap(jtype) const pouch_call_t* call "dev.pouch.Call.Native"
+%typemap(jstype) const pouch_call_t* call "dev.pouch.Call.Native"
 %typemap(javain) const pouch_call_t* call "$javainput"
-%typemap(in) const pouch_call_t* call (pouch_call_t with = POUCH_CALL_INIT) {
+%typemap(in) const pouch_call_t* call (pouch_call_t with = POUCH_CALL_INIT, std::string request_id) {
   if ($input != nullptr) {
-    jlong fields[2] = {0, 0};
-    jenv->GetLongArrayRegion($input, 0, 2, fields);
-    with.deadline_ms = fields[0];
-    with.cancel = reinterpret_cast<pouch_cancel_t*>(fields[1]);
+    jclass type = jenv->GetObjectClass($input);
+    with.deadline_ms = jenv->GetLongField($input, jenv->GetFieldID(type, "deadlineMs", "J"));
+    with.cancel = reinterpret_cast<pouch_cancel_t*>(jenv->GetLongField($input, jenv->GetFieldID(type, "token", "J")));
+    jobject name = jenv->GetObjectField($input, jenv->GetFieldID(type, "requestId", "[B"));
+    if (name != nullptr) {
+      request_id = to_string(jenv, static_cast<jbyteArray>(name));
+      with.request_id = request_id.c_str();
+    }
   }
   $1 = &with;
 }

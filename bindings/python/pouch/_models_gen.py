@@ -915,6 +915,81 @@ CheckReport = TypedDict('CheckReport', {
 }, total=False)
 CheckReport.__doc__ = 'Whether the engine has all that containers need.'
 
+DiagnosedOwner = TypedDict('DiagnosedOwner', {
+    'Token': str,
+    'Pid': int,
+    'Alive': bool,
+    'Self': bool,
+}, total=False)
+DiagnosedOwner.__doc__ = 'An engine that has the root open, or had it and left its file.'
+
+DiagnosedStream = TypedDict('DiagnosedStream', {
+    'Id': str,
+    'Container': str,
+    'Generation': int,
+}, total=False)
+DiagnosedStream.__doc__ = 'Output that the keeper has open.'
+
+DiagnosedKeeper = TypedDict('DiagnosedKeeper', {
+    'Version': str,
+    'Protocol': int,
+    'Pid': int,
+    'WorkerPid': int,
+    'Clients': int,
+    'Streams': List["DiagnosedStream"],
+}, total=False)
+DiagnosedKeeper.__doc__ = 'The keeper that runs.'
+
+DiagnosedPlugin = TypedDict('DiagnosedPlugin', {
+    'Type': str,
+    'Id': str,
+    'Error': str,
+}, total=False)
+DiagnosedPlugin.__doc__ = 'A plugin of containerd.'
+
+DiagnosedRow = TypedDict('DiagnosedRow', {
+    'Kind': str,
+    'Id': str,
+    'State': str,
+    'Owner': str,
+    'Pid': int,
+    'Generation': int,
+}, total=False)
+DiagnosedRow.__doc__ = 'A container or an exec that runs or is in a transition.'
+
+DiagnosedEvent = TypedDict('DiagnosedEvent', {
+    'Seq': int,
+    'Time': str,
+    'Type': str,
+    'Action': str,
+    'Id': str,
+}, total=False)
+DiagnosedEvent.__doc__ = 'Something that has happened, without its attributes.'
+
+DiagnosedLimit = TypedDict('DiagnosedLimit', {
+    'Name': str,
+    'Soft': int,
+    'Hard': int,
+}, total=False)
+DiagnosedLimit.__doc__ = 'A resource limit of the process that answers.'
+
+Diagnosis = TypedDict('Diagnosis', {
+    'Time': str,
+    'Pid': int,
+    'Version': "VersionInfo",
+    'Pouch': "PouchInfo",
+    'Check': "CheckReport",
+    'Counts': Dict[str, int],
+    'Owners': List["DiagnosedOwner"],
+    'Keeper': "DiagnosedKeeper",
+    'Plugins': List["DiagnosedPlugin"],
+    'Active': List["DiagnosedRow"],
+    'Events': List["DiagnosedEvent"],
+    'Log': List[str],
+    'Limits': List["DiagnosedLimit"],
+}, total=False)
+Diagnosis.__doc__ = 'What a report of a bug should hold.'
+
 EventActor = TypedDict('EventActor', {
     'ID': str,
     'Attributes': Optional[Dict[str, str]],

@@ -518,6 +518,20 @@ class SystemOperations:
         return self._connection.call(
             "system.check", [], None, {}, timeout=timeout, cancel=cancel)
 
+    def diagnose(
+            self,
+            *,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> models.Diagnosis:
+        """Tell all that a report of a bug should hold.
+
+        One document with versions, settings, findings, who works on what, and what has happened of late. It has no
+        environment variables, commands, labels or credentials. What does not answer within a second is left out.
+        Raises: what any operation may.
+        """
+        return self._connection.call(
+            "system.diagnose", [], None, {}, timeout=timeout, cancel=cancel)
+
     def events(
             self,
             *,

@@ -201,6 +201,19 @@ def test_closed_and_forked(client):
     assert client.system.ping()["OSType"] == "linux"
 
 
+def test_logs_carry_the_name_of_the_call(client, caplog):
+    with caplog.at_level("DEBUG", logger="pouch"):
+        stream = pouch.forward_logs("debug")
+        client.call("system.ping", request_id="python-1")
+        deadline = time.monotonic() + 10
+        while not caplog.records and time.monotonic() < deadline:
+            time.sleep(0.01)
+        stream.close()
+    record = caplog.records[0]
+    assert (record.pouch_request_id, record.pouch_component) == ("python-1", "api")
+    assert record.getMessage().startswith("api: system.ping: Ok")
+
+
 def test_check_with_and_without_a_client(client):
     assert client.system.check() == pouch.check("mock://")
     report = pouch.check("unix:///nonexistent.sock")

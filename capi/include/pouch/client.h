@@ -30,7 +30,9 @@ typedef struct pouch_call_t {
   int64_t deadline_ms;    /**< milliseconds from now after which the caller no longer waits; 0: no limit;
                                negative: it has passed, the call answers POUCH_ERR_DEADLINE_EXCEEDED */
   pouch_cancel_t *cancel; /**< gives the call up when fired; NULL: cannot be given up. Not consumed. */
-  const char *request_id; /**< name of the call in the logs; NULL: one is made up. Copied. */
+  const char
+      *request_id; /**< name of the call in the logs of this process, the keeper, and the pouchd, to which it
+                               goes along (printable ASCII, up to 64 bytes); NULL: one is made up. Copied. */
 } pouch_call_t;
 
 #define POUCH_CALL_INIT \

@@ -1,4 +1,5 @@
-/* What the library has to say about itself. By default it says nothing. */
+/* What the library has to say about itself. By default it says nothing to the program or its terminal; errors and
+ * warnings about a local root are lines in <root>/log/pouch.log (two files of 1 MiB at most). */
 #ifndef POUCH_LOG_H
 #define POUCH_LOG_H
 
@@ -16,7 +17,8 @@ POUCH_BEGIN_DECLS
 
 /** Opens a stream of the records of this process, of all clients, up to `level`. Each MESSAGE frame is
  *  {"time": RFC 3339, "level": "error|warning|info|debug|trace", "component": string, "message": string,
- *  "pid": integer} and, where known, "root", "object" and "request_id". A reader too slow loses records:
+ *  "pid": integer} and, where known, "root" (id of the engine root), "object" (a container, an image, …) and
+ *  "request_id" (pouch_call_t.request_id of the call that it belongs to). A reader too slow loses records:
  *  the frame after a gap carries their number in `flags`. It ends when it is cancelled or freed.
  *
  *  Independent of this, the environment POUCH_LOG=level or POUCH_LOG=level:/path/to/file, read when the

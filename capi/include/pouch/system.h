@@ -21,6 +21,17 @@ POUCH_API pouch_status_t pouch_system_check(pouch_client_t *client, const char *
                                             const pouch_call_t *call, pouch_buf_t *result_json,
                                             pouch_error_t **error);
 
+/** Tell all that a report of a bug should hold.
+ *  One document with versions, settings, findings, who works on what, and what has happened of late. It has
+ *  no environment variables, commands, labels or credentials. What does not answer within a second is left
+ *  out.
+ *  @param options_json none as yet; NULL
+ *  @param result_json Diagnosis; pouch_buf_free
+ *  @threads any @since 1.0 */
+POUCH_API pouch_status_t pouch_system_diagnose(pouch_client_t *client, const char *options_json,
+                                               const pouch_call_t *call, pouch_buf_t *result_json,
+                                               pouch_error_t **error);
+
 /** Watch what happens to the engine's objects.
  *  Sends past events from `since` on, then new ones as they happen, until `until`; without `until` it has
  *  no end. Without `since` only new events are sent, beginning with the moment at which the stream is open.

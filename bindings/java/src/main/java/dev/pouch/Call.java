@@ -10,6 +10,7 @@ public final class Call implements AutoCloseable {
 
   private final long deadlineMs;
   private final Handle token;
+  private String requestId;
 
   private Call(long deadlineMs, boolean cancellable) {
     this.deadlineMs = deadlineMs;
@@ -32,6 +33,15 @@ public final class Call implements AutoCloseable {
     return new Call(0, true);
   }
 
+  /** Names the calls in the logs of this process, of the keeper and of pouchd; before the first of them. */
+  public Call named(String id) {
+    if (token == null) {
+      throw new IllegalStateException("Call.NONE has no name");
+    }
+    requestId = id;
+    return this;
+  }
+
   /** The calls in progress end with CANCELLED. Any thread. */
   public void cancel() {
     if (token == null) {
@@ -43,11 +53,25 @@ public final class Call implements AutoCloseable {
     });
   }
 
-  <T> T with(java.util.function.Function<long[], T> call) {
+  <T> T with(java.util.function.Function<Native, T> call) {
     if (token == null) {
-      return call.apply(new long[] {deadlineMs, 0});
+      return call.apply(new Native(deadlineMs, 0, null));
     }
-    return token.use(pointer -> call.apply(new long[] {deadlineMs, pointer}));
+    byte[] id = requestId == null ? null : Connection.bytes(requestId);
+    return token.use(pointer -> call.apply(new Native(deadlineMs, pointer, id)));
+  }
+
+  /** What the native side reads of a call. */
+  public static final class Native {
+    private final long deadlineMs;
+    private final long token;
+    private final byte[] requestId;
+
+    private Native(long deadlineMs, long token, byte[] requestId) {
+      this.deadlineMs = deadlineMs;
+      this.token = token;
+      this.requestId = requestId;
+    }
   }
 
   @Override

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.gson.JsonObject;
 import dev.pouch.gen.Models;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -13,6 +14,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -208,6 +212,17 @@ class ClientTest {
     assertEquals("socket", report.Findings.get(0).Name);
     assertEquals(PouchException.Code.INVALID_ARGUMENT,
         assertThrows(PouchException.class, () -> Connection.check("gopher://", Call.NONE)).code());
+  }
+
+  @Test
+  void logsCarryTheNameOfTheCall() throws InterruptedException {
+    BlockingQueue<JsonObject> records = new LinkedBlockingQueue<>();
+    try (Logs logs = Logs.forward(4, records::add); Call call = Call.cancellable().named("java-1")) {
+      client.system.ping(call);
+      JsonObject record = records.poll(10, TimeUnit.SECONDS);
+      assertEquals("java-1", record.get("request_id").getAsString());
+      assertTrue(record.get("message").getAsString().startsWith("system.ping: Ok"));
+    }
   }
 
   @Test

@@ -1507,6 +1507,124 @@ public final class Models {
     public List<CheckFinding> Findings;
   }
 
+  /** An engine that has the root open, or had it and left its file. */
+  public static final class DiagnosedOwner {
+    /** Its name in the rows that it works on. */
+    public String Token;
+    /** Its process; 0 when not known. */
+    public Long Pid;
+    /** Whether it holds its lock. */
+    public Boolean Alive;
+    /** Whether it is the engine that answers. */
+    public Boolean Self;
+  }
+
+  /** Output that the keeper has open. */
+  public static final class DiagnosedStream {
+    /** Id of the container or of the exec. */
+    public String Id;
+    /** Id of the container. */
+    public String Container;
+    /** Which start of the container it belongs to. */
+    public Long Generation;
+  }
+
+  /** The keeper that runs. */
+  public static final class DiagnosedKeeper {
+    /** Version of its program. */
+    public String Version;
+    /** Newest version of the protocol that it speaks. */
+    public Long Protocol;
+    /** Process of its supervisor. */
+    public Long Pid;
+    /** Process of its worker. */
+    public Long WorkerPid;
+    /** Number of connections to it. */
+    public Long Clients;
+    /** What it has open. */
+    public List<DiagnosedStream> Streams;
+  }
+
+  /** A plugin of containerd. */
+  public static final class DiagnosedPlugin {
+    /** Kind, for example io.containerd.snapshotter.v1. */
+    public String Type;
+    /** Name, for example overlayfs. */
+    public String Id;
+    /** Why it does not work; absent when it does. */
+    public String Error;
+  }
+
+  /** A container or an exec that runs or is in a transition. */
+  public static final class DiagnosedRow {
+    /** What it is. */
+    public String Kind;
+    /** Its id. */
+    public String Id;
+    /** State of its row, for example starting; see docs/state.md. */
+    public String State;
+    /** Token of the engine that works on it, or waits for its end; empty when none. */
+    public String Owner;
+    /** Its first process; 0 when none. */
+    public Long Pid;
+    /** Number of starts of the container. */
+    public Long Generation;
+  }
+
+  /** Something that has happened, without its attributes. */
+  public static final class DiagnosedEvent {
+    /** Its number. */
+    public Long Seq;
+    /** When it happened. */
+    public String Time;
+    /** Kind of the object. */
+    public String Type;
+    /** What happened, without the command of an exec. */
+    public String Action;
+    /** Id of the object. */
+    public String Id;
+  }
+
+  /** A resource limit of the process that answers. */
+  public static final class DiagnosedLimit {
+    /** For example nofile. */
+    public String Name;
+    /** What is in force; -1: unlimited. */
+    public Long Soft;
+    /** Up to which it may be raised; -1: unlimited. */
+    public Long Hard;
+  }
+
+  /** What a report of a bug should hold. */
+  public static final class Diagnosis {
+    /** When it was written. */
+    public String Time;
+    /** Process that answers. */
+    public Long Pid;
+    /** Versions of the engine and of what it uses. */
+    public VersionInfo Version;
+    /** The root and its settings. */
+    public PouchInfo Pouch;
+    /** What system.check finds. */
+    public CheckReport Check;
+    /** Number of containers, running, paused, stopped, and images. */
+    public Map<String, Long> Counts;
+    /** Who has the root open. */
+    public List<DiagnosedOwner> Owners;
+    /** The keeper; absent when none runs. */
+    public DiagnosedKeeper Keeper;
+    /** Plugins of containerd; empty when it does not answer. */
+    public List<DiagnosedPlugin> Plugins;
+    /** What runs or is in a transition. */
+    public List<DiagnosedRow> Active;
+    /** The newest events, up to 50, oldest first. */
+    public List<DiagnosedEvent> Events;
+    /** The newest lines of the root's log, up to 100: errors and warnings. */
+    public List<String> Log;
+    /** Resource limits. */
+    public List<DiagnosedLimit> Limits;
+  }
+
   /** The object that an event is about. */
   public static final class EventActor {
     /** Id of the object; the reference for an image. */

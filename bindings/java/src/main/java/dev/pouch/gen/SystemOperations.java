@@ -29,6 +29,17 @@ public final class SystemOperations {
   }
 
   /**
+   * Tell all that a report of a bug should hold.
+   *
+   * One document with versions, settings, findings, who works on what, and what has happened of late. It has no
+   * environment variables, commands, labels or credentials. What does not answer within a second is left out.
+   * Errors: what any operation may give.
+   */
+  public Models.Diagnosis diagnose(Call call) {
+    return connection.call("system.diagnose", List.of(), null, null, Models.Diagnosis.class, call);
+  }
+
+  /**
    * Watch what happens to the engine's objects.
    *
    * Sends past events from `since` on, then new ones as they happen, until `until`; without `until` it has no end.
