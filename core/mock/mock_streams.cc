@@ -10,7 +10,6 @@
 namespace pouch {
 
 using mock::Container;
-using mock::LogRecord;
 using mock::State;
 
 namespace {
@@ -51,14 +50,14 @@ struct LogQuery {
   api::ContainerLogsOptions options;
   int64_t tail = -1;
 
-  bool wants(const LogRecord& record) const {
+  bool wants(const mock::LogRecord& record) const {
     const bool channel =
         record.channel == Channel::kStdout ? options.stdout.value_or(false) : options.stderr.value_or(false);
     if (!channel) return false;
     if (options.since && record.time < *options.since) return false;
     return !options.until || options.until->is_zero() || record.time <= *options.until;
   }
-  std::string text(const LogRecord& record) const {
+  std::string text(const mock::LogRecord& record) const {
     return options.timestamps.value_or(false) ? record.time.to_rfc3339() + " " + record.bytes : record.bytes;
   }
 };
@@ -69,7 +68,7 @@ std::string name_of(const api::EventMessage& event) {
 }
 
 // Index of the first record to show.
-size_t first_of_tail(const std::vector<LogRecord>& logs, const LogQuery& query) {
+size_t first_of_tail(const std::vector<mock::LogRecord>& logs, const LogQuery& query) {
   if (query.tail < 0) return 0;
   int64_t left = query.tail;
   size_t at = logs.size();
@@ -86,7 +85,7 @@ void follow_logs(State& state, const std::shared_ptr<Container>& container,
   size_t at = first_of_tail(container->logs, query);
   while (true) {
     while (at < container->logs.size()) {
-      const LogRecord record = container->logs[at++];
+      const mock::LogRecord record = container->logs[at++];
       if (!query.wants(record)) continue;
       lock.unlock();
       if (!pipe->push(record.channel, query.text(record)).is_ok()) return;
@@ -143,7 +142,7 @@ Result<StreamPtr> MockEngine::container_attach(const std::string& id,
   POUCH_ASSIGN_OR_RETURN(const auto container, state_->find_container(id));
   StreamPtr stream = pipe->open();
   if (options.logs.value_or(false)) {
-    for (const LogRecord& record : container->logs) {
+    for (const mock::LogRecord& record : container->logs) {
       const bool wanted = record.channel == Channel::kStdout ? options.stdout.value_or(false)
                                                              : options.stderr.value_or(false);
       if (wanted) pipe->push(record.channel, record.bytes).ignore();
