@@ -33,7 +33,8 @@ ALLOWED = {
     "daemon/bridge": "core/base core/api",
     "daemon/cri": "core/base core/api",
     # The keeper tends the containers of a root beside LocalEngine, with the same managers.
-    "daemon/keeper": "core/base core/api core/sys core/store core/ctrd core/io core/events core/container core/engine",
+    "daemon/keeper": "core/base core/api core/sys core/store core/ctrd core/io core/events core/container core/network "
+    "core/engine",
     "daemon": "core/base core/api core/engine core/mock core/sys core/io daemon/http daemon/bridge daemon/cri",
     "cli": "capi",
     "bindings": "capi",

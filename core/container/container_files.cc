@@ -24,6 +24,8 @@ constexpr std::string_view kLoopbackHosts =
     "ff02::1\tip6-allnodes\n"
     "ff02::2\tip6-allrouters\n";
 
+constexpr const char* kPublicServers = "nameserver 8.8.8.8\nnameserver 8.8.4.4\n";
+
 using Lines = std::vector<std::string>;
 
 bool is_host_network(const api::HostConfig& host) {
@@ -51,6 +53,19 @@ bool is_loopback(const std::string& address) {
 std::string read_or_empty(const std::string& path) {
   const auto text = sys::read_file(path, size_t{1} << 20);
   return text.is_ok() ? *text : std::string();
+}
+
+// Where systemd-resolved is the only one named, the list of the servers that it asks.
+std::string read_resolv_conf() {
+  std::string text = read_or_empty("/etc/resolv.conf");
+  Lines servers;
+  for (const std::string& line : split(text, '\n')) {
+    const auto words = words_of(line);
+    if (words.size() >= 2 && words[0] == "nameserver") servers.push_back(words[1]);
+  }
+  if (servers != Lines{"127.0.0.53"}) return text;
+  const std::string behind = read_or_empty("/run/systemd/resolve/resolv.conf");
+  return behind.empty() ? text : behind;
 }
 
 // Files of a container are read by its user whatever our umask is.
@@ -83,45 +98,63 @@ ContainerPaths container_paths(const std::string& root_dir, const ContainerId& i
   return paths;
 }
 
-std::string hosts_text(const api::HostConfig& host, const std::string& host_file) {
+std::string hosts_text(const api::ContainerConfig& config, const api::HostConfig& host,
+                       const NetworkPlan& network, const std::string& host_file) {
   std::string text = is_host_network(host) ? host_file : std::string(kLoopbackHosts);
   if (!text.empty() && text.back() != '\n') text += '\n';
+  const std::string gateway = network.legs.empty() ? "" : network.legs.front().gateway;
   for (const std::string& entry : host.extra_hosts.value_or(Lines{})) {
     const size_t colon = entry.find(':');
-    text += entry.substr(colon + 1) + '\t' + entry.substr(0, colon) + '\n';
+    const std::string address = entry.substr(colon + 1);
+    text += (address == "host-gateway" ? gateway : address) + '\t' + entry.substr(0, colon) + '\n';
+  }
+  const std::string name = config.hostname.value_or("");
+  const std::string domain = config.domainname.value_or("");
+  for (const NetworkLeg& leg : network.legs) {
+    text += leg.address.substr(0, leg.address.find('/')) + '\t';
+    text += domain.empty() ? name + '\n' : name + '.' + domain + ' ' + name + '\n';
   }
   return text;
 }
 
-std::string resolv_conf_text(const api::HostConfig& host, const std::string& host_file) {
+std::string resolv_conf_text(const api::HostConfig& host, const NetworkPlan& network,
+                             const std::string& host_file) {
   const Lines servers = host.dns.value_or(Lines{});
   const Lines search = host.dns_search.value_or(Lines{});
   const Lines options = host.dns_options.value_or(Lines{});
   const bool as_host = is_host_network(host);
   if (as_host && servers.empty() && search.empty() && options.empty()) return host_file;
+  const auto is_useless = [&](const std::string& server) {
+    return !as_host &&
+           (is_loopback(server) || (!network.legs.empty() && server.find(':') != std::string::npos));
+  };
   std::string text;
+  bool has_server = false;
   for (const std::string& line : split(host_file, '\n')) {
     const auto words = words_of(line);
     if (words.size() < 2) continue;
-    const bool loopback = words[0] == "nameserver" && is_loopback(words[1]) && !as_host;
-    if (words[0] == "nameserver" && (!servers.empty() || loopback)) continue;
+    const bool is_server = words[0] == "nameserver";
+    if (is_server && (!servers.empty() || is_useless(words[1]))) continue;
     if ((words[0] == "search" || words[0] == "domain") && !search.empty()) continue;
     if (words[0] == "options" && !options.empty()) continue;
     if (words[0].starts_with('#') || words[0].starts_with(';')) continue;
+    has_server = has_server || is_server;
     text += join(words, " ") + '\n';
   }
   if (!search.empty() && search != Lines{"."}) text += "search " + join(search, " ") + '\n';
   for (const std::string& server : servers) text += "nameserver " + server + '\n';
+  if (!network.legs.empty() && !has_server && servers.empty()) text += kPublicServers;
   if (!options.empty()) text += "options " + join(options, " ") + '\n';
   return text;
 }
 
-Status write_container_files(const ContainerPaths& paths, const std::string& hostname,
-                             const api::HostConfig& host) {
-  POUCH_RETURN_IF_ERROR(write_plain(paths.hostname, hostname + "\n"));
+Status write_container_files(const ContainerPaths& paths, const api::ContainerConfig& config,
+                             const api::HostConfig& host, const NetworkPlan& network) {
+  POUCH_RETURN_IF_ERROR(write_plain(paths.hostname, config.hostname.value_or("") + "\n"));
   const std::string hosts = is_host_network(host) ? read_or_empty("/etc/hosts") : std::string();
-  POUCH_RETURN_IF_ERROR(write_plain(paths.hosts, hosts_text(host, hosts)));
-  return write_plain(paths.resolv_conf, resolv_conf_text(host, read_or_empty("/etc/resolv.conf")));
+  POUCH_RETURN_IF_ERROR(write_plain(paths.hosts, hosts_text(config, host, network, hosts)));
+  const std::string resolv = is_host_network(host) ? read_or_empty("/etc/resolv.conf") : read_resolv_conf();
+  return write_plain(paths.resolv_conf, resolv_conf_text(host, network, resolv));
 }
 
 std::vector<spec::BindMount> file_mounts(const ContainerPaths& paths, const spec::MountPlan& plan,

@@ -6,6 +6,7 @@
 #include "core/api/container.gen.h"
 #include "core/base/id.h"
 #include "core/base/status.h"
+#include "core/container/container_networks.h"
 #include "core/spec/mounts.h"
 
 namespace pouch::container {
@@ -21,13 +22,17 @@ struct ContainerPaths {
 ContainerPaths container_paths(const std::string& root_dir, const ContainerId& id);
 
 /// /etc/hosts, /etc/resolv.conf as Docker gives them for the networks none and host. Pure.
-std::string hosts_text(const api::HostConfig& host, const std::string& host_file);
-/// Nameservers on loopback are of no use in a network namespace of its own and left out there.
-std::string resolv_conf_text(const api::HostConfig& host, const std::string& host_file);
+/// On a network of its own the container's address stands there under its name.
+std::string hosts_text(const api::ContainerConfig& config, const api::HostConfig& host,
+                       const NetworkPlan& network, const std::string& host_file);
+/// Nameservers on loopback are of no use in a network namespace of its own and left out there; on the bridge
+/// likewise those of IPv6, and where none is left Docker's public ones stand in.
+std::string resolv_conf_text(const api::HostConfig& host, const NetworkPlan& network,
+                             const std::string& host_file);
 
 /// Writes the files anew (before every start; they need not survive a crash of the host).
-Status write_container_files(const ContainerPaths& paths, const std::string& hostname,
-                             const api::HostConfig& host);
+Status write_container_files(const ContainerPaths& paths, const api::ContainerConfig& config,
+                             const api::HostConfig& host, const NetworkPlan& network);
 /// The bind mounts that show them in the container, where the user mounts nothing else there.
 std::vector<spec::BindMount> file_mounts(const ContainerPaths& paths, const spec::MountPlan& plan,
                                          bool read_only_root);

@@ -5,8 +5,8 @@
 
 namespace pouch {
 
-ContainerManager::ContainerManager(EngineContext& context, ImageLookup& images)
-    : impl_(std::make_unique<Impl>(context, images)) {}
+ContainerManager::ContainerManager(EngineContext& context, ImageLookup& images, ContainerNetworks& networks)
+    : impl_(std::make_unique<Impl>(context, images, networks)) {}
 
 ContainerManager::~ContainerManager() = default;
 

@@ -10,6 +10,7 @@
 #include "core/base/cancel.h"
 #include "core/base/id.h"
 #include "core/base/status.h"
+#include "core/container/container_networks.h"
 #include "core/container/image_lookup.h"
 
 namespace pouch {
@@ -36,8 +37,8 @@ struct ContainerUse {
 /// context. Thread-safe. Mutating work goes on at the context's executor when its caller gives up.
 class ContainerManager {
  public:
-  /// Both must outlive the manager. Does nothing yet.
-  ContainerManager(EngineContext& context, ImageLookup& images);
+  /// All must outlive the manager. Does nothing yet.
+  ContainerManager(EngineContext& context, ImageLookup& images, ContainerNetworks& networks);
   ~ContainerManager();  ///< ends what is followed here; containers go on
   ContainerManager(const ContainerManager&) = delete;
   ContainerManager& operator=(const ContainerManager&) = delete;

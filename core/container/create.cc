@@ -83,6 +83,7 @@ struct ContainerManager::Impl::CreatePlan {
   api::HostConfig host;
   ImageForContainer image;
   std::string session;  ///< "": none
+  EndpointRequests endpoints;
 };
 
 Result<ContainerManager::Impl::CreatePlan> ContainerManager::Impl::plan_create(
@@ -90,6 +91,7 @@ Result<ContainerManager::Impl::CreatePlan> ContainerManager::Impl::plan_create(
   CreatePlan plan;
   plan.config = container::config_of(request);
   plan.host = request.host_config.value_or(api::HostConfig{});
+  plan.endpoints = container::endpoints_of(request);
   const std::string runtime = plan.host.runtime.value_or("");
   if (context.find_runtime(runtime) == nullptr) {
     return invalid_argument("unknown or invalid runtime name: " + runtime);
@@ -140,6 +142,7 @@ Status ContainerManager::Impl::insert_named(CreatePlan& plan, const std::string&
       POUCH_RETURN_IF_ERROR(container::insert_container(transaction, plan.row));
       POUCH_RETURN_IF_ERROR(
           store::claim_for_session(transaction, plan.session, store::kind::kContainer, plan.row.id.str()));
+      POUCH_RETURN_IF_ERROR(networks.add_endpoints(transaction, plan.row.id, plan.host, plan.endpoints));
       return transaction.commit();
     }
     if (!name.empty()) {
@@ -213,6 +216,7 @@ Result<api::ContainerCreateResult> ContainerManager::Impl::create(const api::Con
         POUCH_ASSIGN_OR_RETURN(CreatePlan plan, plan_create(request, platform, own_call(kPrepareMs)));
         plan.session = session;
         POUCH_ASSIGN_OR_RETURN(std::vector<std::string> warnings, spec_warnings(plan));
+        for (std::string& warning : networks.warnings(plan.host)) warnings.push_back(std::move(warning));
         POUCH_RETURN_IF_ERROR(insert_named(plan, name));
         POUCH_RETURN_IF_ERROR(finish_create(plan));
         api::ContainerCreateResult result;

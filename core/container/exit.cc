@@ -170,6 +170,8 @@ Status ContainerManager::Impl::commit_exit(const ContainerRow& row,
     if (changed != 1) return {};  // taken over
     POUCH_RETURN_IF_ERROR(
         append_event(transaction, row, config, "die", {{"exitCode", std::to_string(code)}}));
+    // What its networks are outside the keeper removes when it reads the event: that takes a while.
+    POUCH_RETURN_IF_ERROR(networks.detach(transaction, row.id, row.generation));
     POUCH_RETURN_IF_ERROR(transaction.commit());
   }
   return row.auto_remove ? remove_claimed(row) : Status();

@@ -36,7 +36,9 @@ Status ExitWatch::start() {
 void ExitWatch::on_event(const events::Event& event) {
   if (event.type != "container") return;
   const ContainerId id(event.actor_id);
-  if (event.action == "start") {
+  if (event.action == "die") {
+    manager_.networks.sweep_soon();
+  } else if (event.action == "start") {
     manager_.submit([this, id] {
       const auto row = manager_.load(id);
       if (row.is_ok() && *row && (*row)->state == state::kRunning) {

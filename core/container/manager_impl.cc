@@ -19,9 +19,10 @@ constexpr size_t kMaxStreams = 4096;
 
 }  // namespace
 
-ContainerManager::Impl::Impl(EngineContext& engine, ImageLookup& lookup)
+ContainerManager::Impl::Impl(EngineContext& engine, ImageLookup& lookup, ContainerNetworks& its_networks)
     : context(engine),
       images(lookup),
+      networks(its_networks),
       waiters(std::make_unique<Executor>(kMaxWaiters)),
       streams(std::make_unique<Executor>(kMaxStreams)) {}
 

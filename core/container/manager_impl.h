@@ -12,6 +12,7 @@
 #include "core/base/executor.h"
 #include "core/container/background.h"
 #include "core/container/container_manager.h"
+#include "core/container/container_networks.h"
 #include "core/container/records.h"
 #include "core/container/task_remover.h"
 #include "core/ctrd/client.h"
@@ -50,6 +51,7 @@ struct StartJob {
   std::string previous_state;  ///< where it goes back to on failure
   api::ContainerConfig config;
   api::HostConfig host;
+  NetworkPlan network;
   bool has_record = false;  ///< containerd's container record was made
   bool has_task = false;
 };
@@ -70,7 +72,7 @@ inline constexpr const char* kFailedStartAttribute = "io.pouch.exit_code";
 }  // namespace container
 
 struct ContainerManager::Impl {
-  Impl(EngineContext& engine, ImageLookup& lookup);
+  Impl(EngineContext& engine, ImageLookup& lookup, ContainerNetworks& its_networks);
   ~Impl();
 
   // create.cc
@@ -252,6 +254,7 @@ struct ContainerManager::Impl {
 
   EngineContext& context;
   ImageLookup& images;
+  ContainerNetworks& networks;
   container::Inflight inflight;
   /// Shared with streams, which may outlive the manager.
   std::shared_ptr<container::Closers> closers = std::make_shared<container::Closers>();

@@ -39,8 +39,9 @@ std::string command_text(const std::vector<std::string>& line) {
   return text;
 }
 
-std::map<std::string, api::EndpointSettings> networks_of(const api::HostConfig& host) {
-  return {{host.network_mode.value_or("none"), api::EndpointSettings{}}};
+std::string network_of(const api::HostConfig& host) {
+  const std::string mode = host.network_mode.value_or("none");
+  return mode == "default" ? "bridge" : mode;
 }
 
 std::vector<api::MountPoint> mounts_of(const api::HostConfig& host) {
@@ -63,6 +64,21 @@ api::ContainerState state_of(const ContainerRow& row) {
   return out;
 }
 
+// The fields beside Networks repeat the default bridge's, as older clients read them.
+void show_networks(NetworkView view, api::NetworkSettings& out) {
+  out.sandbox_id = std::move(view.sandbox_id);
+  out.sandbox_key = std::move(view.sandbox_key);
+  if (const auto at = view.networks.find("bridge"); at != view.networks.end()) {
+    const api::EndpointSettings& bridge = at->second;
+    out.endpoint_id = bridge.endpoint_id.value_or("");
+    out.gateway = bridge.gateway.value_or("");
+    out.ip_address = bridge.ip_address.value_or("");
+    out.ip_prefix_len = bridge.ip_prefix_len.value_or(0);
+    out.mac_address = bridge.mac_address.value_or("");
+  }
+  out.networks = std::move(view.networks);
+}
+
 // On the host's network, and on none, nothing is exposed.
 bool has_ports(const api::HostConfig& host) {
   const std::string mode = host.network_mode.value_or("none");
@@ -83,7 +99,7 @@ bool filter_matches(const ListFilter& filter, const ContainerRow& row, const api
   subject.image_id = row.image_id.str();
   subject.created = row.created;
   if (config.labels) subject.labels = &*config.labels;
-  subject.networks = {host.network_mode.value_or("none")};
+  subject.networks = {network_of(host)};
   for (const api::MountPoint& mount : mounts_of(host)) {
     subject.volumes.push_back(mount.destination);
     if (!mount.source.empty()) subject.volumes.push_back(mount.source);
@@ -105,6 +121,7 @@ struct Listing {
   bool all = false;
   int64_t limit = 0;
   bool size = false;
+  std::map<ContainerId, std::map<std::string, api::EndpointSettings>> networks;
   std::map<std::string, std::string> image_ids;  ///< by reference; empty: the name is gone
 };
 
@@ -178,9 +195,9 @@ Result<std::optional<api::ContainerSummary>> ContainerManager::Impl::summarize(c
       container::status_text({out.state, row.exit_code, row.started, row.finished, ""}, Timestamp::now());
   out.host_config.network_mode = host.network_mode;
   out.host_config.annotations = host.annotations;
-  api::ContainerSummaryNetworkSettings networks;
-  networks.networks = networks_of(host);
-  out.network_settings = std::move(networks);
+  api::ContainerSummaryNetworkSettings shown;
+  shown.networks = listing.networks.at(row.id);
+  out.network_settings = std::move(shown);
   out.mounts = mounts_of(host);
   if (listing.size) {
     const Status measured = measure(row, call, out.size_rw, out.size_root_fs);
@@ -197,6 +214,12 @@ Result<std::vector<api::ContainerSummary>> ContainerManager::Impl::list(
   {
     POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context.db->read());
     POUCH_ASSIGN_OR_RETURN(rows, container::all_containers(snapshot));
+    for (const ContainerRow& row : rows) {
+      if (!listing.all && !row.is_running()) continue;
+      POUCH_ASSIGN_OR_RETURN(const api::HostConfig host, row.host_config());
+      POUCH_ASSIGN_OR_RETURN(NetworkView view, networks.view(snapshot, row.id, row.generation, host));
+      listing.networks[row.id] = std::move(view.networks);
+    }
   }
   std::vector<api::ContainerSummary> out;
   for (const ContainerRow& row : rows) {
@@ -214,15 +237,17 @@ Result<api::ContainerInspect> ContainerManager::Impl::inspect(const std::string&
   POUCH_RETURN_IF_ERROR(call.check());
   ContainerRow row;
   std::vector<container::ExecRow> execs;
+  api::ContainerInspect out;
+  NetworkView network;
   {
     POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context.db->read());
     POUCH_ASSIGN_OR_RETURN(row, container::find_container(snapshot, reference));
     POUCH_ASSIGN_OR_RETURN(execs, container::execs_of_container(snapshot, row.id));
+    POUCH_ASSIGN_OR_RETURN(out.host_config, row.host_config());
+    POUCH_ASSIGN_OR_RETURN(network, networks.view(snapshot, row.id, row.generation, out.host_config));
   }
   if (row.state == state::kCreating) return not_found("No such container: " + reference);
-  api::ContainerInspect out;
   POUCH_ASSIGN_OR_RETURN(out.config, row.config());
-  POUCH_ASSIGN_OR_RETURN(out.host_config, row.host_config());
   out.id = row.id.str();
   out.created = row.created;
   std::vector<std::string> line = container::command_line(out.config);
@@ -252,7 +277,7 @@ Result<api::ContainerInspect> ContainerManager::Impl::inspect(const std::string&
   out.graph_driver.name = row.snapshotter;
   out.mounts = mounts_of(out.host_config);
   out.network_settings.ports = std::map<std::string, api::Nullable<std::vector<api::PortBinding>>>{};
-  out.network_settings.networks = networks_of(out.host_config);
+  show_networks(std::move(network), out.network_settings);
   if (options.size.value_or(false)) {
     POUCH_RETURN_IF_ERROR(measure(row, call, out.size_rw, out.size_root_fs));
   }

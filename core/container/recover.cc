@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "core/base/log.h"
+#include "core/base/scope_guard.h"
 #include "core/base/text.h"
 #include "core/container/manager_impl.h"
 #include "core/ctrd/containers.h"
@@ -71,6 +72,7 @@ Result<ContainerManager::Impl::Tasks> ContainerManager::Impl::list_tasks(const C
 }
 
 Status ContainerManager::Impl::reconcile(const Call& call) {
+  const ScopeGuard sweep([this] { networks.sweep_soon(); });  // what ended in one way or another
   // The tasks first: a row without a task in the older list is looked at again before it is judged.
   std::vector<ContainerRow> rows;
   std::vector<ExecRow> execs;

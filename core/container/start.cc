@@ -145,7 +145,8 @@ Result<ctrd::ContainerRecord> ContainerManager::Impl::container_record(
   POUCH_RETURN_IF_ERROR(container::prepare_bind_sources(input.mounts, true));
   POUCH_RETURN_IF_ERROR(container::check_propagations(input.mounts));
   const auto paths = container::container_paths(context.root_dir(), job.row.id);
-  POUCH_RETURN_IF_ERROR(container::write_container_files(paths, input.hostname, job.host));
+  POUCH_RETURN_IF_ERROR(container::write_container_files(paths, job.config, job.host, job.network));
+  input.netns_path = job.network.netns_path;
   input.engine_files = container::file_mounts(paths, input.mounts, job.host.readonly_rootfs.value_or(false));
 
   const std::string user = job.config.user.value_or("");
@@ -237,12 +238,15 @@ Status ContainerManager::Impl::launch(StartJob& job) {
     const bool has_run = job.previous_state == state::kExited;
     return has_run ? client->containers().remove(call, job.row.id) : Status();
   });
+  POUCH_ASSIGN_OR_RETURN(job.network, networks.attach(job.row.id, job.row.generation, job.host, call));
+  container::Beside build_network(*context.executor, [&] { return networks.build(job.network, call); });
   POUCH_ASSIGN_OR_RETURN(const auto rootfs,
                          client->snapshots().mounts(call, job.row.snapshotter, job.row.snapshot_key));
   POUCH_ASSIGN_OR_RETURN(const ctrd::ContainerRecord record, container_record(job, rootfs));
   old_record.join().ignore();  // what is still there then create_record finds
   POUCH_RETURN_IF_ERROR(create_record(job, record));
   POUCH_RETURN_IF_ERROR(open_stdio.join());
+  POUCH_RETURN_IF_ERROR(build_network.join());
   uint32_t pid = 0;
   POUCH_RETURN_IF_ERROR(create_task(job, rootfs, stdio, pid));
   if (spec.want_stdin) {
@@ -292,7 +296,9 @@ Status ContainerManager::Impl::undo_start(StartJob& job, const Status& why) {
       transaction.run("UPDATE containers SET state = ?4, owner_token = ?5, pid = 0, exit_code = ?6, "
                       "error = ?7 WHERE id = ?1 AND generation = ?2 AND owner_token = ?3",
                       row.id, row.generation, context.owner_token, next, owner, code, why.message()));
+  if (changed == 1) POUCH_RETURN_IF_ERROR(networks.detach(transaction, row.id, row.generation));
   POUCH_RETURN_IF_ERROR(transaction.commit());
+  networks.sweep_soon();
   if (changed == 1 && row.auto_remove) {
     return remove_claimed(row, {{container::kFailedStartAttribute, std::to_string(code)}});
   }

@@ -160,19 +160,44 @@ TEST(Files, HostsAndResolvConf) {
   api::HostConfig host;
   host.network_mode = "none";
   host.extra_hosts = {"db:10.0.0.1", "six:::1"};
-  const std::string hosts = hosts_text(host, "ignored");
+  const std::string hosts = hosts_text({}, host, {}, "ignored");
   EXPECT_THAT(hosts, HasSubstr("127.0.0.1\tlocalhost\n"));
   EXPECT_THAT(hosts, HasSubstr("10.0.0.1\tdb\n"));
   EXPECT_THAT(hosts, HasSubstr("::1\tsix\n"));
   const std::string file = "# c\nnameserver 127.0.0.53\nnameserver 9.9.9.9\nsearch a.b\n";
-  EXPECT_EQ(resolv_conf_text(host, file), "nameserver 9.9.9.9\nsearch a.b\n");
+  EXPECT_EQ(resolv_conf_text(host, {}, file), "nameserver 9.9.9.9\nsearch a.b\n");
   host.dns = {"1.1.1.1"};
   host.dns_search = {"x.y"};
-  EXPECT_EQ(resolv_conf_text(host, file), "search x.y\nnameserver 1.1.1.1\n");
+  EXPECT_EQ(resolv_conf_text(host, {}, file), "search x.y\nnameserver 1.1.1.1\n");
   api::HostConfig of_host;
   of_host.network_mode = "host";
-  EXPECT_EQ(resolv_conf_text(of_host, file), file);
-  EXPECT_EQ(hosts_text(of_host, "1.2.3.4 me"), "1.2.3.4 me\n");
+  EXPECT_EQ(resolv_conf_text(of_host, {}, file), file);
+  EXPECT_EQ(hosts_text({}, of_host, {}, "1.2.3.4 me"), "1.2.3.4 me\n");
+}
+
+TEST(Files, OnTheBridgeTheyTellOfIt) {
+  NetworkPlan network;
+  network.legs = {{"pb-1", "eth0", "02:42:0a:c0:00:02", "10.192.0.2/22", "10.192.0.1"}};
+  api::ContainerConfig config;
+  config.hostname = "h";
+  api::HostConfig host;
+  host.extra_hosts = std::vector<std::string>{"up:host-gateway", "a:1.2.3.4"};
+  const std::string hosts = hosts_text(config, host, network, "ignored");
+  EXPECT_THAT(hosts, HasSubstr("ff02::2\tip6-allrouters\n10.192.0.1\tup\n1.2.3.4\ta\n10.192.0.2\th\n"));
+  config.domainname = "d.org";
+  EXPECT_THAT(hosts_text(config, host, network, ""), HasSubstr("\n10.192.0.2\th.d.org h\n"));
+
+  const char* const kPublic = "nameserver 8.8.8.8\nnameserver 8.8.4.4\n";
+  const std::pair<std::string, std::string> files[] = {
+      {"", kPublic},
+      {"nameserver 127.0.0.53\noptions edns0\nsearch x\n",
+       std::string("options edns0\nsearch x\n") + kPublic},
+      {"nameserver ::1\nnameserver fd00::1\n", kPublic},
+      {"nameserver 127.0.0.1\nnameserver 9.9.9.9\nnameserver fd00::1\n", "nameserver 9.9.9.9\n"}};
+  for (const auto& [file, text] : files) EXPECT_EQ(resolv_conf_text({}, network, file), text) << file;
+  api::HostConfig own;
+  own.dns = std::vector<std::string>{"fd00::1"};
+  EXPECT_EQ(resolv_conf_text(own, network, "nameserver 9.9.9.9\n"), "nameserver fd00::1\n");
 }
 
 class RootfsTest : public ::testing::Test {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 
+#include "core/base/id.h"
 #include "core/base/text.h"
 #include "core/container/signals.h"
 #include "core/spec/oci_spec.h"
@@ -47,7 +48,6 @@ Status check_health(const std::optional<api::HealthConfig>& health) {
 
 Status check_config(const api::ContainerConfig& config) {
   if (has(config.volumes)) return unsupported("Volumes (anonymous volumes)");
-  if (has(config.mac_address)) return unsupported("MacAddress");
   if (config.network_disabled.value_or(false)) {
     return not_implemented("NetworkDisabled is not supported: use HostConfig.NetworkMode \"none\"");
   }
@@ -64,11 +64,17 @@ Status check_config(const api::ContainerConfig& config) {
   return check_health(config.healthcheck);
 }
 
-Status check_network(const api::HostConfig& host) {
+// "bridge" in place of its other names.
+std::string network_of(const api::HostConfig& host) {
   const std::string mode = host.network_mode.value_or("");
-  if (mode != "none" && mode != "host") {
-    return not_implemented("HostConfig.NetworkMode " + quote(mode.empty() ? "default" : mode) +
-                           " is not supported yet: use \"none\" or \"host\"");
+  return mode.empty() || mode == "default" ? "bridge" : mode;
+}
+
+Status check_network(const api::HostConfig& host) {
+  const std::string mode = network_of(host);
+  if (mode != "bridge" && mode != "none" && mode != "host") {
+    return not_implemented("HostConfig.NetworkMode " + quote(mode) +
+                           " is not supported yet: use \"bridge\", \"none\" or \"host\"");
   }
   if (has(host.port_bindings)) return unsupported("HostConfig.PortBindings");
   if (host.publish_all_ports.value_or(false)) return unsupported("HostConfig.PublishAllPorts");
@@ -105,8 +111,8 @@ Status check_extra_hosts(const api::HostConfig& host) {
         entry.find_first_of(" \t\n") != std::string::npos) {
       return invalid_argument("bad format for add-host: " + quote(entry));
     }
-    if (entry.substr(colon + 1) == "host-gateway") {
-      return not_implemented("HostConfig.ExtraHosts: host-gateway is not supported yet");
+    if (entry.substr(colon + 1) == "host-gateway" && network_of(host) != "bridge") {
+      return not_implemented("HostConfig.ExtraHosts: host-gateway is supported on the network bridge only");
     }
   }
   for (const auto& list : {host.dns, host.dns_search, host.dns_options}) {
@@ -128,15 +134,57 @@ Status check_host(const api::HostConfig& host) {
   return {};
 }
 
-// Clients send endpoints whose fields are all empty.
-bool asks_nothing(const api::EndpointSettings& endpoint) {
-  const auto blank = [](const auto&... texts) { return (!has(texts) && ...); };
-  return blank(endpoint.links, endpoint.aliases, endpoint.mac_address, endpoint.driver_opts,
-               endpoint.network_id, endpoint.endpoint_id, endpoint.gateway, endpoint.ip_address,
-               endpoint.ipv6_gateway, endpoint.global_ipv6_address, endpoint.dns_names) &&
-         endpoint.gw_priority.value_or(0) == 0 && endpoint.ip_prefix_len.value_or(0) == 0 &&
-         endpoint.global_ipv6_prefix_len.value_or(0) == 0 &&
-         endpoint.ipam_config.value_or(api::EndpointIPAMConfig{}) == api::EndpointIPAMConfig{};
+// Clients send endpoints whose fields are all empty. The first that asks for something, or "".
+std::string asked_of_endpoint(const api::EndpointSettings& endpoint) {
+  const api::EndpointIPAMConfig ipam = endpoint.ipam_config.value_or(api::EndpointIPAMConfig{});
+  const std::pair<const char*, bool> fields[] = {
+      {"IPAMConfig", !(ipam == api::EndpointIPAMConfig{}) &&
+                         (has(ipam.ipv4_address) || has(ipam.ipv6_address) || has(ipam.link_local_ips))},
+      {"Links", has(endpoint.links)},
+      {"Aliases", has(endpoint.aliases)},
+      {"DriverOpts", has(endpoint.driver_opts)},
+      {"GwPriority", endpoint.gw_priority.value_or(0) != 0},
+      {"NetworkID", has(endpoint.network_id)},
+      {"EndpointID", has(endpoint.endpoint_id)},
+      {"Gateway", has(endpoint.gateway)},
+      {"IPAddress", has(endpoint.ip_address)},
+      {"IPPrefixLen", endpoint.ip_prefix_len.value_or(0) != 0},
+      {"IPv6Gateway", has(endpoint.ipv6_gateway)},
+      {"GlobalIPv6Address", has(endpoint.global_ipv6_address)},
+      {"GlobalIPv6PrefixLen", endpoint.global_ipv6_prefix_len.value_or(0) != 0},
+      {"DNSNames", has(endpoint.dns_names)}};
+  for (const auto& [name, asked] : fields) {
+    if (asked) return name;
+  }
+  return {};
+}
+
+Status check_mac(const std::optional<std::string>& mac) {
+  if (!has(mac)) return {};
+  const auto parts = split(*mac, ':');
+  const bool good = parts.size() == 6 && std::all_of(parts.begin(), parts.end(), [](const std::string& part) {
+                      return part.size() == 2 && is_hex(part);
+                    });
+  return good ? Status() : invalid_argument("invalid MAC address: " + quote(*mac));
+}
+
+Status check_endpoints(const api::ContainerCreateConfig& request, const api::HostConfig& host,
+                       const EndpointRequests& endpoints) {
+  const std::string mode = network_of(host);
+  POUCH_RETURN_IF_ERROR(check_mac(request.mac_address));
+  if (has(request.mac_address) && mode != "bridge") {
+    return invalid_argument("conflicting options: mac-address and the network mode");
+  }
+  for (const auto& [name, endpoint] : endpoints) {
+    const std::string where = "NetworkingConfig.EndpointsConfig " + quote(name);
+    const std::string network = name == "default" ? "bridge" : name;
+    if (network != mode) return unsupported(where);
+    const std::string field = asked_of_endpoint(endpoint);
+    if (!field.empty()) return unsupported(where + ": " + field);
+    POUCH_RETURN_IF_ERROR(check_mac(endpoint.mac_address));
+    if (has(endpoint.mac_address) && mode != "bridge") return unsupported(where + ": MacAddress");
+  }
+  return {};
 }
 
 // Bytes; "10m" as Docker writes them. Empty for a bad text.
@@ -240,13 +288,19 @@ Status validate_request(const api::ContainerCreateConfig& request) {
   POUCH_RETURN_IF_ERROR(check_config(config));
   POUCH_RETURN_IF_ERROR(check_network(host));
   const api::NetworkingConfig networks = request.networking_config.value_or(api::NetworkingConfig{});
-  if (!networks.endpoints_config) return {};
-  for (const auto& [name, endpoint] : *networks.endpoints_config) {
-    if (name != host.network_mode.value_or("") || !asks_nothing(endpoint)) {
-      return unsupported("NetworkingConfig.EndpointsConfig " + quote(name));
-    }
+  return check_endpoints(request, host, networks.endpoints_config.value_or(EndpointRequests{}));
+}
+
+EndpointRequests endpoints_of(const api::ContainerCreateConfig& request) {
+  const api::HostConfig host = request.host_config.value_or(api::HostConfig{});
+  const api::NetworkingConfig asked = request.networking_config.value_or(api::NetworkingConfig{});
+  api::EndpointSettings endpoint;
+  for (const auto& [name, settings] : asked.endpoints_config.value_or(EndpointRequests{})) {
+    endpoint.mac_address = settings.mac_address;
   }
-  return {};
+  if (!has(endpoint.mac_address)) endpoint.mac_address = request.mac_address;
+  if (!has(endpoint.mac_address)) endpoint.mac_address.reset();
+  return {{network_of(host), std::move(endpoint)}};
 }
 
 void fill_host_config(api::HostConfig& host, const std::string& default_runtime, bool cgroup_v2) {
@@ -256,7 +310,7 @@ void fill_host_config(api::HostConfig& host, const std::string& default_runtime,
   const auto fill_text = [](std::optional<std::string>& field, const std::string& value) {
     if (!field || field->empty()) field = value;
   };
-  fill_text(host.network_mode, "none");
+  fill_text(host.network_mode, "default");
   fill_text(host.ipc_mode, "private");
   fill_text(host.runtime, default_runtime);
   // As Docker: a label would keep it from what it shares with the host.

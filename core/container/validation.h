@@ -7,6 +7,7 @@
 
 #include "core/api/container.gen.h"
 #include "core/base/status.h"
+#include "core/container/container_networks.h"
 
 namespace pouch::container {
 
@@ -14,6 +15,8 @@ namespace pouch::container {
 Status validate_request(const api::ContainerCreateConfig& request);
 /// What the image adds: volumes and a health check that this engine does not have yet.
 Status validate_merged(const api::ContainerConfig& config);
+/// What is asked of its networks, by their names.
+EndpointRequests endpoints_of(const api::ContainerCreateConfig& request);
 /// The configuration as it is kept and shown: defaults in place of what is absent.
 void fill_host_config(api::HostConfig& host, const std::string& default_runtime, bool cgroup_v2);
 

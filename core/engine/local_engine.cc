@@ -10,6 +10,7 @@
 #include "core/engine/session_watch.h"
 #include "core/engine/sessions.h"
 #include "core/image/image_manager.h"
+#include "core/network/network_manager.h"
 #include "core/store/database.h"
 #include "core/store/session_objects.h"
 #include "core/system/system_manager.h"
@@ -41,7 +42,8 @@ struct LocalEngine::Parts {
   explicit Parts(std::unique_ptr<Root> opened)
       : root(std::move(opened)),
         images(root->context()),
-        containers(root->context(), images),
+        networks(root->context()),
+        containers(root->context(), images, networks),
         users(containers),
         system(root->context(), [this] { return count(); }),
         sessions(root->context()) {
@@ -80,6 +82,7 @@ struct LocalEngine::Parts {
   const pid_t pid = ::getpid();
   const std::unique_ptr<Root> root;
   ImageManager images;
+  NetworkManager networks;
   ContainerManager containers;
   ContainerUsers users;
   SystemManager system;
@@ -107,6 +110,10 @@ Result<std::unique_ptr<LocalEngine>> LocalEngine::open(EngineOptions options) {
 
 ContainerManager& LocalEngine::containers() {
   return parts_->containers;
+}
+
+NetworkManager& LocalEngine::networks() {
+  return parts_->networks;
 }
 
 EngineContext& LocalEngine::context() {

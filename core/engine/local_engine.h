@@ -11,6 +11,7 @@
 namespace pouch {
 
 class ContainerManager;
+class NetworkManager;
 
 /// The engine in this process, on a root of this host. Thread-safe; destroy it after the last call has
 /// returned. Any number of processes, and any number of times within one, may have the same root open.
@@ -26,6 +27,7 @@ class LocalEngine final : public Engine {
 
   // For the keeper's worker, which shares more than the contract with its engine.
   ContainerManager& containers();
+  NetworkManager& networks();
   EngineContext& context();
   /// Whether sessions are open or being removed: the keeper stays for them.
   bool has_sessions();

@@ -24,12 +24,36 @@ bool is_name(const std::string& name) {
                      [&](char c) { return is_word(c) || c == '_' || c == '.' || c == '-'; });
 }
 
+std::string network_of(const api::HostConfig& host) {
+  const std::string mode = host.network_mode.value_or("");
+  return mode.empty() || mode == "default" ? "bridge" : mode;
+}
+
+// Made-up addresses, of the container's id: the same each time that it is asked for.
+std::map<std::string, api::EndpointSettings> endpoints_of(const Container& container) {
+  const std::string network = network_of(container.host);
+  api::EndpointSettings endpoint;
+  if (network == "bridge" && container.main.running) {
+    int number = 0;
+    for (const char digit : container.id) number = (number * 31 + digit) % 250;
+    std::array<char, 18> mac{};
+    std::snprintf(mac.data(), mac.size(), "02:42:0a:c0:00:%02x", number + 2);
+    endpoint.network_id = std::string(64, 'b');
+    endpoint.endpoint_id = container.id;
+    endpoint.gateway = "10.192.0.1";
+    endpoint.ip_address = "10.192.0." + std::to_string(number + 2);
+    endpoint.ip_prefix_len = 22;
+    endpoint.mac_address = std::string(mac.data());
+  }
+  return {{network, std::move(endpoint)}};
+}
+
 Status check_supported(const api::ContainerCreateConfig& config) {
   const api::HostConfig host = config.host_config.value_or(api::HostConfig{});
-  const std::string network = host.network_mode.value_or("default");
-  if (network != "none" && network != "host") {
+  const std::string network = network_of(host);
+  if (network != "bridge" && network != "none" && network != "host") {
     return not_implemented("HostConfig.NetworkMode " + quote(network) +
-                           " is not supported; use \"none\" or \"host\"");
+                           " is not supported; use \"bridge\", \"none\" or \"host\"");
   }
   if (host.memory.value_or(0) != 0 && *host.memory < 6 * 1024 * 1024) {
     return invalid_argument("Minimum memory limit allowed is 6MB");
@@ -356,6 +380,8 @@ Result<std::vector<api::ContainerSummary>> MockEngine::container_list(
     row.ports = std::vector<api::PortSummary>{};
     row.mounts = std::vector<api::MountPoint>{};
     row.host_config.network_mode = container->host.network_mode;
+    row.network_settings = api::ContainerSummaryNetworkSettings{};
+    row.network_settings->networks = endpoints_of(*container);
     out.push_back(std::move(row));
   }
   return out;
@@ -386,6 +412,15 @@ Result<api::ContainerInspect> MockEngine::container_inspect(const std::string& i
   out.graph_driver.name = "mock";
   out.mounts = std::vector<api::MountPoint>{};
   out.config = container->config;
+  out.network_settings.networks = endpoints_of(*container);
+  if (const auto at = out.network_settings.networks->find("bridge");
+      at != out.network_settings.networks->end()) {
+    out.network_settings.ip_address = at->second.ip_address.value_or("");
+    out.network_settings.gateway = at->second.gateway.value_or("");
+    out.network_settings.ip_prefix_len = at->second.ip_prefix_len.value_or(0);
+    out.network_settings.mac_address = at->second.mac_address.value_or("");
+    out.network_settings.endpoint_id = at->second.endpoint_id.value_or("");
+  }
   return out;
 }
 

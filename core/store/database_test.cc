@@ -329,6 +329,26 @@ TEST_F(DatabaseTest, ARemovedObjectLeavesItsSession) {
   EXPECT_TRUE(*forget_session(transaction, "aa"));
 }
 
+TEST_F(DatabaseTest, FormerFormatIsMigratedWhileOthersHaveItOpen) {
+  set("kept", "1");
+  {
+    Transaction transaction = begin();
+    for (const char* sql : {"DROP TABLE endpoints", "DROP TABLE network_pools", "DROP TABLE networks",
+                            "UPDATE root SET value='2' WHERE key='format'"}) {
+      ASSERT_TRUE(transaction.run(sql).is_ok()) << sql;
+    }
+    ASSERT_TRUE(transaction.commit().is_ok());
+  }
+  const auto opened = Database::open(path(), Deadline::after_ms(10'000));
+  ASSERT_TRUE(opened.is_ok()) << opened.status().message();
+  EXPECT_EQ(get(**opened, "format"), std::to_string(our_schema().format()));
+  EXPECT_EQ(get(**opened, "kept"), "1");
+  for (Database* database : {opened->get(), database_.get()}) {
+    auto snapshot = database->read();
+    EXPECT_TRUE(snapshot->run("SELECT address FROM endpoints").is_ok());
+  }
+}
+
 TEST_F(DatabaseTest, TooNewFormatIsRefused) {
   {
     Transaction transaction = begin();

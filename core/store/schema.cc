@@ -106,7 +106,7 @@ CREATE TABLE events (
   scope            TEXT NOT NULL
 );
 
--- What is about to be made outside the database, so that it can be finished or undone.
+-- What was made outside the database, or is about to be, so that it can be finished or undone.
 CREATE TABLE intents (
   kind         TEXT NOT NULL,
   key          TEXT NOT NULL,
@@ -151,6 +151,45 @@ CREATE TRIGGER session_reference_gone AFTER DELETE ON image_references BEGIN
 END;
 )sql";
 
+// Networks, and containers' places in them.
+constexpr const char* kNetworks = R"sql(
+CREATE TABLE networks (
+  id          TEXT PRIMARY KEY,            -- 64 hex digits
+  name        TEXT NOT NULL UNIQUE,
+  driver      TEXT NOT NULL,
+  options_json TEXT NOT NULL DEFAULT '{}', -- the driver's, with Docker's names
+  labels_json TEXT NOT NULL DEFAULT '{}',
+  device      TEXT NOT NULL DEFAULT '',    -- its link in the host's namespace
+  up_boot     TEXT NOT NULL DEFAULT '',    -- the boot in which it was brought up; '' while it is down
+  created_ns  INTEGER NOT NULL
+);
+
+CREATE TABLE network_pools (
+  network_id    TEXT NOT NULL REFERENCES networks(id) ON DELETE CASCADE,
+  position      INTEGER NOT NULL,
+  subnet        TEXT NOT NULL,             -- 10.192.0.0/22
+  gateway       TEXT NOT NULL,
+  last_address  TEXT NOT NULL DEFAULT '',  -- handed out last; the next one is looked for behind it
+  PRIMARY KEY (network_id, position)
+) WITHOUT ROWID;
+
+-- A container's place in a network. What follows settings_json is of its run, and empty while there is none.
+CREATE TABLE endpoints (
+  network_id     TEXT NOT NULL REFERENCES networks(id),
+  container_id   TEXT NOT NULL REFERENCES containers(id) ON DELETE CASCADE,
+  settings_json  TEXT NOT NULL DEFAULT '{}',  -- as asked for
+  endpoint_id    TEXT NOT NULL DEFAULT '',    -- 64 hex digits
+  generation     INTEGER NOT NULL DEFAULT 0,
+  boot_id        TEXT NOT NULL DEFAULT '',
+  mac            TEXT NOT NULL DEFAULT '',
+  address        TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (network_id, container_id)
+) WITHOUT ROWID;
+CREATE INDEX endpoints_by_container ON endpoints(container_id);
+-- However many processes hand them out.
+CREATE UNIQUE INDEX endpoints_by_address ON endpoints(network_id, address) WHERE address <> '';
+)sql";
+
 #ifdef POUCH_TEST_NEXT_FORMAT
 // What a coming version may do, for tests of the versions' living together (core/store/CMakeLists.txt).
 constexpr const char* kNext = R"sql(
@@ -168,8 +207,9 @@ END;
 
 constexpr std::array kMigrations = {
     Migration{.to_format = 2, .min_reader = 0, .min_writer = 0, .sql = kSessions},
+    Migration{.to_format = 3, .min_reader = 0, .min_writer = 0, .sql = kNetworks},
 #ifdef POUCH_TEST_NEXT_FORMAT
-    Migration{.to_format = 3, .min_reader = 0, .min_writer = POUCH_TEST_NEXT_FORMAT, .sql = kNext},
+    Migration{.to_format = 4, .min_reader = 0, .min_writer = POUCH_TEST_NEXT_FORMAT, .sql = kNext},
 #endif
 };
 

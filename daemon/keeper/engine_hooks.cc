@@ -13,6 +13,7 @@
 #include "core/ctrd/client.h"
 #include "core/ctrd/tasks.h"
 #include "core/engine/local_engine.h"
+#include "core/network/network_manager.h"
 #include "daemon/keeper/hooks.h"
 #include "daemon/keeper/minder.h"
 
@@ -22,6 +23,15 @@ namespace {
 constexpr int64_t kRetryMs = 1'000;
 constexpr int64_t kCloseMs = 10'000;  // for Tasks.CloseIO
 constexpr std::chrono::seconds kStopGrace{2};
+
+// Made again when they are needed. Where the root was removed meanwhile, no row tells of them.
+void take_down_networks(LocalEngine& engine) {
+  const EngineContext& context = engine.context();
+  const bool has_root = ::access((context.root_dir() + "/pouch.db").c_str(), F_OK) == 0;
+  const Status done = has_root ? engine.networks().take_down_idle({Deadline::after_ms(kCloseMs), nullptr, {}})
+                               : network::remove_remains(context.root_id, context.run_dir());
+  if (!done.is_ok()) log_warning("keeper", "take the networks down: " + done.message());
+}
 
 /// Opens the root in the keeper's role, where its container manager records the exits of all containers, and
 /// passes closed stdins on to the runtime. The engine lives on threads of its own, never on the loop's.
@@ -133,6 +143,7 @@ void EngineHooks::stop() {
   };
   const auto ending = std::make_shared<Ending>();
   std::thread ender = start_thread([ending, engine = std::move(engine)]() mutable {
+    take_down_networks(*engine);
     engine.reset();
     const std::lock_guard lock(ending->mutex);
     ending->is_done = true;

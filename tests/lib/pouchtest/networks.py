@@ -1,0 +1,59 @@
+"""The host's network as ip and nft show it, and network namespaces that play other hosts."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+
+_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+
+def ip(*args, check=True):
+    """The output of iproute2's `ip`."""
+    return subprocess.run([shutil.which("ip", path=_PATH), *args], capture_output=True, text=True, check=check).stdout
+
+
+def bridges():
+    """Names of the bridges of all roots."""
+    return {link["ifname"] for link in json.loads(ip("-json", "link", "show", "type", "bridge") or "[]")
+            if link.get("ifname", "").startswith("pb-")}
+
+
+def ports(bridge):
+    """Names of the links that are plugged into a bridge."""
+    return {link["ifname"] for link in json.loads(ip("-json", "link", "show", "master", bridge) or "[]")}
+
+
+def subnets(bridge):
+    """The IPv4 addresses of a link, with prefix."""
+    return {f"{address['local']}/{address['prefixlen']}"
+            for link in json.loads(ip("-json", "-4", "address", "show", "dev", bridge) or "[]")
+            for address in link.get("addr_info", [])}
+
+
+def tables():
+    """Names of the nftables tables of all roots."""
+    out = subprocess.run([shutil.which("nft", path=_PATH), "list", "tables"], capture_output=True, text=True, check=True)
+    return {line.split()[2] for line in out.stdout.splitlines() if line.startswith("table inet pouch_")}
+
+
+@contextlib.contextmanager
+def outside_host(name, host_address, address):
+    """A network namespace that plays another host: a link to it with these two addresses (with prefix).
+
+    Gives its name, for `ip netns exec`. It has no route but to its neighbour: what comes from elsewhere cannot be
+    answered, so that an answer proves that the source was the host's.
+    """
+    link = f"{name}h"
+    with contextlib.ExitStack() as stack:
+        ip("netns", "add", name)
+        stack.callback(ip, "netns", "delete", name)
+        ip("link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name)
+        stack.callback(ip, "link", "delete", link, check=False)
+        ip("address", "add", host_address, "dev", link)
+        ip("link", "set", link, "up")
+        ip("-netns", name, "address", "add", address, "dev", "eth0")
+        ip("-netns", name, "link", "set", "lo", "up")
+        ip("-netns", name, "link", "set", "eth0", "up")
+        yield name
