@@ -152,6 +152,11 @@ Result<Json> linux_json(const SpecInput& input, const HostFacts& facts, const Se
   if (!devices.nodes.empty()) out["devices"] = std::move(devices.nodes);
   out["cgroupsPath"] = input.cgroups_path;
   out["namespaces"] = namespaces_json(input, facts, privileged);
+  // As Docker: who is not root there may ping and listen on low ports; the network is the container's own.
+  if (!input.host_network) {
+    out["sysctl"]["net.ipv4.ip_unprivileged_port_start"] = "0";
+    out["sysctl"]["net.ipv4.ping_group_range"] = "0 2147483647";
+  }
   for (const auto& [key, value] : input.host.sysctls.value_or(std::map<std::string, std::string>{})) {
     out["sysctl"][key] = value;
   }
