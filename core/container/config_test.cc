@@ -115,6 +115,41 @@ api::ContainerCreateConfig request() {
   return config;
 }
 
+TEST(Validation, EndpointsOfTheDefaultBridge) {
+  const auto asked = [](const std::string& mode, const std::string& name,
+                        const api::EndpointSettings& endpoint) {
+    api::ContainerCreateConfig config = request();
+    config.host_config->network_mode = mode;
+    config.networking_config.emplace().endpoints_config.emplace()[name] = endpoint;
+    return config;
+  };
+  for (const char* mode : {"", "default", "bridge"}) {
+    for (const char* name : {"default", "bridge"}) {
+      EXPECT_TRUE(validate_request(asked(mode, name, {})).is_ok()) << mode << " " << name;
+    }
+  }
+  api::EndpointSettings mac;
+  mac.mac_address = "02:42:00:00:00:09";
+  EXPECT_TRUE(validate_request(asked("default", "default", mac)).is_ok());
+  EXPECT_EQ(endpoints_of(asked("default", "default", mac)).at("bridge").mac_address, mac.mac_address);
+  api::ContainerCreateConfig old_way = request();
+  old_way.host_config->network_mode = "bridge";
+  old_way.mac_address = mac.mac_address;
+  EXPECT_EQ(endpoints_of(old_way).at("bridge").mac_address, mac.mac_address);
+  mac.mac_address = "02:42";
+  EXPECT_EQ(validate_request(asked("default", "default", mac)).code(), Code::kInvalidArgument);
+  api::EndpointSettings alias;
+  alias.aliases = {"a"};
+  api::EndpointSettings address;
+  address.ipam_config.emplace().ipv4_address = "10.0.0.9";
+  EXPECT_THAT(validate_request(asked("default", "bridge", alias)).message(),
+              HasSubstr("\"bridge\": Aliases"));
+  EXPECT_THAT(validate_request(asked("default", "bridge", address)).message(),
+              HasSubstr("\"bridge\": IPAMConfig"));
+  EXPECT_EQ(validate_request(asked("default", "other", {})).code(), Code::kNotImplemented);
+  EXPECT_EQ(validate_request(asked("none", "bridge", {})).code(), Code::kNotImplemented);
+}
+
 TEST(Validation, NamesWhatIsNotSupported) {
   ASSERT_TRUE(validate_request(request()).is_ok());
   const auto expect = [](const std::string& option, const auto& change) {
@@ -124,8 +159,8 @@ TEST(Validation, NamesWhatIsNotSupported) {
     EXPECT_EQ(status.code(), Code::kNotImplemented) << option << ": " << status.message();
     EXPECT_THAT(status.message(), HasSubstr(option));
   };
-  expect("NetworkMode", [](auto& c) { c.host_config->network_mode.reset(); });
-  expect("NetworkMode", [](auto& c) { c.host_config->network_mode = "bridge"; });
+  expect("NetworkMode", [](auto& c) { c.host_config->network_mode = "mine"; });
+  expect("NetworkMode", [](auto& c) { c.host_config->network_mode = "container:x"; });
   expect("PublishAllPorts", [](auto& c) { c.host_config->publish_all_ports = true; });
   expect("PortBindings", [](auto& c) { c.host_config->port_bindings.emplace()["80/tcp"]; });
   expect("Links", [](auto& c) { c.host_config->links = {"a:b"}; });

@@ -19,6 +19,7 @@
 #include "core/sys/file.h"
 #include "core/sys/secure_dir.h"
 #include "daemon/keeper/hooks.h"
+#include "daemon/keeper/stop_signal.h"
 #include "daemon/keeper/supervisor.h"
 #include "daemon/keeper/vault.h"
 
@@ -99,6 +100,7 @@ void raise_descriptor_limit() {
 }
 
 Status serve(const KeeperConfig& config, const WorkerPlace& place) {
+  StopSignal stop_signal;
   POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<io::KeeperHooks> hooks, make_keeper_hooks(config));
   io::KeeperServerOptions options;
   options.run_dir = config.run_dir;
@@ -111,7 +113,10 @@ Status serve(const KeeperConfig& config, const WorkerPlace& place) {
   options.vault = &vault;
   POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<io::KeeperServer> server,
                          io::KeeperServer::create(std::move(options)));
-  return server->run();
+  POUCH_RETURN_IF_ERROR(stop_signal.on_stop([&server] { server->stop(); }));
+  const Status served = server->run();
+  stop_signal.end();
+  return served;
 }
 
 int run_worker(const KeeperConfig& config, const WorkerPlace& place) {
