@@ -66,7 +66,7 @@ Status allow_forwarding() {
 Status make_table(const EngineContext& context, const NetworkRow& row) {
   POUCH_ASSIGN_OR_RETURN(const sys::IpNet subnet, sys::IpNet::parse(row.subnet));
   POUCH_ASSIGN_OR_RETURN(auto firewall, sys::BridgeFirewall::open(table_name(context.root_id)));
-  return firewall.create({{row.device, {subnet}}});
+  return firewall.create({{row.device, {subnet}}}, context.root_dir());
 }
 
 }  // namespace
@@ -152,6 +152,7 @@ Status DefaultBridge::make_once(const NetworkRow& row, sys::Links& links, bool& 
   POUCH_ASSIGN_OR_RETURN(const auto routes, links.routes());
   collides = !choose_subnet({subnet}, 0, used_subnets(addresses, routes, bridge.index));
   if (collides) return {};
+  POUCH_RETURN_IF_ERROR(links.set_alias(bridge.index, context_.root_dir()));
   POUCH_RETURN_IF_ERROR(links.set_up(bridge.index));
   POUCH_RETURN_IF_ERROR(make_table(context_, row));
   guard.dismiss();

@@ -91,9 +91,9 @@ Status BridgeFirewall::find() {
   return socket_.query(message, "find nftables table " + quote(table_), [](const nlmsghdr*) {});
 }
 
-Status BridgeFirewall::create(const std::vector<BridgeRules>& bridges) {
+Status BridgeFirewall::create(const std::vector<BridgeRules>& bridges, const std::string& comment) {
   NftBatch batch(socket_, table_);
-  batch.add_table().delete_table().add_table();  // whatever was there
+  batch.add_table().delete_table().add_table(comment);  // whatever was there
   batch.add_set("bridges", NftKey::kIfName)
       .add_set("within", NftKey::kIfNamePair)
       .add_set("masqueraded", NftKey::kIpv4, true);

@@ -34,8 +34,8 @@ class BridgeFirewall {
 
   /// NotFound when the table is not there.
   Status find();
-  /// Makes the table anew with these bridges, in one step.
-  Status create(const std::vector<BridgeRules>& bridges);
+  /// Makes the table anew with these bridges, in one step. `comment` is what nft(8) shows with it.
+  Status create(const std::vector<BridgeRules>& bridges, const std::string& comment);
   /// Ok when it is not there.
   Status remove();
   /// Chains of other tables in the way of forwarded packets.

@@ -197,6 +197,15 @@ Status Links::add_address(int link, const IpNet& address) {
   return socket_.request(message, "netlink.add_address", "add address " + address.to_string());
 }
 
+Status Links::set_alias(int link, const std::string& text) {
+  NetlinkMessage message(RTM_NEWLINK, 0);
+  auto* info = message.header<ifinfomsg>();
+  info->ifi_family = AF_UNSPEC;
+  info->ifi_index = link;
+  message.put(IFLA_IFALIAS, text.substr(0, 255));
+  return socket_.request(message, "netlink.set_alias", "describe network link " + std::to_string(link));
+}
+
 Status Links::set_up(int link) {
   NetlinkMessage message(RTM_NEWLINK, 0);
   auto* info = message.header<ifinfomsg>();

@@ -58,6 +58,8 @@ class Links {
   /// The end that stays is up afterwards.
   Status add_veth(const VethSpec& spec);
   Status add_address(int link, const IpNet& address);
+  /// Text for people, at most 255 bytes, which `ip link` and /sys/class/net show.
+  Status set_alias(int link, const std::string& text);
   /// Also when it is up already.
   Status set_up(int link);
   Status add_default_route(int link, const IpAddress& gateway);

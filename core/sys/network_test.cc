@@ -87,6 +87,7 @@ TEST_F(NetworkTest, BridgeVethAddressesAndRoutes) {
     EXPECT_EQ(bridge->mtu, 1400);
     EXPECT_EQ(mac_text(bridge->mac), "02:42:00:00:00:01");
     EXPECT_FALSE(bridge->is_up);
+    EXPECT_TRUE(host->set_alias(bridge->index, "whose").is_ok());
     ASSERT_TRUE(host->add_address(bridge->index, *IpNet::parse("10.9.0.1/24")).is_ok());
     EXPECT_EQ(host->add_address(bridge->index, *IpNet::parse("10.9.0.1/24")).code(), Code::kAlreadyExists);
     ASSERT_TRUE(host->set_up(bridge->index).is_ok());
@@ -157,13 +158,13 @@ TEST_F(NetworkTest, FirewallIsWhatNftShows) {
     const BridgeRules a{"pb-a", {*IpNet::parse("10.9.0.1/22")}};
     const BridgeRules b{"pb-0123456789ab", {*IpNet::parse("10.9.4.1/22")}};
     for (int i = 0; i < 2; ++i) {  // again over what is there
-      const Status made = firewall->create({a, b});
+      const Status made = firewall->create({a, b}, "whose");
       ASSERT_TRUE(made.is_ok()) << made.to_string();
     }
     EXPECT_TRUE(firewall->find().is_ok());
     const std::string shown = ruleset();
     for (const char* line :
-         {"elements = { \"pb-a\",", "10.9.0.0/22, 10.9.4.0/22",
+         {"comment \"whose\"", "elements = { \"pb-a\",", "10.9.0.0/22, 10.9.4.0/22",
           "iifname != @bridges oifname != @bridges accept", "ct state established,related accept",
           "iifname . oifname @within accept", "oifname @bridges drop",
           "type filter hook forward priority filter; policy accept;",
@@ -180,7 +181,7 @@ TEST_F(NetworkTest, ForeignChainsThatDropAreNamed) {
   apart([] {
     auto firewall = BridgeFirewall::open("pouch_t1");
     ASSERT_TRUE(firewall.is_ok());
-    ASSERT_TRUE(firewall->create({{"pb-t1", {}}}).is_ok());
+    ASSERT_TRUE(firewall->create({{"pb-t1", {}}}, "").is_ok());
     EXPECT_TRUE(firewall->dropping_chains("pb-t1")->empty());
     const auto table = [](const std::string& name, const std::string& hook, const std::string& rule) {
       return "table " + name + " {\nchain FORWARD {\ntype filter hook " + hook +

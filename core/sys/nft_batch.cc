@@ -26,6 +26,7 @@ constexpr uint32_t kNameSize = 16;  // IFNAMSIZ, as nftables compares names
 // Of nft(8)'s notes on a set.
 constexpr uint32_t kHostEndian = 1;
 constexpr uint32_t kBigEndian = 2;
+constexpr size_t kMaxComment = 127;
 constexpr size_t kMessageSize = size_t{64} << 10;
 
 // MNL_ALIGN mixes signs.
@@ -141,10 +142,17 @@ void NftBatch::message(uint16_t type, uint16_t flags, const std::function<void(n
   buffer_.append(reinterpret_cast<const char*>(space.get()), aligned(head->nlmsg_len));
 }
 
-NftBatch& NftBatch::add_table() {
+NftBatch& NftBatch::add_table(const std::string& comment) {
   const std::unique_ptr<nftnl_table, void (*)(const nftnl_table*)> table(nftnl_table_alloc(),
                                                                          nftnl_table_free);
   nftnl_table_set_str(table.get(), NFTNL_TABLE_NAME, table_.c_str());
+  using Notes = std::unique_ptr<nftnl_udata_buf, void (*)(const nftnl_udata_buf*)>;
+  const Notes notes(nftnl_udata_buf_alloc(256), nftnl_udata_buf_free);
+  if (!comment.empty()) {
+    nftnl_udata_put_strz(notes.get(), NFTNL_UDATA_TABLE_COMMENT, comment.substr(0, kMaxComment).c_str());
+    nftnl_table_set_data(table.get(), NFTNL_TABLE_USERDATA, nftnl_udata_buf_data(notes.get()),
+                         nftnl_udata_buf_len(notes.get()));
+  }
   message(NFT_MSG_NEWTABLE, NLM_F_CREATE,
           [&](nlmsghdr* head) { nftnl_table_nlmsg_build_payload(head, table.get()); });
   return *this;

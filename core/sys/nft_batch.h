@@ -45,7 +45,7 @@ class NftBatch {
  public:
   NftBatch(NetlinkSocket& socket, std::string table);
 
-  NftBatch& add_table();
+  NftBatch& add_table(const std::string& comment = {});
   NftBatch& delete_table();
   NftBatch& add_set(const char* name, NftKey key, bool intervals = false);
   /// Of `name`: keys in wire form, each with whether it ends an interval.

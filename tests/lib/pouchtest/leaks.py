@@ -48,7 +48,7 @@ def snapshot():
     """Everything that could leak, as {kind: {name: detail}}."""
     return {
         "mount": {f"{path} ({kind})": path for path, kind, _ in mounts.mounted()},
-        "network link": {name: name for name in _entries("/sys/class/net")},
+        "network link": {name: _link_owner(name) for name in _entries("/sys/class/net")},
         "nftables line": _nftables(),
         "process": _processes(),
         "control group": _control_groups(),
@@ -91,6 +91,18 @@ class LeakGuard:
                 if name not in self.before[kind] and self._own_only in f"{name} {detail}":
                     found.append(f"{kind}: {name}" if detail in name else f"{kind}: {name}: {detail}")
         return found
+
+
+def _link_owner(name):
+    """What says whose a link is: the alias of a root's bridge is the root's folder, and its ports are the root's."""
+    link = pathlib.Path("/sys/class/net", name)
+    texts = [name]
+    for folder in (link, link / "master"):
+        try:
+            texts.append((folder / "ifalias").read_text().strip())
+        except OSError:
+            pass
+    return " ".join(filter(None, texts))
 
 
 def _entries(folder):
