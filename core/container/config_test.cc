@@ -143,9 +143,13 @@ TEST(Validation, EndpointsOfTheDefaultBridge) {
   api::EndpointSettings address;
   address.ipam_config.emplace().ipv4_address = "10.0.0.9";
   EXPECT_THAT(validate_request(asked("default", "bridge", alias)).message(),
-              HasSubstr("\"bridge\": Aliases"));
+              HasSubstr("user defined networks"));
   EXPECT_THAT(validate_request(asked("default", "bridge", address)).message(),
-              HasSubstr("\"bridge\": IPAMConfig"));
+              HasSubstr("user defined networks"));
+  api::EndpointSettings options;
+  options.driver_opts = {{"a", "b"}};
+  EXPECT_THAT(validate_request(asked("default", "bridge", options)).message(),
+              HasSubstr("\"bridge\": DriverOpts"));
   EXPECT_EQ(validate_request(asked("default", "other", {})).code(), Code::kNotImplemented);
   EXPECT_EQ(validate_request(asked("none", "bridge", {})).code(), Code::kNotImplemented);
 }

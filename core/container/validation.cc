@@ -138,10 +138,8 @@ Status check_host(const api::HostConfig& host) {
 std::string asked_of_endpoint(const api::EndpointSettings& endpoint) {
   const api::EndpointIPAMConfig ipam = endpoint.ipam_config.value_or(api::EndpointIPAMConfig{});
   const std::pair<const char*, bool> fields[] = {
-      {"IPAMConfig", !(ipam == api::EndpointIPAMConfig{}) &&
-                         (has(ipam.ipv4_address) || has(ipam.ipv6_address) || has(ipam.link_local_ips))},
+      {"IPAMConfig.LinkLocalIPs", has(ipam.link_local_ips)},
       {"Links", has(endpoint.links)},
-      {"Aliases", has(endpoint.aliases)},
       {"DriverOpts", has(endpoint.driver_opts)},
       {"GwPriority", endpoint.gw_priority.value_or(0) != 0},
       {"NetworkID", has(endpoint.network_id)},
@@ -179,6 +177,15 @@ Status check_endpoints(const api::ContainerCreateConfig& request, const api::Hos
     const std::string where = "NetworkingConfig.EndpointsConfig " + quote(name);
     const std::string network = name == "default" ? "bridge" : name;
     if (network != mode) return unsupported(where);
+    // Of the default bridge nobody can ask that, says Moby in these words.
+    const api::EndpointIPAMConfig ipam = endpoint.ipam_config.value_or(api::EndpointIPAMConfig{});
+    if (has(ipam.ipv4_address) || has(ipam.ipv6_address)) {
+      return invalid_argument("user specified IP address is supported on user defined networks only");
+    }
+    if (has(endpoint.aliases)) {
+      return invalid_argument(
+          "network-scoped alias is supported only for containers in user defined networks");
+    }
     const std::string field = asked_of_endpoint(endpoint);
     if (!field.empty()) return unsupported(where + ": " + field);
     POUCH_RETURN_IF_ERROR(check_mac(endpoint.mac_address));

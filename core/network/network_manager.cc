@@ -161,7 +161,7 @@ Result<NetworkView> NetworkManager::view(store::Session& session, const Containe
   POUCH_ASSIGN_OR_RETURN(const auto endpoint, network::find_endpoint(session, row->id, id));
   if (!endpoint) return out;
   POUCH_ASSIGN_OR_RETURN(shown, endpoint->settings());
-  shown.network_id = row->id;
+  if (endpoint->generation > 0) shown.network_id = row->id;  // as in Docker, from the first start on
   if (endpoint->endpoint_id.empty() || endpoint->boot_id != context_.boot_id) return out;
   const auto subnet = sys::IpNet::parse(row->subnet);
   shown.endpoint_id = endpoint->endpoint_id;

@@ -2,9 +2,10 @@
 
 import contextlib
 import json
+import os
 import socket
 
-from . import cgroups, mounts
+from . import cgroups, mounts, networks
 from .containerd import PrivateContainerd
 from .daemon import Daemon
 from .paths import docker_cli, find_program
@@ -12,7 +13,9 @@ from .run import run
 
 
 class PrivateDockerd(Daemon):
-    """dockerd without network, on a containerd of its own, with all its folders in a private one.
+    """dockerd on a containerd of its own, with all its folders in a private one.
+
+    Without a network, or with `bridge` on a bridge of its own from which nothing leads anywhere else.
 
         with PrivateDockerd() as dockerd:
             dockerd.load(tar)
@@ -21,8 +24,9 @@ class PrivateDockerd(Daemon):
 
     name = "dockerd"
 
-    def __init__(self, folder=None):
+    def __init__(self, folder=None, bridge=False):
         super().__init__(folder)
+        self._bridge = f"dk{os.getpid()}" if bridge else ""
         self.socket = self.dir / "d.sock"
         self.host = f"unix://{self.socket}"
         self.containerd = PrivateContainerd(self.dir / "containerd")
@@ -40,7 +44,7 @@ class PrivateDockerd(Daemon):
             f"--pidfile={self.dir}/pid",
             f"--containerd={self.containerd.socket}",
             f"--cgroup-parent=/{self._cgroup}",
-            "--bridge=none",
+            f"--bridge={self._bridge or 'none'}",
             "--iptables=false",
             "--ip6tables=false",
             "--ip-forward=false",
@@ -50,6 +54,10 @@ class PrivateDockerd(Daemon):
 
     def start(self):
         self.containerd.start()
+        if self._bridge:
+            networks.ip("link", "add", self._bridge, "type", "bridge")
+            networks.ip("address", "add", f"198.19.{os.getpid() % 250}.1/24", "dev", self._bridge)
+            networks.ip("link", "set", self._bridge, "up")
         return super().start()
 
     def is_ready(self):
@@ -75,6 +83,8 @@ class PrivateDockerd(Daemon):
 
     def clean_up(self):
         self.containerd.stop()
+        if self._bridge:
+            networks.ip("link", "delete", self._bridge, check=False)
         mounts.unmount_below(self.dir)
         cgroups.remove_group(self._cgroup)
 
