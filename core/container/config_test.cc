@@ -147,7 +147,7 @@ TEST(Validation, EndpointsOfTheDefaultBridge) {
   EXPECT_THAT(validate_request(asked("default", "bridge", address)).message(),
               HasSubstr("user defined networks"));
   api::EndpointSettings options;
-  options.driver_opts = {{"a", "b"}};
+  options.driver_opts.emplace()["a"] = "b";
   EXPECT_THAT(validate_request(asked("default", "bridge", options)).message(),
               HasSubstr("\"bridge\": DriverOpts"));
   EXPECT_EQ(validate_request(asked("default", "other", {})).code(), Code::kNotImplemented);
