@@ -115,8 +115,8 @@ def test_mac_address(docker):
     assert "02:42:ac:00:11:22" in docker("exec", "m1", "ip", "link", "show", "eth0").out
 
 
-@pytest.mark.parametrize("option", [("--publish", "80"), ("--network-alias", "a"), ("--ip", "10.0.0.9"),
-                                    ("--network", "nosuch"), ("--publish-all",), ("--link", "x")])
+@pytest.mark.parametrize("option", [("--publish", "80"), ("--ip", "10.0.0.9"), ("--network", "nosuch"),
+                                    ("--publish-all",), ("--link", "x:y")])
 def test_unsupported_is_named(docker, option):
     result = docker("run", "--rm", *option, "busybox", "true", check=False)
     assert result.code == 125 and "support" in result.err, result.err
@@ -197,15 +197,17 @@ def test_killed_daemon_and_keeper_leave_nothing(busybox_tar):
         address = settings(daemon.docker, "c2")["IPAddress"]
         pid = inspect(daemon.docker, "c1")["State"]["Pid"]
         keepers = [p for p in procs.mentioning(str(daemon.dir)) if "pouch-keeper" in procs.cmdline(p)]
-        for victim in [daemon.pid, *keepers, pid]:
+        daemon.kill()
+        for victim in [*keepers, pid]:
             os.kill(victim, signal.SIGKILL)
-        daemon.stop_process() if hasattr(daemon, "stop_process") else None
-        assert procs.wait_until(lambda: not os.path.exists(f"/proc/{pid}"), 20)
-        with Pouchd(folder=daemon.dir, containerd=daemon.containerd) as again:
-            assert procs.wait_until(lambda: inspect(again.docker, "c1")["State"]["Status"] == "exited", 20)
-            assert settings(again.docker, "c2")["IPAddress"] == address  # runs on
-            assert procs.wait_until(lambda: len(sandboxes(again)) == 1 and len(networks.ports(bridge)) == 1, 20)
+        assert procs.wait_until(lambda: procs.start_time(pid) is None, 20)
+        daemon.start()
+        assert procs.wait_until(lambda: inspect(daemon.docker, "c1")["State"]["Status"] == "exited", 20)
+        assert settings(daemon.docker, "c2")["IPAddress"] == address  # runs on
+        assert procs.wait_until(lambda: len(sandboxes(daemon)) == 1 and len(networks.ports(bridge)) == 1, 20)
+        daemon.docker("exec", "c2", "ping", "-c", "1", "-W", "5", settings(daemon.docker, "c2")["Gateway"])
     assert procs.wait_until(lambda: bridge not in networks.bridges(), 20)
+    assert f"pouch_{bridge[3:]}" not in networks.tables()
 
 
 def test_what_others_took_away_is_made_again(pouchd, docker):

@@ -85,7 +85,7 @@ class Engine:
 def engines():
     """The oracle first."""
     return [
-        Engine("dockerd", PrivateDockerd(), "1.41"),
+        Engine("dockerd", PrivateDockerd(bridge=True), "1.41"),
         Engine("pouchd", Pouchd(), "1.41"),
         Engine("pouchd", Pouchd(), "1.50"),
     ]
