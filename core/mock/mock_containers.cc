@@ -159,6 +159,7 @@ Result<api::ContainerCreateResult> MockEngine::container_create(const api::Conta
   POUCH_ASSIGN_OR_RETURN(container->config, api::from_json<api::ContainerConfig>(api::encode_value(config),
                                                                                  api::DecodeMode::kLenient));
   container->host = config.host_config.value_or(api::HostConfig{});
+  if (container->host.network_mode.value_or("").empty()) container->host.network_mode = "default";
   const std::vector<std::string> none;
   container->args = config.entrypoint.value_or(image->config.entrypoint.value_or(none));
   const auto cmd = config.cmd.value_or(config.entrypoint ? none : image->config.cmd.value_or(none));
