@@ -8,8 +8,8 @@
 
 namespace pouch::keeper {
 
-/// SIGTERM and SIGINT as a function call on a thread of its own, so that a worker that is told to stop ends as
-/// an idle one does. Made before the process has other threads, which inherit that both are blocked.
+/// SIGTERM and SIGINT as a function call on a thread of its own, so that a worker that is told to stop ends
+/// as an idle one does. Made before the process has other threads, which inherit that both are blocked.
 class StopSignal {
  public:
   StopSignal();
