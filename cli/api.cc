@@ -101,6 +101,14 @@ Json::Value check_engine(const std::string& uri) {
   return result.json();
 }
 
+Json::Value reset_root(const std::string& uri, const Json::Value& options) {
+  Buffer result;
+  Error error;
+  const std::string text = to_text(options);
+  error.check(pouch_reset(uri.c_str(), text.c_str(), nullptr, result.out(), error.out()));
+  return result.json();
+}
+
 std::optional<Stream::Frame> Stream::next() {
   pouch_frame_t frame = POUCH_FRAME_INIT;
   Error error;

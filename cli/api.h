@@ -24,6 +24,9 @@ Json::Value to_json(std::string_view text);
 /// default. Throws ApiError.
 Json::Value check_engine(const std::string& uri);
 
+/// Removes the root at an address; what is gone. Throws Exit.
+Json::Value reset_root(const std::string& uri, const Json::Value& options);
+
 /// A means to give up a call from another thread.
 class Cancel {
  public:

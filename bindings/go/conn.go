@@ -299,5 +299,42 @@ func Check(ctx context.Context, uri string) (CheckReport, error) {
 	return report, json.Unmarshal(C.GoBytes(unsafe.Pointer(buf.data), C.int(buf.size)), &report)
 }
 
+// ResetReport tells what a reset removed.
+type ResetReport struct {
+	RootId     string
+	Root       string
+	Containers int64
+	Images     int64
+}
+
+// ResetOptions of Reset. InUse: although other processes have the root open. Force: also when something of it cannot be
+// removed.
+type ResetOptions struct {
+	InUse bool
+	Force bool
+}
+
+// Reset removes a root of this host, embed:///path, with all that it owns.
+func Reset(ctx context.Context, uri string, options ResetOptions) (ResetReport, error) {
+	var report ResetReport
+	text, err := json.Marshal(options)
+	if err != nil {
+		return report, err
+	}
+	a, err := newArguments(ctx, "system.reset", nil, nil, nil)
+	if err != nil {
+		return report, err
+	}
+	defer a.free()
+	var failure *C.pouch_error_t
+	var buf C.pouch_buf_t
+	status := C.pouch_reset(a.text(uri), a.text(string(text)), a.call, &buf, &failure)
+	defer C.pouch_buf_free(&buf)
+	if err := takeError(status, failure); err != nil {
+		return report, err
+	}
+	return report, json.Unmarshal(C.GoBytes(unsafe.Pointer(buf.data), C.int(buf.size)), &report)
+}
+
 // Version of the library in use, "major.minor.patch".
 func Version() string { return C.GoString(C.pouch_version()) }

@@ -288,6 +288,15 @@ func TestLogsCarryTheNameOfTheCall(t *testing.T) {
 	}
 }
 
+func TestResetIsOfRootsHere(t *testing.T) {
+	if _, err := Reset(context.Background(), "mock://", ResetOptions{InUse: true}); !errors.Is(err, NotImplemented) {
+		t.Fatal(err)
+	}
+	if _, err := Reset(context.Background(), "", ResetOptions{}); !errors.Is(err, InvalidArgument) {
+		t.Fatal(err)
+	}
+}
+
 func TestClosedClient(t *testing.T) {
 	client, err := Open("mock://")
 	if err != nil {

@@ -348,6 +348,16 @@ static void test_log(void) {
   pouch_stream_free(stream);
 }
 
+static void test_reset(void) {
+  pouch_buf_t report = POUCH_BUF_INIT;
+  CODE(pouch_reset(NULL, NULL, NULL, &report, &error), POUCH_ERR_INVALID_ARGUMENT, "no default address");
+  CODE(pouch_reset("mock://", NULL, NULL, &report, &error), POUCH_ERR_NOT_IMPLEMENTED, "a root of this host");
+  CODE(pouch_reset("mock://", "{\"x\":true}", NULL, &report, &error), POUCH_ERR_INVALID_ARGUMENT, "\"x\"");
+  CODE(pouch_reset("mock://", "{\"InUse\":1}", NULL, &report, &error), POUCH_ERR_INVALID_ARGUMENT, "InUse");
+  CODE(pouch_reset("gopher://", NULL, NULL, &report, &error), POUCH_ERR_NOT_IMPLEMENTED, "gopher");
+  CHECK(report.data == NULL);
+}
+
 static void test_check(void) {
   pouch_buf_t report = POUCH_BUF_INIT;
   CODE(pouch_check("mock://", NULL, NULL, &report, &error), POUCH_OK, "");
@@ -381,6 +391,7 @@ int main(void) {
   test_opening();
   test_log();
   test_check();
+  test_reset();
   client = open_mock();
   make_image(client);
   test_arguments(client);

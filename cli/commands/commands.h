@@ -7,6 +7,7 @@ namespace pouch::cli {
 
 int attach_command(Context& context, const Invocation& invocation);
 int check_command(Context& context, const Invocation& invocation);
+int reset_command(Context& context, const Invocation& invocation);
 int create_command(Context& context, const Invocation& invocation);
 int diagnose_command(Context& context, const Invocation& invocation);
 int events_command(Context& context, const Invocation& invocation);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <utility>
 
 #include "core/base/text.h"
@@ -11,6 +12,11 @@
 #include "core/engine/token_file.h"
 
 namespace pouch {
+namespace {
+
+constexpr const char* kKeeperWord = " keeper";
+
+}  // namespace
 
 Owner::Owner(std::string folder, std::string token, sys::FileLock lock)
     : folder_(std::move(folder)), token_(std::move(token)), lock_(std::move(lock)), pid_(::getpid()) {}
@@ -20,14 +26,27 @@ Owner::~Owner() {
   if (::getpid() == pid_) ::unlink((folder_ + "/" + token_).c_str());
 }
 
-Result<std::unique_ptr<Owner>> Owner::create(const std::string& folder) {
+std::vector<OwnerFacts> Owner::living(const std::string& folder) {
+  std::vector<OwnerFacts> owners;
+  for (const std::string& name : tokens_in(folder)) {
+    const std::string path = folder + "/" + name;
+    if (!sys::FileLock::is_held(path)) continue;
+    OwnerFacts facts;
+    if (const auto text = sys::read_file(path); text.is_ok()) {
+      std::from_chars(text->data(), text->data() + text->size(), facts.pid);
+      facts.is_keeper = text->find(kKeeperWord) != std::string::npos;
+    }
+    owners.push_back(facts);
+  }
+  return owners;
+}
+
+Result<std::unique_ptr<Owner>> Owner::create(const std::string& folder, bool is_keeper) {
   for (const std::string& token : tokens_in(folder)) remove_if_unlocked(folder, token);
   POUCH_ASSIGN_OR_RETURN(TokenFile file, make_token_file(folder));
   // For people and system.diagnose; whether it lives is told by the lock alone.
-  const std::string pid = std::to_string(::getpid()) + "\n";
-  if (::write(file.lock.fd(), pid.data(), pid.size()) < 0) {
-    return errno_status(errno, "write " + quote(folder + "/" + file.token));
-  }
+  const std::string facts = std::to_string(::getpid()) + (is_keeper ? kKeeperWord : "") + "\n";
+  POUCH_RETURN_IF_ERROR(sys::write_all(file.lock.fd(), facts).prefix(quote(folder + "/" + file.token)));
   return std::unique_ptr<Owner>(new Owner(folder, std::move(file.token), std::move(file.lock)));
 }
 

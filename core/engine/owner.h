@@ -2,18 +2,27 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/base/status.h"
 #include "core/sys/file.h"
 
 namespace pouch {
 
+/// What a living owner tells of itself.
+struct OwnerFacts {
+  int pid = 0;  ///< as its process sees it
+  bool is_keeper = false;
+};
+
 /// The proof that an open engine lives: a locked file <root>/owners/<token>. The lock goes with the process,
 /// however it ends; a child made by fork() shares it until it ends or executes another program.
 class Owner {
  public:
   /// A new token in the folder, which must exist. Removes what dead owners left.
-  static Result<std::unique_ptr<Owner>> create(const std::string& folder);
+  static Result<std::unique_ptr<Owner>> create(const std::string& folder, bool is_keeper = false);
+  /// All that live in the folder, of this process too.
+  static std::vector<OwnerFacts> living(const std::string& folder);
   ~Owner();
   Owner(const Owner&) = delete;
   Owner& operator=(const Owner&) = delete;

@@ -84,7 +84,13 @@ Status Root::open_folders() {
   for (const char* sub : {"", "/owners"}) {
     POUCH_RETURN_IF_ERROR(sys::secure_mkdir(context_.root_dir() + sub).status());
   }
-  POUCH_ASSIGN_OR_RETURN(owner_, Owner::create(context_.root_dir() + "/owners"));
+  const EngineRole role = context_.options.role;
+  POUCH_ASSIGN_OR_RETURN(owner_,
+                         Owner::create(context_.root_dir() + "/owners", role == EngineRole::kKeeper));
+  // After the token is there: one of us and the reset sees the other.
+  if (role != EngineRole::kReset && ::access((context_.root_dir() + "/" + kResetMark).c_str(), F_OK) == 0) {
+    return conflict("it is being reset; where that was broken off, reset it again (pouch system reset)");
+  }
   POUCH_ASSIGN_OR_RETURN(context_.boot_id, read_boot_id());
   return {};
 }

@@ -21,6 +21,9 @@ namespace pouch {
 /// containerd and its keeper.
 class Root {
  public:
+  /// File in the root folder while it is being reset: it is opened by nobody else.
+  static constexpr const char* kResetMark = "resetting";
+
   /// Makes what is missing. The first opening decides containerd's address, the snapshotter and the run
   /// folder of a root; later ones take them from the database, and Conflict tells when they ask for others.
   static Result<std::unique_ptr<Root>> open(EngineOptions options);

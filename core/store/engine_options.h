@@ -17,6 +17,7 @@ struct RuntimeOptions {
 enum class EngineRole {
   kClient,  ///< somebody's program
   kKeeper,  ///< the worker of the root's keeper: watches all exits, starts no further keeper
+  kReset,   ///< who removes the root, and may open it while nobody else may
 };
 
 /// What a root is opened with. Empty strings take the defaults given here.

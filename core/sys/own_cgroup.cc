@@ -1,5 +1,6 @@
 #include "core/sys/own_cgroup.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -72,6 +73,17 @@ void remove_in(const std::string& top, const std::string& path) {
   if (::rmdir((top + path).c_str()) == 0 || errno == ENOENT) ::rmdir((top + parent_of(path)).c_str());
 }
 
+// Deepest first. The files in a group's folder go with it.
+void remove_groups(const std::string& folder) {
+  DIR* listing = ::opendir(folder.c_str());
+  if (listing == nullptr) return;
+  while (const dirent* entry = ::readdir(listing)) {
+    if (entry->d_type == DT_DIR && entry->d_name[0] != '.') remove_groups(folder + "/" + entry->d_name);
+  }
+  ::closedir(listing);
+  ::rmdir(folder.c_str());
+}
+
 bool is_in(const std::string& path) {
   const auto text = read_file("/proc/self/cgroup");
   return text.is_ok() && (*text + "\n").find(":" + path + "\n") != std::string::npos;
@@ -93,6 +105,10 @@ void leave_own_cgroup(const std::string& path) {
     if (is_inside) write_text(top + "/cgroup.procs", "0");
     remove_in(top, path);
   }
+}
+
+void remove_cgroup_tree(const std::string& path) {
+  for (const std::string& top : hierarchies()) remove_groups(top + path);
 }
 
 void remove_empty_cgroup(const std::string& path) {

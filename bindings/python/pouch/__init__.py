@@ -7,7 +7,7 @@
 """
 
 from . import _native
-from ._base import Cancel, Connection, check
+from ._base import Cancel, Connection, check, reset
 from ._errors import (AlreadyExists, Cancelled, Closed, Conflict, DataLoss, DeadlineExceeded, Forked, InternalError,
                       InvalidArgument, Lagged, NotFound, NotImplementedByEngine, NotModified, OutOfMemory,
                       PermissionDenied, PouchError, ResourceExhausted, Unauthenticated, Unavailable)
@@ -21,5 +21,5 @@ __all__ = [
     "DATA", "DataLoss", "DeadlineExceeded", "ExecResult", "Forked", "Frame", "InternalError", "InvalidArgument", "Lagged",
     "MESSAGE", "NotFound", "NotImplementedByEngine", "NotModified", "OutOfMemory", "PermissionDenied", "PouchError",
     "ResourceExhausted", "STDERR", "STDIN", "STDOUT", "Stream", "Unauthenticated", "Unavailable", "check",
-    "forward_logs",
+    "forward_logs", "reset",
 ]

@@ -40,6 +40,16 @@ def check(uri: Optional[str] = None, *, timeout: Optional[float] = None, cancel:
     return json.loads(_native.check_engine(uri, *_call_arguments(timeout, cancel, request_id)))
 
 
+def reset(uri: str, *, in_use: bool = False, force: bool = False, timeout: Optional[float] = None,
+          cancel: Optional[Cancel] = None, request_id: Optional[str] = None) -> dict:
+    """Removes a root of this host, embed:///path, with all that it owns; tells what is gone.
+
+    in_use: although other processes have it open. force: also when something of it cannot be removed.
+    """
+    options = {"InUse": in_use, "Force": force}
+    return json.loads(_native.reset_root(uri, _options(options), *_call_arguments(timeout, cancel, request_id)))
+
+
 class Connection:
     """One open engine, addressed by URI; generic operations by name. Thread-safe.
 

@@ -325,6 +325,19 @@ std::optional<std::string> check_engine(const std::optional<std::string>& uri, i
   return result.text();
 }
 
+std::optional<std::string> reset_root(const std::string& uri, const std::optional<std::string>& options,
+                                      int64_t timeout_ms, const CancelPtr& cancel,
+                                      const std::string& request_id) {
+  Buffer result;
+  pouch_error_t* raw = nullptr;
+  const pouch_call_t with = call_of(timeout_ms, *cancel, request_id);
+  const pouch_status_t status = interruptible(*cancel, [&] {
+    return pouch_reset(uri.c_str(), text_or_null(options), &with, result.get(), &raw);
+  });
+  check(status, ErrorPtr(raw));
+  return result.text();
+}
+
 std::unique_ptr<Stream> open_log(uint32_t level) {
   pouch_stream_t* stream = nullptr;
   pouch_error_t* raw = nullptr;
@@ -356,6 +369,7 @@ PYBIND11_MODULE(_native, module) {
       .def("open", &Client::open)
       .def("run", &Client::run);
   module.def("check_engine", &check_engine);
+  module.def("reset_root", &reset_root);
   module.def("open_log", &open_log);
   module.def("version", [] { return std::string(pouch_version()); });
   module.def("status_name", [](int status) { return std::string(pouch_status_name(status)); });

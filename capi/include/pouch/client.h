@@ -91,6 +91,24 @@ POUCH_API int32_t pouch_client_supports(const pouch_client_t *client, const char
 POUCH_API pouch_status_t pouch_check(const char *uri, const char *options_json, const pouch_call_t *call,
                                      pouch_buf_t *result_json, pouch_error_t **error);
 
+/** Removes a root of this host with all that it owns: containers and their tasks, images, volumes, networks,
+ *  its namespace in containerd or its private containerd, its keeper, its control groups, its run folder,
+ *  and its files in the root folder, which goes too when nothing else is in it. A reset that was broken off
+ *  can be repeated, and until then nobody opens the root. Caller's deadline and cancel end it between steps.
+ *  @param uri embed:///path/to/root, as for pouch_client_open; required
+ *  @param options_json {"InUse": bool, "Force": bool}; NULL: neither. "InUse": although other processes have
+ *      it open; what they do with it from then on fails. "Force": also when something cannot be removed, for
+ *      example because a containerd that was named is gone.
+ *  @param result_json {"RootId": string, "Root": string, "Containers": int, "Images": int}: what is gone;
+ *      may be NULL; pouch_buf_free
+ *  POUCH_ERR_NOT_FOUND: there is no root. POUCH_ERR_CONFLICT: processes have it open; the message names them.
+ *  POUCH_ERR_INVALID_ARGUMENT: a bad address or option. POUCH_ERR_PERMISSION_DENIED: not root, or not in the
+ *  namespaces of its keeper. POUCH_ERR_NOT_IMPLEMENTED: the address of something else than a root here.
+ *  POUCH_ERR_UNAVAILABLE: its containerd cannot be reached.
+ *  @threads any @since 1.0 */
+POUCH_API pouch_status_t pouch_reset(const char *uri, const char *options_json, const pouch_call_t *call,
+                                     pouch_buf_t *result_json, pouch_error_t **error);
+
 /** Runs an operation that has at most one answer.
  *  @param op its name, for example "container.stop"
  *  @param ids the objects it is about, in the order of the reference page; NULL when id_count is 0

@@ -93,6 +93,28 @@ public class Connection implements AutoCloseable {
     return GSON.fromJson(new String(result[0], StandardCharsets.UTF_8), Models.CheckReport.class);
   }
 
+  /** What a reset removed. */
+  public static final class ResetReport {
+    public String RootId;
+    public String Root;
+    public long Containers;
+    public long Images;
+  }
+
+  /**
+   * Removes a root of this host, embed:///path, with all that it owns.
+   *
+   * @param inUse although other processes have it open
+   * @param force also when something of it cannot be removed
+   */
+  public static ResetReport reset(String uri, boolean inUse, boolean force, Call call) {
+    Library.require();
+    byte[] options = bytes("{\"InUse\":" + inUse + ",\"Force\":" + force + "}");
+    byte[][] result = new byte[1][];
+    call.with(c -> PouchNative.pouch_reset(bytes(uri), options, c, result));
+    return GSON.fromJson(new String(result[0], StandardCharsets.UTF_8), ResetReport.class);
+  }
+
   /** Version of the library, "major.minor.patch". */
   public static String version() {
     Library.require();

@@ -205,6 +205,12 @@ class ClientTest {
   }
 
   @Test
+  void resetIsOfRootsHere() {
+    assertEquals(PouchException.Code.NOT_IMPLEMENTED,
+        assertThrows(PouchException.class, () -> Connection.reset("mock://", true, false, Call.NONE)).code());
+  }
+
+  @Test
   void checkNeedsNoClient() {
     assertTrue(Connection.check("mock://", Call.NONE).Ok);
     Models.CheckReport report = Connection.check("unix:///nonexistent.sock", Call.NONE);
