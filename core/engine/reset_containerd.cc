@@ -41,7 +41,7 @@ Status remove_snapshots(const ctrd::Client& client, const std::string& snapshott
     Status last;
     for (const ctrd::SnapshotInfo& snapshot : snapshots) {
       last = gone(client.snapshots().remove(call, snapshotter, snapshot.name));
-      removed += last.is_ok() ? 1 : 0;
+      if (last.is_ok()) ++removed;
     }
     if (removed == snapshots.size()) return {};
     if (removed == 0) return last;
