@@ -17,6 +17,7 @@
 #include "core/engine/root_settings.h"
 #include "core/io/keeper_client.h"
 #include "core/io/keeper_server.h"
+#include "core/network/network_manager.h"
 #include "core/sys/child.h"
 #include "core/sys/file.h"
 #include "core/sys/mounts.h"
@@ -145,6 +146,7 @@ Status Reset::remove_rest() {
   POUCH_RETURN_IF_ERROR(end_keeper(run_dir).prefix("end the keeper"));
   POUCH_RETURN_IF_ERROR(
       end_holder(private_containerd::lock_path(run_dir)).prefix("end the private containerd"));
+  POUCH_RETURN_IF_ERROR(tolerated(network::remove_remains(report_.root_id, run_dir)));
   sys::remove_cgroup_tree("/" + doomed_.ns);
   for (const std::string& folder : {run_dir, doomed_.root_dir}) {
     POUCH_RETURN_IF_ERROR(tolerated(sys::unmount_tree(folder)));
