@@ -52,25 +52,35 @@ struct State {
   Plan plan;
 };
 
+// Both leaked on purpose: points are met while the process exits.
+std::atomic<const std::string*>& control_path() {
+  static std::atomic<const std::string*> path = [] {
+    const char* const named = ::secure_getenv(kVariable);
+    return named == nullptr ? nullptr : std::make_unique<std::string>(named).release();
+  }();
+  return path;
+}
+
+std::atomic<State*> current_state{nullptr};
+
 std::string role_of_program() {
   const std::string_view name = program_invocation_short_name;
   if (name == "pouch-keeper") return "keeper";
   return name == "pouchd" ? "pouchd" : "host";
 }
 
-// Null: no faults are wanted in this process. Leaked on purpose; a forked child, which may have inherited a
+// Null: no faults are wanted in this process. A forked child, which may have inherited a
 // held lock, makes its own.
 State* state() {
-  static const char* const path = ::secure_getenv(kVariable);
-  static std::atomic<State*> current{nullptr};
+  const std::string* const path = control_path().load();
   if (path == nullptr) return nullptr;
-  State* found = current.load();
+  State* found = current_state.load();
   if (found != nullptr && found->pid == ::getpid()) return found;
   auto made = std::make_unique<State>();
-  made->path = path;
+  made->path = *path;
   made->role = role_of_program();
-  if (current.compare_exchange_strong(found, made.get())) return made.release();
-  return current.load();
+  if (current_state.compare_exchange_strong(found, made.get())) return made.release();
+  return current_state.load();
 }
 
 Rule parse_rule(const std::vector<std::string>& words, int line) {
@@ -205,6 +215,11 @@ int fault_errno(std::string_view step, std::string_view moment) {
     if (name == wanted) return error;
   }
   return wanted.empty() ? 0 : EIO;
+}
+
+void set_fault_file(const std::string& path) {
+  control_path().store(path.empty() ? nullptr : std::make_unique<std::string>(path).release());
+  current_state.store(nullptr);
 }
 
 std::vector<std::string> fault_environment() {

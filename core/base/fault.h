@@ -33,6 +33,8 @@ Status fault_status(std::string_view step, std::string_view moment);
 int fault_errno(std::string_view step, std::string_view moment);
 /// False: no test wants anything, so that a name need not be made.
 bool has_faults();
+/// Another control file than $POUCH_FAULTS_FILE names, "" for none: for tests of this process.
+void set_fault_file(const std::string& path);
 /// What the launcher adds to the environment of its programs.
 std::vector<std::string> fault_environment();
 

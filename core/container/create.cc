@@ -154,19 +154,29 @@ Status ContainerManager::Impl::insert_named(CreatePlan& plan, const std::string&
   }
 }
 
+// The snapshot first, whatever its making answered: the row is what tells of it.
+void ContainerManager::Impl::undo_create(const ContainerRow& row) {
+  const Call call = own_call(kPrepareMs);
+  const auto undo = [&]() -> Status {
+    if (const auto client = containerd(call); client.is_ok()) {
+      const Status removed = (*client)->snapshots().remove(call, row.snapshotter, row.snapshot_key);
+      if (!removed.is_ok() && removed.code() != Code::kNotFound) return removed;
+    }
+    POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
+                           context.db->begin(store::Durability::kBootScoped, call));
+    POUCH_RETURN_IF_ERROR(transaction.run("DELETE FROM containers WHERE id = ?1", row.id).status());
+    return transaction.commit();
+  };
+  if (const Status undone = insist(undo); !undone.is_ok()) {
+    log_warning("container", "undo a create: " + undone.message(), row.id.str());
+    recover_later(row.id);
+  }
+}
+
 Status ContainerManager::Impl::finish_create(const CreatePlan& plan) {
   const ContainerRow& row = plan.row;
   const Call call = own_call(kPrepareMs);
-  auto undo_row = [&] {
-    const auto forget = [&]() -> Status {
-      POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
-                             context.db->begin(store::Durability::kBootScoped, own_call(10'000)));
-      POUCH_RETURN_IF_ERROR(transaction.run("DELETE FROM containers WHERE id = ?1", row.id).status());
-      return transaction.commit();
-    };
-    forget().ignore();  // else reconcile does it
-  };
-  ScopeGuard row_guard(undo_row);
+  ScopeGuard undo([&] { undo_create(row); });
   POUCH_ASSIGN_OR_RETURN(const auto client, containerd(call));
   const ctrd::Labels labels{{"containerd.io/gc.root", Timestamp::now().to_rfc3339()},
                             {container::kSnapshotLabel, row.id.str()}};
@@ -175,8 +185,6 @@ Status ContainerManager::Impl::finish_create(const CreatePlan& plan) {
   if (!rootfs.is_ok()) {
     return rootfs.status().prefix("create container " + quote(row.name) + ": prepare its root filesystem");
   }
-  ScopeGuard snapshot_guard(
-      [&] { client->snapshots().remove(own_call(kPrepareMs), row.snapshotter, row.snapshot_key).ignore(); });
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context.db->begin(row.durability(), call));
   POUCH_ASSIGN_OR_RETURN(const int64_t changed,
                          transaction.run("UPDATE containers SET state = 'created', owner_token = NULL "
@@ -185,8 +193,7 @@ Status ContainerManager::Impl::finish_create(const CreatePlan& plan) {
   if (changed != 1) return internal_error("create container " + quote(row.name) + ": its row is gone");
   POUCH_RETURN_IF_ERROR(append_event(transaction, row, plan.config, "create"));
   POUCH_RETURN_IF_ERROR(transaction.commit());
-  snapshot_guard.dismiss();
-  row_guard.dismiss();
+  undo.dismiss();
   return {};
 }
 

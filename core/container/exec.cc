@@ -230,16 +230,22 @@ void ContainerManager::Impl::fail_exec(const ExecRun& run, const Status& why, in
   if (const auto client = containerd(call); client.is_ok() && run.added) {
     (*client)->tasks().remove_exec(call, run.row.container_id, run.row.id).status().ignore();
   }
-  if (const auto keeper = context.keeper(call); keeper.is_ok()) {
-    (*keeper)->discard(run.row.id.str(), why.message(), call.deadline).ignore();
+  discard_stream(run.row.id.str(), why.message()).ignore();
+  const auto write = [&]() -> Status {
+    POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
+                           context.db->begin(store::Durability::kBootScoped, call));
+    POUCH_RETURN_IF_ERROR(
+        transaction
+            .run(
+                "UPDATE execs SET state = 'exited', owner_token = NULL, pid = 0, exit_code = ?2, error = ?3, "
+                "finished_ns = ?4 WHERE id = ?1 AND state IN ('starting', 'running')",
+                run.row.id, exit_code, why.message(), Timestamp::now())
+            .status());
+    return transaction.commit();
+  };
+  if (const Status status = insist(write); !status.is_ok()) {
+    log_error("container", "record an exec's failure: " + status.message(), run.row.container_id.str());
   }
-  auto transaction = context.db->begin(store::Durability::kBootScoped, call);
-  if (!transaction.is_ok()) return;
-  const auto changed = transaction->run(
-      "UPDATE execs SET state = 'exited', owner_token = NULL, pid = 0, exit_code = ?2, error = ?3, "
-      "finished_ns = ?4 WHERE id = ?1 AND state IN ('starting', 'running')",
-      run.row.id, exit_code, why.message(), Timestamp::now());
-  if (changed.is_ok()) transaction->commit().ignore();
 }
 
 void ContainerManager::Impl::handle_exec_exit(const ProcessKey& key) {
@@ -267,10 +273,7 @@ void ContainerManager::Impl::handle_exec_exit(const ProcessKey& key) {
 
 void ContainerManager::Impl::finish_exec(const ExecRow& row, int64_t exit_code) {
   const Call call = own_call(kStepMs);
-  container::Beside drain(*context.executor, [&]() -> Status {
-    POUCH_ASSIGN_OR_RETURN(const auto keeper, context.keeper(call));
-    return keeper->drain(row.id.str(), call.deadline).status();
-  });
+  container::Beside drain(*context.executor, [&] { return drain_stream(row.id.str()); });
   if (const auto client = containerd(call); client.is_ok()) {
     (*client)->tasks().remove_exec(call, row.container_id, row.id).status().ignore();  // gone with its task
   }
@@ -292,7 +295,7 @@ void ContainerManager::Impl::finish_exec(const ExecRow& row, int64_t exit_code) 
                                        {{"execID", row.id.str()}, {"exitCode", std::to_string(exit_code)}}));
     return transaction.commit();
   };
-  if (const Status status = write(); !status.is_ok()) {
+  if (const Status status = insist(write); !status.is_ok()) {
     log_error("container", "record an exec's exit: " + status.message(), row.container_id.str());
   }
 }

@@ -111,6 +111,7 @@ void ContainerManager::Impl::handle_exit(const ProcessKey& key) {
   if (const Status status = finish_exit(**claimed, exit); !status.is_ok()) {
     log_error("container", "handle the exit: " + status.message(), key.container.str());
     release_exit(key);
+    recover_later(key.container);
   }
 }
 
@@ -127,20 +128,20 @@ void ContainerManager::Impl::release_exit(const ProcessKey& key) {
 
 Status ContainerManager::Impl::finish_exit(const ContainerRow& row, std::optional<ctrd::ExitInfo> exit) {
   const Call call = own_call(kStepMs);
-  container::Beside drain(*context.executor, [&]() -> Status {
-    POUCH_ASSIGN_OR_RETURN(const auto keeper, context.keeper(call));
-    return keeper->drain(row.id.str(), call.deadline).status();
-  });
+  container::Beside drain(*context.executor, [&] { return drain_stream(row.id.str()); });
   POUCH_ASSIGN_OR_RETURN(const auto client, containerd(call));
-  Status removed;
-  if (row.auto_remove && exit) {
-    removed = task_remover.remove(call, client, row.id);
-  } else {  // its id may be used again at once
-    const auto answer = client->tasks().remove(call, row.id);
-    if (answer.is_ok() && !exit) exit = *answer;
-    removed = answer.status();
-  }
-  if (!removed.is_ok() && removed.code() != Code::kNotFound) {
+  const Status removed = insist([&]() -> Status {
+    Status done;
+    if (row.auto_remove && exit) {
+      done = task_remover.remove(call, client, row.id);
+    } else {  // its id may be used again at once
+      const auto answer = client->tasks().remove(call, row.id);
+      if (answer.is_ok() && !exit) exit = *answer;
+      done = answer.status();
+    }
+    return done.code() == Code::kNotFound ? Status() : done;
+  });
+  if (!removed.is_ok()) {
     log_warning("container", "remove the task: " + removed.message(), row.id.str());
   }
   if (const Status drained = drain.join(); !drained.is_ok()) {

@@ -110,11 +110,12 @@ void ContainerManager::Impl::see_foreign_exit(const ProcessKey& key) {
         if (finished.is_ok()) return;
         log_error("container", "handle the exit: " + finished.message(), key.container.str());
         release_exit(key);
-        return;
+        return recover_later(key.container);
       }
-      continue;
+      if (claimed.is_ok()) continue;
+      log_error("container", "claim the exit: " + claimed.status().message(), key.container.str());
     }
-    if (orphan) return recover_container(key.container);
+    if (orphan && (*row)->state != state::kRunning) return recover_container(key.container);
     Call call;
     call.deadline = Deadline::after_ms(round == 0 ? kGraceMs : kNextGraceMs);
     call.cancel = closing;

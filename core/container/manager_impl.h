@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -83,6 +84,7 @@ struct ContainerManager::Impl {
                                  const Call& call);
   Status insert_named(CreatePlan& plan, const std::string& name);
   Status finish_create(const CreatePlan& plan);
+  void undo_create(const container::ContainerRow& row);
   Result<std::vector<std::string>> spec_warnings(const CreatePlan& plan);
 
   // start.cc
@@ -138,6 +140,9 @@ struct ContainerManager::Impl {
   Result<container::ContainerRow> claim_remove(const std::string& reference, bool force);
   /// The row is in state removing and ours.
   Status remove_claimed(const container::ContainerRow& row, const container::Attributes& extra = {});
+  Status clear_container(const container::ContainerRow& row);
+  Status record_removal(const container::ContainerRow& row, const Status& cleared,
+                        const container::Attributes& extra);
 
   // session.cc
   Status remove_session(const std::string& session, const Call& call);
@@ -196,11 +201,14 @@ struct ContainerManager::Impl {
   Result<Tasks> list_tasks(const Call& call);
   void recover_row(const container::ContainerRow& row, const Tasks* tasks);
   void recover_create(const container::ContainerRow& row);
+  Status forget_creating(const ContainerId& id);
   void recover_start(const container::ContainerRow& row, const ctrd::TaskInfo* task);
   void recover_running(const container::ContainerRow& row, const ctrd::TaskInfo* task);
   void recover_exec(const container::ExecRow& row);
   /// Takes the row from a dead owner; false when somebody else did.
   bool take_over(container::ContainerRow& row);
+  /// Logs a failure, and has the row recovered later.
+  void try_again_if(const std::string& what, const Status& failure, const ContainerId& id);
   /// Nothing about the row needs a look at containerd.
   bool is_well(const container::ContainerRow& row) const;
   /// Looks at one container and its task and does what is due.
@@ -211,6 +219,18 @@ struct ContainerManager::Impl {
   /// Removes containers' snapshots that no row knows.
   Status drop_stray_snapshots();
   void drop_stray_snapshots_soon();
+
+  // unfinished.cc
+  /// Waits; false when the engine is being closed.
+  bool nap(int64_t ms) const;
+  /// Some tries with pauses, for what must not be left undone because of one failure.
+  Status insist(const std::function<Status()>& step) const;
+  Status drain_stream(const std::string& stream_id);
+  Status discard_stream(const std::string& stream_id, const std::string& reason);
+  /// Nobody works on the row: its owner is dead, or it is ours and recover_later() has it.
+  bool is_left(const container::ContainerRow& row);
+  /// A transition of ours could not be ended: tries again, with growing pauses, until it is.
+  void recover_later(const ContainerId& id);
 
   // exit_watch.cc: in the keeper's role, where others start processes and are given time to see their ends
   void see_foreign_exit(const container::ProcessKey& key);
@@ -269,6 +289,7 @@ struct ContainerManager::Impl {
   std::map<container::ProcessKey, ctrd::WaitHandle> waits;
   std::map<container::ProcessKey, ctrd::ExitInfo> exits;  ///< known and not yet handled
   std::optional<spec::HostFacts> host_facts;
+  std::set<std::string> unfinished;  ///< what recover_later() works on
   bool closed = false;
 };
 

@@ -61,6 +61,10 @@ struct ContainerRow {
   store::Durability durability() const {
     return auto_remove ? store::Durability::kBootScoped : store::Durability::kKept;
   }
+  /// Nobody works on it, and it does not run.
+  bool is_settled() const {
+    return state == state::kCreated || state == state::kExited || state == state::kDead;
+  }
   bool is_running() const { return state == state::kRunning || state == state::kExiting; }
   Result<api::ContainerConfig> config() const;
   Result<api::HostConfig> host_config() const;

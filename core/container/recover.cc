@@ -7,6 +7,7 @@
 #include "core/base/log.h"
 #include "core/base/scope_guard.h"
 #include "core/base/text.h"
+#include "core/container/end_task.h"
 #include "core/container/manager_impl.h"
 #include "core/ctrd/containers.h"
 #include "core/ctrd/snapshots.h"
@@ -44,10 +45,6 @@ bool may_live(int64_t pid) {
   return pid > 0 && (::kill(static_cast<pid_t>(pid), 0) == 0 || errno != ESRCH);
 }
 
-bool is_settled(const ContainerRow& row) {
-  return row.state == state::kCreated || row.state == state::kExited || row.state == state::kDead;
-}
-
 // A container to be removed at its end ends with the boot, begun or not, as with Docker.
 bool ends_with_boot(const ContainerRow& row) {
   return row.auto_remove && (row.state == state::kCreated || row.state == state::kExited);
@@ -81,7 +78,7 @@ Status ContainerManager::Impl::reconcile(const Call& call) {
     POUCH_ASSIGN_OR_RETURN(rows, container::all_containers(snapshot, true));
     POUCH_ASSIGN_OR_RETURN(execs, container::active_execs(snapshot));
     std::erase_if(rows, [&](const ContainerRow& row) {
-      return is_settled(row) && !(ends_with_boot(row) && row.boot_id != context.boot_id);
+      return row.is_settled() && !(ends_with_boot(row) && row.boot_id != context.boot_id);
     });
     return {};
   };
@@ -137,9 +134,15 @@ bool ContainerManager::Impl::take_over(ContainerRow& row) {
   return true;
 }
 
+void ContainerManager::Impl::try_again_if(const std::string& what, const Status& failure,
+                                          const ContainerId& id) {
+  warn(what, failure, id);
+  if (!failure.is_ok()) recover_later(id);
+}
+
 void ContainerManager::Impl::recover_row(const ContainerRow& row, const Tasks* tasks) {
   const bool old_boot = row.boot_id != context.boot_id;
-  if (!old_boot && !is_orphan(row.owner) && !(is_keeper() && row.state == state::kRunning)) return;
+  if (!old_boot && !is_left(row) && !(is_keeper() && row.state == state::kRunning)) return;
   static const Tasks kNone;
   if (tasks ==
       nullptr) {  // containerd is away: nothing is known, but that what ran before the boot has ended
@@ -156,9 +159,9 @@ void ContainerManager::Impl::recover_row(const ContainerRow& row, const Tasks* t
   } else if (row.state == state::kRunning) {
     recover_running(row, task);
   } else if (row.state == state::kExiting && take_over(mine)) {
-    if (old_boot) return warn("finish an exit", commit_exit(mine, std::nullopt), row.id);
+    if (old_boot) return try_again_if("finish an exit", commit_exit(mine, std::nullopt), row.id);
     const auto known = known_exit({row.id, row.generation, {}});
-    warn("finish an exit", finish_exit(mine, known ? known : exit_of(task)), row.id);
+    try_again_if("finish an exit", finish_exit(mine, known ? known : exit_of(task)), row.id);
   } else if (row.state == state::kRemoving && take_over(mine)) {
     warn("finish a removal", remove_claimed(mine), row.id);
   } else if (ends_with_boot(row)) {
@@ -174,16 +177,20 @@ void ContainerManager::Impl::recover_create(const ContainerRow& row) {
   if (const auto client = containerd(call); client.is_ok()) {
     const Status removed = (*client)->snapshots().remove(call, row.snapshotter, row.snapshot_key);
     if (!removed.is_ok() && removed.code() != Code::kNotFound) {
-      warn("undo a create", removed, row.id);
-      return;
+      return try_again_if("undo a create", removed, row.id);
     }
     // containerd may be about to make it: the request of a dead client goes on.
     if (!removed.is_ok()) drop_stray_snapshots_soon();
   }
-  auto transaction = context.db->begin(store::Durability::kBootScoped, call);
-  if (!transaction.is_ok()) return;
-  const auto gone = transaction->run("DELETE FROM containers WHERE id = ?1 AND state = 'creating'", row.id);
-  if (gone.is_ok()) warn("undo a create", transaction->commit(), row.id);
+  try_again_if("undo a create", forget_creating(row.id), row.id);
+}
+
+Status ContainerManager::Impl::forget_creating(const ContainerId& id) {
+  POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
+                         context.db->begin(store::Durability::kBootScoped, own_call(kStepMs)));
+  POUCH_RETURN_IF_ERROR(
+      transaction.run("DELETE FROM containers WHERE id = ?1 AND state = 'creating'", id).status());
+  return transaction.commit();
 }
 
 void ContainerManager::Impl::recover_start(const ContainerRow& row, const ctrd::TaskInfo* task) {
@@ -197,12 +204,12 @@ void ContainerManager::Impl::recover_start(const ContainerRow& row, const ctrd::
   job.has_record = true;
   job.has_task = task != nullptr;
   if (runs(task)) {
-    warn("finish a start", commit_running(job, task->pid), row.id);
+    try_again_if("finish a start", commit_running(job, task->pid), row.id);
     watch_process({row.id, row.generation, {}});
     return;
   }
   const Status why = unavailable("the process that was starting the container ended before it was done");
-  warn("undo a start", undo_start(job, why), row.id);
+  try_again_if("undo a start", undo_start(job, why), row.id);
 }
 
 void ContainerManager::Impl::recover_running(const ContainerRow& row, const ctrd::TaskInfo* task) {
@@ -224,7 +231,7 @@ void ContainerManager::Impl::recover_running(const ContainerRow& row, const ctrd
     return;
   }
   const auto exit = exit_of(task);
-  if (!is_orphan(row.owner) && same_boot) {  // its starter sees it too; it has the right of way
+  if (!is_left(row) && same_boot) {  // its starter sees it too; it has the right of way
     if (exit) {
       const std::lock_guard lock(mutex);
       exits[key] = *exit;
@@ -237,13 +244,13 @@ void ContainerManager::Impl::recover_running(const ContainerRow& row, const ctrd
   if (!*claimed) return;
   drop_exit(key);
   const Status finished = same_boot ? finish_exit(**claimed, exit) : commit_exit(**claimed, std::nullopt);
-  warn("finish an exit", finished, row.id);
   if (!finished.is_ok()) release_exit(key);
+  try_again_if("finish an exit", finished, row.id);
 }
 
 void ContainerManager::Impl::recover_container(const ContainerId& id) {
   const auto row = load(id);
-  if (!row.is_ok() || !*row || is_settled(**row)) return;
+  if (!row.is_ok() || !*row || (*row)->is_settled()) return;
   const Call call = own_call(kListMs);
   Tasks tasks;
   const auto client = containerd(call);
@@ -284,14 +291,12 @@ void ContainerManager::Impl::drop_stray_tasks(const Tasks& tasks) {
   for (const auto& [name, task] : tasks) {
     const ContainerId id(name);
     const auto row = load(id);
-    if (!row.is_ok() || (*row && !is_settled(**row))) continue;
+    if (!row.is_ok() || (*row && !(*row)->is_settled())) continue;
     log_warning("container", "a task without a running container is ended", name);
     const Call call = own_call(kStepMs);
     const auto client = containerd(call);
     if (!client.is_ok()) return;
-    (*client)->tasks().kill(call, id, {}, SIGKILL, true).ignore();
-    (*client)->tasks().wait(own_call(kListMs), id).status().ignore();
-    (*client)->tasks().remove(call, id).status().ignore();
+    warn("end a stray task", container::end_task(**client, id), id);
     (*client)->containers().remove(call, id).ignore();
   }
 }

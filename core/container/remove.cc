@@ -56,19 +56,32 @@ Result<ContainerRow> ContainerManager::Impl::claim_remove(const std::string& ref
 }
 
 Status ContainerManager::Impl::remove_claimed(const ContainerRow& row, const Attributes& extra) {
+  const Status cleared = insist([&] { return clear_container(row); });
+  const Status recorded = insist([&] { return record_removal(row, cleared, extra); });
+  if (!recorded.is_ok()) {
+    log_warning("container", "record a removal: " + recorded.message(), row.id.str());
+    recover_later(row.id);
+    return recorded;
+  }
+  return cleared.is_ok() ? cleared : cleared.prefix("remove container " + quote(row.name));
+}
+
+Status ContainerManager::Impl::clear_container(const ContainerRow& row) {
   const Call call = own_call(kStepMs);
-  const auto clear = [&]() -> Status {
-    POUCH_ASSIGN_OR_RETURN(const auto client, containerd(call));
-    container::Beside record(*context.executor,
-                             [&] { return ok_if_absent(client->containers().remove(call, row.id)); });
-    container::Beside files(*context.executor, [&] {
-      return sys::remove_tree(container::container_paths(context.root_dir(), row.id).dir);
-    });
-    POUCH_RETURN_IF_ERROR(ok_if_absent(client->snapshots().remove(call, row.snapshotter, row.snapshot_key)));
-    POUCH_RETURN_IF_ERROR(record.join());
-    return files.join();
-  };
-  const Status cleared = clear();
+  POUCH_ASSIGN_OR_RETURN(const auto client, containerd(call));
+  container::Beside record(*context.executor,
+                           [&] { return ok_if_absent(client->containers().remove(call, row.id)); });
+  container::Beside files(*context.executor, [&] {
+    return sys::remove_tree(container::container_paths(context.root_dir(), row.id).dir);
+  });
+  POUCH_RETURN_IF_ERROR(ok_if_absent(client->snapshots().remove(call, row.snapshotter, row.snapshot_key)));
+  POUCH_RETURN_IF_ERROR(record.join());
+  return files.join();
+}
+
+Status ContainerManager::Impl::record_removal(const ContainerRow& row, const Status& cleared,
+                                              const Attributes& extra) {
+  const Call call = own_call(kStepMs);
   POUCH_ASSIGN_OR_RETURN(const api::ContainerConfig config, row.config());
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context.db->begin(row.durability(), call));
   if (!cleared.is_ok()) {
@@ -80,8 +93,7 @@ Status ContainerManager::Impl::remove_claimed(const ContainerRow& row, const Att
     // Moby has no such event; without it who waits for the removal would wait for ever.
     POUCH_RETURN_IF_ERROR(
         append_event(transaction, row, config, "remove_failed", {{"error", cleared.message()}}));
-    POUCH_RETURN_IF_ERROR(transaction.commit());
-    return cleared.prefix("remove container " + quote(row.name));
+    return transaction.commit();
   }
   POUCH_ASSIGN_OR_RETURN(
       const int64_t changed,

@@ -9,6 +9,7 @@
 #include "core/base/text.h"
 #include "core/container/config_merge.h"
 #include "core/container/container_files.h"
+#include "core/container/end_task.h"
 #include "core/container/manager_impl.h"
 #include "core/container/rootfs_files.h"
 #include "core/container/runtime_failure.h"
@@ -180,8 +181,7 @@ Status ContainerManager::Impl::create_record(StartJob& job, const ctrd::Containe
   POUCH_ASSIGN_OR_RETURN(const auto client, containerd(call));
   Status status = client->containers().create(call, record);
   if (status.code() == Code::kAlreadyExists) {
-    client->tasks().kill(call, record.id, {}, SIGKILL, true).ignore();
-    client->tasks().remove(call, record.id).status().ignore();
+    POUCH_RETURN_IF_ERROR(container::end_task(*client, record.id));
     POUCH_RETURN_IF_ERROR(client->containers().remove(call, record.id));
     status = client->containers().create(call, record);
   }
@@ -199,8 +199,7 @@ Status ContainerManager::Impl::create_task(StartJob& job, const std::vector<ctrd
   task.stdio = to_ctrd(stdio, job.config.tty.value_or(false));
   auto created = client->tasks().create(call, task);
   if (!created.is_ok()) {
-    job.has_task = created.code() == Code::kAlreadyExists || created.code() == Code::kDeadlineExceeded ||
-                   created.code() == Code::kUnavailable;
+    job.has_task = true;  // perhaps: the answer may have been lost
     return task_failure(job, created.status());
   }
   job.has_task = true;
@@ -277,14 +276,12 @@ Status ContainerManager::Impl::undo_start(StartJob& job, const Status& why) {
   forget_process({row.id, row.generation, {}});
   if (const auto client = containerd(call); client.is_ok()) {
     if (job.has_task) {
-      (*client)->tasks().kill(call, row.id, {}, SIGKILL, true).ignore();
-      (*client)->tasks().remove(call, row.id).status().ignore();
+      const Status ended = container::end_task(**client, row.id);
+      if (!ended.is_ok()) log_warning("container", "undo a start: " + ended.message(), row.id.str());
     }
     if (job.has_record) (*client)->containers().remove(call, row.id).ignore();
   }
-  if (const auto keeper = context.keeper(call); keeper.is_ok()) {
-    (*keeper)->discard(row.id.str(), why.message(), call.deadline).ignore();
-  }
+  discard_stream(row.id.str(), why.message()).ignore();
   const int code = container::exit_code_of_failure(why.message());
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
                          context.db->begin(store::Durability::kBootScoped, call));
@@ -317,6 +314,7 @@ Status ContainerManager::Impl::start_now(const std::string& reference, const Cal
   if (!status.is_ok()) {
     if (const Status undone = undo_start(*job, status); !undone.is_ok()) {
       log_warning("container", "undo of a failed start: " + undone.message(), job->row.id.str());
+      recover_later(job->row.id);
     }
     return status;
   }

@@ -5,9 +5,13 @@
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "core/base/executor.h"
+#include "core/base/fault.h"
+#include "core/base/scope_guard.h"
 #include "core/ctrd/client.h"
 #include "core/ctrd/containers.h"
 #include "core/ctrd/content.h"
@@ -281,6 +285,24 @@ TEST_F(CtrdTest, LeaseKeepsUntilItEnds) {
   EXPECT_TRUE(lease->end(call, true).is_ok());
   EXPECT_EQ(client->content().info(call, blob.digest).code(), Code::kNotFound);
 }
+
+#ifdef POUCH_FAULTS
+TEST_F(CtrdTest, ALeaseWhoseCreationFailedIsNotLeft) {
+  const std::string control = containerd->dir() + "/faults";
+  const ScopeGuard no_faults([] { set_fault_file(""); });
+  for (const char* fault :
+       {"fail:Unavailable * rpc.leases.create.after 1", "fail:EIO * rpc.leases.create.after 1",
+        "fail:Unavailable * rpc.leases.delete.before 1"}) {
+    std::filesystem::remove(control + ".fired-1");
+    std::ofstream(control) << fault << "\n";
+    set_fault_file(control);
+    HeldLease::create({}, client, Duration{60'000'000'000}, {}).status().ignore();
+    set_fault_file("");
+    EXPECT_TRUE(std::filesystem::exists(control + ".fired-1")) << fault;
+    EXPECT_TRUE(client->leases().list(Call{})->empty()) << fault;
+  }
+}
+#endif
 
 TEST_F(CtrdTest, ContainerRecords) {
   ContainerRecord record;

@@ -12,6 +12,10 @@ namespace {
 
 namespace pb = containerd::services::leases::v1;
 
+constexpr int64_t kCreateMs = 10'000;
+constexpr int kEndTries = 3;
+constexpr int64_t kPauseMs = 100;
+
 Lease lease_from(const pb::Lease& message) {
   return {.id = message.id(),
           .created_at = timestamp_from(message.created_at()),
@@ -61,8 +65,17 @@ Result<std::vector<Lease>> Leases::list(const Call& call, const Filters& filters
 
 Result<HeldLease> HeldLease::create(const Call& call, const std::shared_ptr<Client>& client, Duration life,
                                     const Labels& labels) {
-  POUCH_ASSIGN_OR_RETURN(const Lease lease, client->leases().create(call, "", life, labels));
-  return HeldLease(client->with_lease(lease.id));
+  // The id is ours and nothing interrupts the call: a lease that nobody knows of would stay for its life.
+  Call whole;
+  whole.deadline = Deadline::after_ms(kCreateMs);
+  whole.request_id = call.request_id;
+  POUCH_RETURN_IF_ERROR(call.check());
+  const std::string id = "pouch-" + random_hex(16);
+  const Status created = client->leases().create(whole, id, life, labels).status();
+  HeldLease lease(client->with_lease(id));  // ended below if the answer was lost
+  POUCH_RETURN_IF_ERROR(created);
+  POUCH_RETURN_IF_ERROR(call.check());
+  return lease;
 }
 
 HeldLease::~HeldLease() {
@@ -77,7 +90,10 @@ Status HeldLease::end(const Call& call, bool sync) {
   const std::shared_ptr<Client> client = std::exchange(client_, nullptr);
   if (!client) return {};
   const std::shared_ptr<Client> plain = client->with_namespace(client->ns());
-  const Status status = plain->leases().remove(call, client->lease_id(), sync);
+  Status status = plain->leases().remove(call, client->lease_id(), sync);
+  for (int i = 1; i < kEndTries && is_retriable(status.code()) && sleep_for(call, kPauseMs).is_ok(); ++i) {
+    status = plain->leases().remove(call, client->lease_id(), sync);
+  }
   return status.code() == Code::kNotFound ? Status() : status;  // expired meanwhile
 }
 

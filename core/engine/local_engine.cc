@@ -105,6 +105,9 @@ Result<std::unique_ptr<LocalEngine>> LocalEngine::open(EngineOptions options) {
   auto parts = std::make_unique<Parts>(std::move(root));
   POUCH_RETURN_IF_ERROR(parts->containers.open().prefix(what));
   POUCH_RETURN_IF_ERROR(parts->start_sessions().prefix(what));
+  // Their rows are in order now; what they left in containerd is next, and while that fails they are
+  // remembered.
+  if (parts->root->owner().has_dead() && parts->images.sweep().is_ok()) parts->root->owner().remove_dead();
   return std::unique_ptr<LocalEngine>(new LocalEngine(std::move(parts)));
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <utility>
@@ -42,12 +43,23 @@ std::vector<OwnerFacts> Owner::living(const std::string& folder) {
 }
 
 Result<std::unique_ptr<Owner>> Owner::create(const std::string& folder, bool is_keeper) {
-  for (const std::string& token : tokens_in(folder)) remove_if_unlocked(folder, token);
   POUCH_ASSIGN_OR_RETURN(TokenFile file, make_token_file(folder));
   // For people and system.diagnose; whether it lives is told by the lock alone.
   const std::string facts = std::to_string(::getpid()) + (is_keeper ? kKeeperWord : "") + "\n";
   POUCH_RETURN_IF_ERROR(sys::write_all(file.lock.fd(), facts).prefix(quote(folder + "/" + file.token)));
   return std::unique_ptr<Owner>(new Owner(folder, std::move(file.token), std::move(file.lock)));
+}
+
+bool Owner::has_dead() const {
+  const std::vector<std::string> tokens = tokens_in(folder_);
+  return std::any_of(tokens.begin(), tokens.end(),
+                     [this](const std::string& token) { return !is_alive(token); });
+}
+
+void Owner::remove_dead() const {
+  for (const std::string& name : tokens_in(folder_)) {
+    if (!is_alive(name)) remove_if_unlocked(folder_, name);
+  }
 }
 
 bool Owner::is_alive(const std::string& token) const {

@@ -19,13 +19,17 @@ struct OwnerFacts {
 /// however it ends; a child made by fork() shares it until it ends or executes another program.
 class Owner {
  public:
-  /// A new token in the folder, which must exist. Removes what dead owners left.
+  /// A new token in the folder, which must exist.
   static Result<std::unique_ptr<Owner>> create(const std::string& folder, bool is_keeper = false);
   /// All that live in the folder, of this process too.
   static std::vector<OwnerFacts> living(const std::string& folder);
   ~Owner();
   Owner(const Owner&) = delete;
   Owner& operator=(const Owner&) = delete;
+
+  /// Whether engines died here whose files are still there, and takes those away.
+  bool has_dead() const;
+  void remove_dead() const;
 
   const std::string& token() const { return token_; }
   /// Whether the owner of a token, ours or another's, is alive. Thread-safe.

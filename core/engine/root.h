@@ -31,6 +31,7 @@ class Root {
   Root(const Root&) = delete;
   Root& operator=(const Root&) = delete;
 
+  const Owner& owner() const { return *owner_; }
   EngineContext& context() { return context_; }
   Executor& executor() { return executor_; }
 

@@ -152,7 +152,9 @@ TEST_F(RootTest, OwnerKilledIsDeadAndItsFileGoes) {
   ASSERT_EQ(::waitpid(child, nullptr, 0), child);
   EXPECT_FALSE(root->context().is_owner_alive(token));
   EXPECT_TRUE(std::filesystem::exists(dir_ + "/root/owners/" + token));
-  open(options());
+  EXPECT_TRUE(root->owner().has_dead());
+  root->owner().remove_dead();
+  EXPECT_FALSE(root->owner().has_dead());
   EXPECT_FALSE(std::filesystem::exists(dir_ + "/root/owners/" + token));
   ::close(pipe_fds[0]);
   ::close(pipe_fds[1]);

@@ -41,7 +41,7 @@ std::string ingest_ref() {
 
 Result<ctrd::HeldLease> hold_import_lease(const EngineContext& context,
                                           const std::shared_ptr<ctrd::Client>& client, const Call& call) {
-  sweep_left_behind(context, client, call);
+  sweep_left_behind(context, client, call).ignore();
   return ctrd::HeldLease::create(
       call, client, kLeaseLife,
       {{"pouch.root", root_label(context)}, {kOwnerLabel, context.owner_token}, {kPurposeLabel, kPurpose}});

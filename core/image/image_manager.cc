@@ -19,6 +19,7 @@
 #include "core/image/image_rootfs.h"
 #include "core/image/image_session.h"
 #include "core/image/image_store.h"
+#include "core/image/image_sweep.h"
 #include "core/image/limits.h"
 #include "core/image/progress.h"
 #include "core/store/database.h"
@@ -102,6 +103,14 @@ ImageManager::ImageManager(EngineContext& context) : impl_(std::make_shared<Impl
 
 ImageManager::~ImageManager() {
   close();
+}
+
+Status ImageManager::sweep() {
+  constexpr int64_t kSweepMs = 5'000;
+  Call call;
+  call.deadline = Deadline::after_ms(kSweepMs);
+  POUCH_ASSIGN_OR_RETURN(const std::shared_ptr<ctrd::Client> client, impl_->context.ctrd(call));
+  return image::sweep_left_behind(impl_->context, client, call);
 }
 
 void ImageManager::close() {

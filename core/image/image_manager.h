@@ -32,6 +32,9 @@ class ImageManager final : public ImageLookup {
   /// Who is asked before an image is removed; without it none is in use. Once, before the operations; must
   /// live until close().
   void set_users(ImageUsers* users);
+  /// Takes away what imports of engines that died half-way left in containerd. Waits for it some seconds at
+  /// most.
+  Status sweep();
   /// After it returns the users are asked no more, and what still runs for callers who gave up ends with
   /// Closed where it can. The destructor does it too.
   void close();

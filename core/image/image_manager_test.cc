@@ -296,11 +296,17 @@ TEST_F(ImageManagerTest, ACancelledLoadIsUndone) {
   const std::string half = archive.substr(0, archive.size() / 2);
   std::string_view rest = half;
   while (!rest.empty()) rest.remove_prefix(*(*stream)->write(rest, Deadline::after_ms(10'000)));
+  // The pipe takes half an archive before the load has begun.
+  const auto wait_for_lease = [this](bool there) {
+    const Deadline deadline = Deadline::after_ms(60'000);
+    while (client_->leases().list(minute())->empty() == there && !deadline.has_passed()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  };
+  wait_for_lease(true);
   (*stream)->cancel();
   stream->reset();
-  for (int i = 0; i < 100 && !client_->leases().list(minute())->empty(); ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
+  wait_for_lease(false);
   EXPECT_EQ(*images_->count(), 0);
   expect_nothing_left();
 }

@@ -55,12 +55,13 @@ Status sweep_records(const EngineContext& context, const ctrd::Client& client, c
 
 }  // namespace
 
-void sweep_left_behind(const EngineContext& context, const std::shared_ptr<ctrd::Client>& client,
-                       const Call& call) {
-  if (!context.is_owner_alive) return;
+Status sweep_left_behind(const EngineContext& context, const std::shared_ptr<ctrd::Client>& client,
+                         const Call& call) {
+  if (!context.is_owner_alive) return {};
   Status swept = sweep_leases(context, *client, call);
   if (swept.is_ok()) swept = sweep_records(context, *client, call);
   if (!swept.is_ok()) log_warning("image", "sweep of what dead engines left: " + swept.message());
+  return swept;
 }
 
 }  // namespace pouch::image

@@ -9,9 +9,9 @@
 namespace pouch::image {
 
 /// Takes away what imports and removals of engines that died half-way left in containerd: leases of dead
-/// owners, and image records that the database does not know. What it cannot do is logged and left to the
-/// next one.
-void sweep_left_behind(const EngineContext& context, const std::shared_ptr<ctrd::Client>& client,
-                       const Call& call);
+/// owners, and image records that the database does not know. What it cannot do is also logged and
+/// left to the next one.
+Status sweep_left_behind(const EngineContext& context, const std::shared_ptr<ctrd::Client>& client,
+                         const Call& call);
 
 }  // namespace pouch::image

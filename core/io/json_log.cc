@@ -74,6 +74,9 @@ Result<LogLine> decode_log_line(std::string_view text) {
 
 namespace {
 
+// So much is kept while the file cannot be written.
+constexpr size_t kMaxKept = size_t{1} << 20;
+
 // The length of the file up to and with its last newline.
 Result<int64_t> whole_lines_length(int fd, int64_t size, const std::string& path) {
   std::string block(4096, '\0');
@@ -135,17 +138,21 @@ Status JsonLogWriter::flush() {
 
 Status JsonLogWriter::write_pending() {
   if (pending_.empty()) return {};
-  const std::string data = std::exchange(pending_, {});
   if (!fd_.is_valid()) {  // a rotation could not open the new file
     POUCH_ASSIGN_OR_RETURN(fd_, open_log(options_.path, 0));
   }
+  std::string data = std::exchange(pending_, {});
   Status written = sys::write_all(fd_.get(), data);
   if (written.is_ok()) {
     size_ += static_cast<int64_t>(data.size());
     return {};
   }
   // Half an entry would damage the next one.
-  if (::ftruncate(fd_.get(), size_) != 0) written = written.prefix("cut back after a failure, in vain");
+  if (::ftruncate(fd_.get(), size_) != 0) {
+    written = written.prefix("cut back after a failure, in vain");
+  } else if (data.size() <= kMaxKept) {
+    pending_ = std::move(data);  // for the next time: a full disk may have room then
+  }
   return written.prefix("write log " + quote(options_.path));
 }
 

@@ -59,7 +59,8 @@ def test_failure_is_an_exception_with_the_exit_code(client):
 
 def test_container_object(client):
     container = client.containers.run("busybox", "echo out; sleep 100", name="one", detach=True, network="none")
-    assert next(iter(container.logs(stream=True, follow=True))) == b"out\n"  # it has begun
+    while container.logs() != b"out\n":  # until it has begun
+        time.sleep(0.01)
     assert client.containers.get("one").id == container.id
     assert container.name == "one" and container.status == "running"
     result = container.exec_run(["sh", "-c", "echo in; exit 4"])

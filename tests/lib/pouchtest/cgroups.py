@@ -1,12 +1,13 @@
 """Control groups: what crun needs on cgroup v1, and removing the groups that a private daemon left."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import pathlib
 import subprocess
 
-from . import mounts
+from . import mounts, procs
 
 ROOT = pathlib.Path("/sys/fs/cgroup")
 _HUGETLB = ROOT / "hugetlb"
@@ -42,8 +43,20 @@ def remove_group(name):
         top = hierarchy / name
         if top.is_dir():
             for folder, _, _ in os.walk(top, topdown=False):
-                with contextlib.suppress(FileNotFoundError):
-                    os.rmdir(folder)
+                procs.wait_until(lambda: _is_removed(folder), 5)  # pylint: disable=cell-var-from-loop
+
+
+def _is_removed(folder):
+    """A group is busy until its last process is reaped."""
+    try:
+        os.rmdir(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            return False
+        raise
+    return True
 
 
 def hierarchies():

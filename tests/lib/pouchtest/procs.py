@@ -36,6 +36,15 @@ def start_time(pid):
     return None if fields[0] in "ZX" else int(fields[19])
 
 
+def parent(pid):
+    """The pid of a process's parent; None if it is gone."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return int(stat.rpartition(")")[2].split()[1])
+
+
 def mentioning(text):
     """Pids of the processes (ourselves and our ancestors apart) whose command line contains `text`."""
     mine = ancestors()

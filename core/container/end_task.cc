@@ -1,0 +1,31 @@
+#include "core/container/end_task.h"
+
+#include <signal.h>
+
+#include "core/ctrd/tasks.h"
+
+namespace pouch::container {
+namespace {
+
+constexpr int64_t kEndMs = 10'000;
+constexpr int64_t kRemoveMs = 60'000;
+
+Call call_of(int64_t ms) {
+  Call call;
+  call.deadline = Deadline::after_ms(ms);
+  return call;
+}
+
+}  // namespace
+
+Status end_task(const ctrd::Client& client, const ContainerId& id) {
+  const Status killed = client.tasks().kill(call_of(kEndMs), id, {}, SIGKILL, true);
+  if (killed.code() == Code::kNotFound && !client.tasks().get(call_of(kEndMs), id).is_ok()) return {};
+  // A task can be removed only when the shim has seen its end. Where the kill failed because it has ended,
+  // the wait returns at once.
+  client.tasks().wait(call_of(kEndMs), id).status().ignore();
+  const Status removed = client.tasks().remove(call_of(kRemoveMs), id).status();
+  return removed.code() == Code::kNotFound ? Status() : removed;
+}
+
+}  // namespace pouch::container

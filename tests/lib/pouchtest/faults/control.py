@@ -1,0 +1,55 @@
+"""The control file of core/base/fault.h."""
+
+import collections
+import os
+import pathlib
+
+VARIABLE = "POUCH_FAULTS_FILE"
+
+
+class Control:
+    """One control file, which our processes look at again at each point."""
+
+    def __init__(self, folder):
+        self.path = pathlib.Path(folder) / "faults"
+        self.met_path = pathlib.Path(folder) / "points-met"
+        self.clear()
+
+    @property
+    def environment(self):
+        return {VARIABLE: str(self.path)}
+
+    def record(self):
+        """From now on each point that is met is noted."""
+        self.met_path.unlink(missing_ok=True)
+        self._write(f"record {self.met_path}\n")
+
+    def met(self):
+        """How often each (role, point, kind) was met since record()."""
+        if not self.met_path.exists():
+            return collections.Counter()
+        lines = self.met_path.read_text().splitlines()
+        return collections.Counter(tuple(line.split()) for line in lines if len(line.split()) == 3)
+
+    def rule(self, action, role, point, nth):
+        """One fault; what fired before is forgotten."""
+        self._forget_marks()
+        self._write(f"{action} {role} {point} {nth}\n")
+
+    def clear(self):
+        self._write("\n")
+
+    def fired(self):
+        """Where the fault acted: "role pid point", or None."""
+        mark = pathlib.Path(f"{self.path}.fired-1")
+        return mark.read_text().strip() if mark.exists() else None
+
+    def _forget_marks(self):
+        for mark in self.path.parent.glob(f"{self.path.name}.fired-*"):
+            mark.unlink()
+
+    def _write(self, text):
+        # Another inode each time: who looks sees either the old text or the new one.
+        new = self.path.with_name("faults.new")
+        new.write_text(text)
+        os.rename(new, self.path)

@@ -1,0 +1,52 @@
+"""The points that there are, read from the source, so that one which no workload meets is seen."""
+
+import re
+
+from ..paths import REPO
+
+# Folders with code of the local engine, and what stands for a point in them.
+_CORE = REPO / "core"
+_RPC = re.compile(r'\.name = "([a-z_.]+)"')
+_SQL = re.compile(r'"((?:INSERT|UPDATE|DELETE)\s(?:[^"]|"\s*\n\s*")*)"')
+_PLAIN = re.compile(r'(?:with_faults|fault_(?:kill|status|errno))\(\s*"([a-z_.]+)"(?:, "([a-z]+)")?')
+_KEEPER = re.compile(r"kNames = \{(.*?)\};", re.DOTALL)
+
+
+def catalogue():
+    """Names without the moment: {"rpc.tasks.start", "row.containers.update-running", "sys.rename", …}."""
+    names = set()
+    for path in sorted(_CORE.rglob("*.cc")):
+        if path.name.endswith("_test.cc") or "testing" in path.parts or path.parent.name == "mock":
+            continue
+        text = path.read_text()
+        if path.parent.name == "ctrd":
+            names.update(f"rpc.{name}" for name in _RPC.findall(text))
+        names.update(filter(None, map(_row, _SQL.findall(text))))
+        if path.name != "fault.cc":
+            names.update(match[0] for match in _PLAIN.findall(text))
+        if path.name == "keeper_client.cc":
+            names.update(f"keeper.{name}" for name in re.findall(r'"([a-z_]+)"', _KEEPER.search(text).group(1)))
+    return names
+
+
+def step_of(point):
+    """A point without its moment."""
+    return point.rpartition(".")[0]
+
+
+def _row(sql):
+    """As core/store/connection.cc names it."""
+    words = re.sub(r'"\s*\n\s*"', "", sql).split()
+    verb = words[0]
+    if verb == "UPDATE":
+        table = words[1]
+    else:
+        after = next((i for i, word in enumerate(words) if word in ("INTO", "FROM")), None)
+        if after is None or after + 1 >= len(words):
+            return None
+        table = words[after + 1]
+    state = re.search(r"SET state = '([a-z]+)'", " ".join(words))
+    # A pattern that a check of SQL texts looks for, not a statement.
+    if not re.fullmatch(r"[a-z_]+(\(.*)?", table):
+        return None
+    return f"row.{table.split('(')[0]}.{verb.lower()}" + (f"-{state.group(1)}" if state else "")

@@ -1,0 +1,161 @@
+"""The workload: what a program does with containers and images, each step noted before and after.
+
+usage: python3 -m pouchtest.faults.workload URI JOURNAL TAG IMAGE_TAR
+"""
+
+import sys
+import time
+
+import pouch
+
+from .journal import Journal
+from .names import BASE, SMALL
+
+LINES = 300
+# Numbered lines, so that a gap, a repetition or a wrong order shows.
+_COUNT = "i=0; while [ $i -lt %d ]; do echo line $i; i=$((i+1)); done"
+_FOREVER = "trap 'exit 0' TERM; i=0; while :; do echo line $i; i=$((i+1)); sleep 0.02; done"
+_SECONDS = 90  # no step may take longer, whatever fails
+_LOST = ("Unavailable", "Closed", "DeadlineExceeded")
+
+
+class Workload:
+    def __init__(self, uri, journal, tag, tar):
+        self._uri = uri
+        self._journal = Journal(journal)
+        self._tag = tag
+        self._tar = tar
+        self._client = None
+
+    def run(self):
+        self._journal.write("begin", "workload")
+        self._images()
+        self._finite()
+        self._live()
+        self._auto_remove()
+        self._left()
+        self._journal.write("done", "workload")
+
+    def _images(self):
+        name = f"{SMALL}:{self._tag}"
+        self._image("image.load", f"{SMALL}:loaded", lambda client: client.images.load_file(self._tar))
+        self._image("image.tag", name,
+                    lambda client: client.images.tag(f"{SMALL}:loaded", repo=SMALL, tag=self._tag, timeout=_SECONDS))
+        self._image("image.remove", f"{SMALL}:loaded",
+                    lambda client: client.images.remove(f"{SMALL}:loaded", timeout=_SECONDS))
+
+    def _finite(self):
+        """One that ends by itself and stays."""
+        made = self._create("finite", _COUNT % LINES, lines=LINES,
+                            LogConfig={"Type": "json-file", "Config": {"max-size": "8k", "max-file": "9"}})
+        if made and self._start("finite", made):
+            self._wait("finite", made)
+
+    def _live(self):
+        """One that runs until it is stopped, with a further process and a new name; then it is removed."""
+        made = self._create("live", _FOREVER)
+        if not made or not self._start("live", made):
+            return
+        self._do("exec", "live", lambda client: self._exec(client, made))
+        self._do("rename", "live", lambda client: client.containers.rename(made, name=f"renamed-{self._tag}",
+                                                                             timeout=_SECONDS),
+                 name=f"renamed-{self._tag}")
+        self._do("stop", "live", lambda client: client.containers.stop(made, t=20, timeout=_SECONDS))
+        # Again, and not to its end: a second run has a second generation.
+        if self._start("live", made, step="restart"):
+            self._do("remove", "live", lambda client: client.containers.remove(made, force=True, timeout=_SECONDS))
+
+    def _auto_remove(self):
+        made = self._create("auto", _COUNT % 5, auto_remove=True)
+        if made and self._start("auto", made):
+            self._wait("auto", made, condition="removed", step="remove")
+
+    def _left(self):
+        """What shall be there afterwards: one that was never started, and one that runs."""
+        self._create("never", "true")
+        made = self._create("runs", _FOREVER)
+        if made:
+            self._start("runs", made)
+
+    # --- steps ---
+
+    def _create(self, key, command, auto_remove=False, lines=None, **host):
+        config = {"Image": BASE, "Cmd": ["sh", "-c", command],
+                  "HostConfig": {"NetworkMode": "none", "AutoRemove": auto_remove, **host}}
+        name = f"{key}-{self._tag}"
+        answer = self._do("create", key,
+                          lambda client: client.containers.create(config, name=name, timeout=_SECONDS)["Id"],
+                          name=name, facts={"auto_remove": auto_remove, "lines": lines}, answers_id=True)
+        return answer
+
+    def _start(self, key, made, step="start"):
+        return self._do(step, key, lambda client: client.containers.start(made, timeout=_SECONDS) or True, id=made)
+
+    def _wait(self, key, made, condition=None, step="wait"):
+        def wait(client):
+            try:
+                with client.containers.wait(made, condition=condition, timeout=_SECONDS) as stream:
+                    result = stream.finish() or {}
+                if (result.get("Error") or {}).get("Message"):
+                    raise pouch.PouchError(result["Error"]["Message"])
+                return True
+            except pouch.PouchError as error:
+                if condition == "removed" and error.code == "NotFound":
+                    return True
+                raise
+
+        self._do(step, key, wait)
+
+    def _exec(self, client, made):
+        document = {"Cmd": ["echo", "hi"], "AttachStdout": True, "AttachStderr": True}
+        process = client.execs.create(made, document, timeout=_SECONDS)["Id"]
+        with client.execs.start(process, {}, timeout=_SECONDS) as stream:
+            stdout, _ = stream.split()
+            result = stream.finish() or {}
+        if stdout != b"hi\n" or result.get("ExitCode") != 0:
+            raise AssertionError(f"exec answered {stdout!r}, {result}")
+
+    def _image(self, step, name, action):
+        self._do(step, None, action, name=name)
+
+    def _do(self, step, key, action, answers_id=False, **facts):
+        """One step; its answer, or None when it failed. A peer that is gone is given time to come back."""
+        if key is not None:
+            facts["key"] = key
+        self._journal.write("begin", step, **facts)
+        try:
+            answer = action(self._connected())
+        except pouch.PouchError as error:
+            self._journal.write("failed", step, error=f"{error.code}: {error}", **facts)
+            if error.code in _LOST:
+                self._reconnect()
+            return None
+        except AssertionError as error:
+            self._journal.write("wrong", step, error=str(error), **facts)
+            return None
+        if answers_id:
+            facts["id"] = answer
+        self._journal.write("done", step, **facts)
+        return answer or True
+
+    def _connected(self):
+        if self._client is None:
+            self._client = pouch.Client(self._uri)
+        return self._client
+
+    def _reconnect(self):
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                self._connected().system.ping(timeout=5)
+                return
+            except pouch.PouchError:
+                time.sleep(0.1)
+
+
+def main():
+    Workload(*sys.argv[1:]).run()
+
+
+if __name__ == "__main__":
+    main()

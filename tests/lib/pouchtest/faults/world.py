@@ -1,0 +1,147 @@
+"""What a scenario runs in: a containerd, a root, perhaps a pouchd, and the processes that may be killed."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import sqlite3
+import subprocess
+import sys
+
+from .. import mounts, procs
+from ..containerd import PrivateContainerd
+from ..embed import end_keepers
+from ..images import busybox_image_tar
+from ..paths import REPO, build_dir, private_dir
+from ..pouchd import Pouchd
+from ..run import run
+from .control import Control
+from .names import BASE, SMALL
+
+
+class World:
+    """A containerd and one root on it, used in-process ("embed") or through a pouchd ("pouchd")."""
+
+    def __init__(self, mode):
+        self.mode = mode
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        try:
+            self._set_up()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self._stack.close()
+
+    def _set_up(self):
+        self.dir = self._stack.enter_context(private_dir())
+        self.control = Control(self.dir)
+        self.containerd = self._stack.enter_context(PrivateContainerd(self.dir / "c"))
+        self._stack.callback(mounts.unmount_below, self.dir)
+        self._stack.callback(end_keepers, self.dir)
+        self.pouchd = None
+        if self.mode == "pouchd":
+            self._start_pouchd()
+        else:
+            self.root, self.run_dir = self.dir / "root", self.dir / "run"
+            self.uri = f"embed://{self.root}?run={self.run_dir}&containerd={self.containerd.socket}"
+        base = busybox_image_tar(self.dir / "base.tar", name=BASE)
+        self.small_tar = busybox_image_tar(self.dir / "small.tar", f"{SMALL}:loaded", files={"small": "x" * 100_000})
+        self.pouch("load", "--input", base)
+        with self.database() as database:
+            self.root_id = database.execute("SELECT value FROM root WHERE key='id'").fetchone()[0]
+        self.namespace = f"pouch-{self.root_id}"
+
+    def _start_pouchd(self):
+        folder = self.dir / "d"
+        self.pouchd = _FaultyPouchd(folder, self.containerd, self.control.environment)
+        self._stack.enter_context(self.pouchd)
+        self.root, self.run_dir = folder / "home", folder / "run"
+        self.uri = self.pouchd.uri
+
+    # --- looking ---
+
+    @contextlib.contextmanager
+    def database(self):
+        connection = sqlite3.connect(f"file:{self.root}/pouch.db?mode=ro", uri=True, timeout=10)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def rows(self):
+        """The containers' rows, as {id: {column: value}}."""
+        with self.database() as database:
+            database.row_factory = sqlite3.Row
+            return {row["id"]: dict(row) for row in database.execute("SELECT * FROM containers")}
+
+    def references(self):
+        with self.database() as database:
+            return {name for (name,) in database.execute("SELECT reference FROM image_references")}
+
+    def ctr(self, *args, **options):
+        return self.containerd.ctr(*args, namespace=self.namespace, **options)
+
+    def keeper(self):
+        """(pid of the supervisor, pid of the worker), None for who is not there."""
+        pids = [pid for pid in procs.mentioning(str(self.run_dir)) if "/pouch-keeper " in procs.cmdline(pid) + " "]
+        supervisor = next((pid for pid in pids if procs.parent(pid) not in pids), None)
+        worker = next((pid for pid in pids if procs.parent(pid) == supervisor), None)
+        return supervisor, worker
+
+    # --- acting ---
+
+    def pouch(self, *args, **options):
+        """Our command line, a process of its own that opens the root."""
+        options.setdefault("timeout", 90)
+        return run(build_dir() / "bin/pouch", "-H", self.uri, *args, env=self.control.environment, **options)
+
+    def start_workload(self, tag, journal):
+        command = [sys.executable, "-m", "pouchtest.faults.workload", self.uri, journal, tag, self.small_tar]
+        log = open(self.dir / f"workload-{tag}.log", "wb")
+        path = f"{REPO}/tests/lib:{build_dir()}/python"
+        with log:
+            return subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                    env={**os.environ, **self.control.environment, "PYTHONPATH": path})
+
+    def revive(self):
+        """Daemons that were killed are started again, as systemd would."""
+        if self.containerd.process.poll() is not None:
+            self.containerd.start()
+        if self.pouchd and self.pouchd.process.poll() is not None:
+            self.pouchd.start()
+
+    def victims(self, workload):
+        """Who may be killed now, as {role: pid}."""
+        supervisor, worker = self.keeper()
+        found = {"host": workload.pid if workload.poll() is None else None, "supervisor": supervisor,
+                 "keeper": worker, "containerd": self.containerd.pid,
+                 "pouchd": self.pouchd.pid if self.pouchd else None}
+        found.update({f"shim{i}": pid for i, pid in enumerate(self.containerd.shims())})
+        return {role: pid for role, pid in found.items() if pid}
+
+    def end_keeper(self):
+        """As at its idle end; the next engine starts another."""
+        supervisor, _ = self.keeper()
+        if supervisor:
+            procs.end(supervisor)
+
+
+class _FaultyPouchd(Pouchd):
+    """A pouchd with faults, on the world's containerd."""
+
+    def __init__(self, folder, containerd, environment):
+        super().__init__(pathlib.Path(folder), containerd)
+        self._environment = environment
+
+    def environment(self):
+        return {**os.environ, **self._environment}
+
+
+def kill(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
