@@ -37,7 +37,8 @@ Result<Json> reset_at(const std::string &uri, bool in_use, bool force, const Cal
 Status parse_options(const char *options_json, bool &in_use, bool &force) {
   POUCH_ASSIGN_OR_RETURN(const Json options, parse_argument(options_json, "options"));
   for (const std::string &name : options.getMemberNames()) {
-    if (name != "InUse" && name != "Force") return invalid_argument("pouch_reset has no option " + quote(name));
+    if (name != "InUse" && name != "Force")
+      return invalid_argument("pouch_reset has no option " + quote(name));
     if (!options[name].isBool()) return invalid_argument(name + ": expected true or false");
     (name == "InUse" ? in_use : force) = options[name].asBool();
   }

@@ -34,7 +34,8 @@ int reset_command(Context& context, const Invocation& invocation) {
     return 0;
   }
   const std::string host = context.host();
-  if (host.empty()) throw Exit(kExitError, "Error: name the root to remove: pouch -H embed:///path system reset");
+  if (host.empty())
+    throw Exit(kExitError, "Error: name the root to remove: pouch -H embed:///path system reset");
   if (!is_sure && !is_confirmed(context, host)) return 0;
   Json::Value given(Json::objectValue);
   given["InUse"] = in_use;

@@ -85,8 +85,7 @@ Status Root::open_folders() {
     POUCH_RETURN_IF_ERROR(sys::secure_mkdir(context_.root_dir() + sub).status());
   }
   const EngineRole role = context_.options.role;
-  POUCH_ASSIGN_OR_RETURN(owner_,
-                         Owner::create(context_.root_dir() + "/owners", role == EngineRole::kKeeper));
+  POUCH_ASSIGN_OR_RETURN(owner_, Owner::create(context_.root_dir() + "/owners", role == EngineRole::kKeeper));
   // After the token is there: one of us and the reset sees the other.
   if (role != EngineRole::kReset && ::access((context_.root_dir() + "/" + kResetMark).c_str(), F_OK) == 0) {
     return conflict("it is being reset; where that was broken off, reset it again (pouch system reset)");

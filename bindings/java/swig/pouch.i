@@ -135,15 +135,15 @@ HANDLE(pouch_cancel_t)
 %typemap(jtype) const pouch_call_t* call "dev.pouch.Call.Native"
 %typemap(jstype) const pouch_call_t* call "dev.pouch.Call.Native"
 %typemap(javain) const pouch_call_t* call "$javainput"
-%typemap(in) const pouch_call_t* call (pouch_call_t with = POUCH_CALL_INIT, std::string request_id) {
+%typemap(in) const pouch_call_t* call (pouch_call_t with = POUCH_CALL_INIT, std::string call_name) {
   if ($input != nullptr) {
     jclass type = jenv->GetObjectClass($input);
     with.deadline_ms = jenv->GetLongField($input, jenv->GetFieldID(type, "deadlineMs", "J"));
     with.cancel = reinterpret_cast<pouch_cancel_t*>(jenv->GetLongField($input, jenv->GetFieldID(type, "token", "J")));
     jobject name = jenv->GetObjectField($input, jenv->GetFieldID(type, "requestId", "[B"));
     if (name != nullptr) {
-      request_id = to_string(jenv, static_cast<jbyteArray>(name));
-      with.request_id = request_id.c_str();
+      call_name = to_string(jenv, static_cast<jbyteArray>(name));
+      with.request_id = call_name.c_str();
     }
   }
   $1 = &with;

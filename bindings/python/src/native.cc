@@ -331,9 +331,8 @@ std::optional<std::string> reset_root(const std::string& uri, const std::optiona
   Buffer result;
   pouch_error_t* raw = nullptr;
   const pouch_call_t with = call_of(timeout_ms, *cancel, request_id);
-  const pouch_status_t status = interruptible(*cancel, [&] {
-    return pouch_reset(uri.c_str(), text_or_null(options), &with, result.get(), &raw);
-  });
+  const pouch_status_t status = interruptible(
+      *cancel, [&] { return pouch_reset(uri.c_str(), text_or_null(options), &with, result.get(), &raw); });
   check(status, ErrorPtr(raw));
   return result.text();
 }
