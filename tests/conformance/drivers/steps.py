@@ -82,8 +82,7 @@ class Line:
         if channel == 4:
             self.messages = (self.messages or []) + [json.loads(data)]
         else:
-            name = CHANNELS[channel]
-            self.bytes[name] = self.bytes.get(name, b"") + data
+            self.bytes.setdefault(CHANNELS[channel], bytearray()).extend(data)
 
     def show(self):
         for name, data in self.bytes.items():
