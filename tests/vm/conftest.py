@@ -27,7 +27,7 @@ def service(busybox_tar):
         shutil.copy(build_dir() / "systemd/pouchd.service", unit)
         config = pathlib.Path("/etc/pouch/config.json")
         config.parent.mkdir(exist_ok=True)
-        config.write_text('{"add-runtime": {"crun": "/usr/bin/crun"}}')
+        config.write_text('{"containerd": "/run/containerd/containerd.sock", "add-runtime": {"crun": "/usr/bin/crun"}}')
         run("systemctl", "daemon-reload")
         run("systemctl", "enable", "--quiet", "pouchd.service")
     found = Service()

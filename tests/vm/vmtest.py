@@ -53,8 +53,10 @@ def container_group(service, name):
 
 
 def keepers(text="pouch-keeper"):
-    """Pids of keepers whose command line has a text."""
-    return [pid for pid in procs.mentioning(text) if procs.cmdline(pid).split()[0].endswith("/pouch-keeper")]
+    """Pids of keepers whose command line has a text; who minds a root's own containerd is none."""
+    lines = {pid: procs.cmdline(pid) for pid in procs.mentioning(text)}
+    return [pid for pid, line in lines.items()
+            if line.split()[:1] and line.split()[0].endswith("/pouch-keeper") and "--mind-containerd" not in line]
 
 
 def read(folder, name):
