@@ -24,6 +24,7 @@
 #include "core/sys/file.h"
 #include "core/sys/find_program.h"
 #include "core/sys/place.h"
+#include "core/sys/systemd_scope.h"
 
 namespace pouch {
 namespace {
@@ -90,6 +91,8 @@ class PrivateContainerdTest : public ::testing::Test {
   }
   static std::vector<std::string> groups_of(const std::string& ns) {
     std::vector<std::string> found;
+    const std::string group = sys::root_cgroup(ns);
+    if (fs::exists("/sys/fs/cgroup" + group)) found.push_back(group);  // version 2
     for (const auto& hierarchy : fs::directory_iterator("/sys/fs/cgroup")) {
       if (fs::exists(hierarchy.path() / ns)) found.push_back(hierarchy.path() / ns);
     }

@@ -58,6 +58,11 @@ def test_programs_by_label():
     assert plan.labelled(listed) == ["b", "d"]
 
 
+def test_files_with_the_marker():
+    found = plan.marked(image.REPO / "tests/e2e")
+    assert "tests/e2e/test_pouchd.py" in found and "tests/e2e/test_docs.py" not in found
+
+
 def test_steps_of_the_command_line(tmp_path, monkeypatch):
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/x_test").touch()
