@@ -120,6 +120,7 @@ Status serve(const KeeperConfig& config, const WorkerPlace& place) {
 }
 
 int run_worker(const KeeperConfig& config, const WorkerPlace& place) {
+  log_to_stderr(config.log_level);  // a child of fork() begins without the supervisor's
   Status served;
   try {
     served = serve(config, place);

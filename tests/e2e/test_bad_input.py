@@ -65,7 +65,8 @@ def state(daemon):
     images = json.loads(daemon.request("GET", "/images/json?all=1")[2])
     kept = [(c["Id"], c["Names"], c["State"]) for c in containers]
     files = sorted(str(path.relative_to(daemon.dir)) for path in (daemon.dir / "home").glob("*"))
-    return kept, [(i["Id"], i["RepoTags"]) for i in images], [name for name in files if "pouch.db" not in name]
+    return kept, [(i["Id"], i["RepoTags"]) for i in images], [name for name in files
+                                                                          if "pouch.db" not in name and name != "home/log"]
 
 
 def resources(daemon):
