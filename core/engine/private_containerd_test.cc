@@ -153,6 +153,19 @@ TEST_F(PrivateContainerdTest, EndsWithItsLastUserAndLeavesNothing) {
   EXPECT_TRUE(eventually([&] { return groups_of(ns).empty(); }));
 }
 
+TEST_F(PrivateContainerdTest, EndsAlsoWhenItsFoldersAreGone) {
+  int pid = 0;
+  {
+    const auto root = open();
+    ASSERT_NE(root, nullptr);
+    ASSERT_TRUE(root->context().ctrd(soon()).is_ok());
+    pid = minder();
+    ASSERT_GT(pid, 0);
+    fs::remove_all(dir_);
+  }
+  EXPECT_TRUE(eventually([pid] { return ::kill(pid, 0) != 0; }));
+}
+
 TEST_F(PrivateContainerdTest, ComesBackWhenKilled) {
   const auto root = open();
   ASSERT_TRUE(root->context().ctrd(soon()).is_ok());

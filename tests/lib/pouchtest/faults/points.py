@@ -24,7 +24,7 @@ def catalogue():
         names.update(filter(None, map(_row, _SQL.findall(text))))
         if path.name != "fault.cc":
             names.update(match[0] for match in _PLAIN.findall(text))
-        if path.name == "keeper_client.cc":
+        if path.parent.name == "io" and path.name == "wire.cc":
             names.update(f"keeper.{name}" for name in re.findall(r'"([a-z_]+)"', _KEEPER.search(text).group(1)))
     return names
 
