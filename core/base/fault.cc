@@ -18,6 +18,7 @@
 #include <mutex>
 #include <sstream>
 #include <utility>
+#include <vector>
 
 #include "core/base/unique_fd.h"
 
@@ -218,8 +219,11 @@ int fault_errno(std::string_view step, std::string_view moment) {
 }
 
 void set_fault_file(const std::string& path) {
-  control_path().store(path.empty() ? nullptr : std::make_unique<std::string>(path).release());
-  current_state.store(nullptr);
+  // What is replaced stays, and stays reachable: a thread may be at a point.
+  static auto& replaced = *std::make_unique<std::vector<std::pair<const std::string*, State*>>>().release();
+  const std::string* const old =
+      control_path().exchange(path.empty() ? nullptr : std::make_unique<std::string>(path).release());
+  replaced.emplace_back(old, current_state.exchange(nullptr));
 }
 
 std::vector<std::string> fault_environment() {
