@@ -53,18 +53,17 @@ void TaskRemover::on_answer(const ContainerId& id, Status status) {
       log_warning("container", "remove the task: " + status.message(), id.str());
     }
     removal->answer = std::move(status);
+    // Under the lock: who sees the last answer may destroy this at once.
+    changed_.notify_all();
   }
-  changed_.notify_all();
 }
 
 void TaskRemover::on_task_event(const ctrd::TaskEvent& event) {
   if (event.kind != ctrd::TaskEventKind::kDelete || !event.exec_id.empty()) return;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto at = removals_.find(event.container_id.str());
-    if (at == removals_.end()) return;
-    at->second->is_deleted = true;
-  }
+  const std::lock_guard lock(mutex_);
+  const auto at = removals_.find(event.container_id.str());
+  if (at == removals_.end()) return;
+  at->second->is_deleted = true;
   changed_.notify_all();
 }
 
