@@ -198,6 +198,9 @@ class Racer {
 class RaceTest : public testing::EngineTest {
  protected:
   void SetUp() override {
+#ifdef __SANITIZE_THREAD__
+    GTEST_SKIP() << "the thread sanitizer cannot follow the threads of forked children";
+#endif
     EngineTest::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
     void* const memory =

@@ -183,8 +183,7 @@ def sanitizers(run):
 def _sanitizer_environment(preset):
     folder = REPO / "tools/sanitizers"
     if preset == "tsan":
-        # Children of a fork have threads of their own in the tests of many processes on one root.
-        options = f"suppressions={folder}/tsan.supp:halt_on_error=1:second_deadlock_stack=1:die_after_fork=0"
+        options = f"suppressions={folder}/tsan.supp:halt_on_error=1:second_deadlock_stack=1"
         return {"TSAN_OPTIONS": options}
     return {
         "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
