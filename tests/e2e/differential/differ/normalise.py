@@ -64,6 +64,9 @@ def document(value, names, folders, key=""):
     if isinstance(value, dict):
         return {text(name, names, folders): document(item, names, folders, name) for name, item in value.items()}
     if isinstance(value, list):
+        # dockerd keeps mounts in a map, in whose order it shows them.
+        if key == "Mounts":
+            value = sorted(value, key=lambda mount: mount.get("Destination", "") if isinstance(mount, dict) else "")
         return [document(item, names, folders) for item in value]
     if isinstance(value, str) and key in _SIZE_FIELDS:
         return sizes(value)
