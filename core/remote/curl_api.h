@@ -7,8 +7,8 @@
 namespace pouch::remote {
 
 /// The functions of libcurl that we call. It is loaded at the first use and not with libpouch: libcurl draws
-/// in twenty libraries (TLS twice, Kerberos, LDAP, SSH), which is half of the time that a program takes to
-/// start, and who runs containers in its own process needs none of them.
+/// in twenty libraries (TLS twice, Kerberos, LDAP, SSH), which the loader would bind at each start of a
+/// program, and who runs containers in its own process needs none of them.
 struct CurlApi {
   decltype(&::curl_global_init) global_init;
   decltype(&::curl_easy_init) easy_init;
