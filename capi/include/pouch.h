@@ -24,8 +24,10 @@
  *   What *error held before is never looked at.
  * - Outputs are set to nothing (NULL, an empty buffer) before anything else: they may be freed after an error.
  * - What the caller gives is copied before the function returns; what it is given is freed by the function
- *   named beside it. _free functions take NULL. In a forked child, functions of an inherited handle answer
- *   POUCH_ERR_FORKED and its _free function does nothing; the child may open a client of its own.
+ *   named beside it. _free functions take NULL.
+ * - The program may fork() at any moment, also while its threads are in calls. The parent goes on undisturbed. In the
+ *   child, functions of an inherited handle answer POUCH_ERR_FORKED and its _free function does nothing; the child
+ *   may open a client of its own.
  * - The library starts threads (all signals blocked on them) not before the first call, installs no signal
  *   handler, prints nothing, and never ends the process.
  * - `@threads` says what may be called at the same time: "any": from any thread at any time; "reader",

@@ -16,7 +16,7 @@ struct OwnerFacts {
 };
 
 /// The proof that an open engine lives: a locked file <root>/owners/<token>. The lock goes with the process,
-/// however it ends; a child made by fork() shares it until it ends or executes another program.
+/// however it ends; a child made by fork() does not share it.
 class Owner {
  public:
   /// A new token in the folder, which must exist.

@@ -9,8 +9,8 @@
 namespace pouch {
 
 /// The proof that a session lives: a locked file <root>/sessions/<id> that names the process. The session has
-/// ended when the file is gone, its lock free, or its process dead: a child made by fork() shares the lock
-/// and would keep it alive, but not the process.
+/// ended when the file is gone, its lock free, or its process dead: a child made by a clone() that runs no
+/// fork handlers has the lock, too.
 class SessionFile {
  public:
   /// In the folder, which must exist.

@@ -31,7 +31,10 @@ AttachConnection::AttachConnection(UniqueFd fd, std::string first_bytes)
   inbox_->feed(first_bytes);
 }
 
-AttachConnection::~AttachConnection() = default;
+// A close alone is not seen by the keeper while a child of fork() has the socket as well.
+AttachConnection::~AttachConnection() {
+  shutdown();
+}
 
 bool AttachConnection::has_buffered_frame() const {
   return inbox_->has_message();
@@ -95,7 +98,10 @@ void AttachConnection::shutdown() {
 
 // --- client ---
 
-KeeperClient::~KeeperClient() = default;
+// Likewise.
+KeeperClient::~KeeperClient() {
+  for (const UniqueFd& fd : idle_) ::shutdown(fd.get(), SHUT_RDWR);
+}
 
 Result<std::unique_ptr<KeeperClient>> KeeperClient::connect(const std::string& run_dir, Deadline deadline) {
   std::unique_ptr<KeeperClient> client(new KeeperClient(run_dir));

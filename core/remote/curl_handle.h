@@ -26,6 +26,9 @@ struct SlistDeleter {
 struct CurlHandle {
   std::unique_ptr<CURLM, MultiDeleter> multi;
   std::unique_ptr<CURL, EasyDeleter> easy;
+
+  /// Also for the peer, whoever has a copy of the socket. To be asked before each use.
+  bool end_connections_when_closed() const;
 };
 
 /// Idle handles of one client. Thread-safe.

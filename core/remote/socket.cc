@@ -42,6 +42,7 @@ Status Socket::connect(const Call& call) {
   curl().easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
   curl().easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
   curl().easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+  handle_.end_connections_when_closed();
   if (!address_.socket.empty()) curl().easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, address_.socket.c_str());
   if (curl().multi_add_handle(multi, easy) != CURLM_OK)
     return internal_error(op_ + ": libcurl refused to connect");

@@ -46,7 +46,7 @@ Status Transfer::set_up() {
             set(easy, CURLOPT_BUFFERSIZE, kDownloadBufferBytes) && set(easy, CURLOPT_TCP_NODELAY, 1L) &&
             set(easy, CURLOPT_TCP_KEEPALIVE, 1L) && set(easy, CURLOPT_HEADERFUNCTION, &Transfer::on_header) &&
             set(easy, CURLOPT_HEADERDATA, this) && set(easy, CURLOPT_WRITEFUNCTION, &Transfer::on_body) &&
-            set(easy, CURLOPT_WRITEDATA, this);
+            set(easy, CURLOPT_WRITEDATA, this) && handle_->end_connections_when_closed();
   if (!address_.socket.empty()) ok = ok && set(easy, CURLOPT_UNIX_SOCKET_PATH, address_.socket.c_str());
   if (request_.method == "HEAD") ok = ok && set(easy, CURLOPT_NOBODY, 1L);
   if (request_.body) {

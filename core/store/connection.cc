@@ -8,6 +8,7 @@
 
 #include "core/base/fault.h"
 #include "core/base/text.h"
+#include "core/store/sqlite_fork.h"
 
 namespace pouch::store {
 namespace {
@@ -91,6 +92,7 @@ std::string point_of(sqlite3_stmt* statement) {
 }  // namespace
 
 Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, const Call& call) {
+  make_sqlite_survive_fork(path);
   sqlite3* handle = nullptr;
   // NOMUTEX: a connection is used by one thread at a time.
   const int opened = sqlite3_open_v2(

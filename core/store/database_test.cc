@@ -277,6 +277,77 @@ TEST_F(DatabaseTest, ChildOfForkIsToldAndParentGoesOn) {
   set("b", "2");
 }
 
+// What SQLite knows of the parent's locks is not true in the child, and these are let go without its knowing.
+TEST_F(DatabaseTest, ChildOfForkWritesAfterTheParentsTransaction) {
+  std::optional<Transaction> transaction = begin();
+  const Snapshot snapshot = *database_->read();
+  ASSERT_TRUE(transaction->run("INSERT INTO root(key,value) VALUES('parent','1')").is_ok());
+  const pid_t child = ::fork();
+  if (child == 0) {
+    auto own = Database::open(path(), Deadline::after_ms(20'000));
+    if (!own.is_ok()) ::_exit(1);
+    const pid_t grandchild = ::fork();  // which inherits two kinds of connections
+    auto database = grandchild != 0 ? std::move(*own) : *Database::open(path(), Deadline::after_ms(20'000));
+    auto mine = database->begin(Durability::kKept, {Deadline::after_ms(20'000), nullptr, {}});
+    if (!mine.is_ok()) ::_exit(2);
+    const char* key = grandchild == 0 ? "grandchild" : "child";
+    if (!mine->run("INSERT INTO root(key,value) VALUES(?,'1')", key).is_ok()) ::_exit(3);
+    if (!mine->commit().is_ok() || get(*database, "parent") != "1") ::_exit(4);
+    int status = 0;
+    if (grandchild != 0 && ::waitpid(grandchild, &status, 0) != grandchild) ::_exit(5);
+    ::_exit(WEXITSTATUS(status));
+  }
+  ASSERT_TRUE(transaction->commit().is_ok());
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(get(*database_, "child"), "1");
+  EXPECT_EQ(get(*database_, "grandchild"), "1");
+}
+
+// Threads of the parent are in the midst of SQLite at the moment of each fork.
+TEST_F(DatabaseTest, ManyForksAmidWork) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "ThreadSanitizer forbids threads in a forked child";
+#endif
+  std::atomic<bool> over{false};
+  std::atomic<int> failures{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 6; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; !over; ++i) {
+        auto transaction = database_->begin(Durability::kBootScoped, {});
+        const std::string key = std::to_string(t) + "." + std::to_string(i);
+        if (!transaction.is_ok() ||
+            !transaction->run("INSERT INTO root(key,value) VALUES(?,'')", key).is_ok() ||
+            !transaction->commit().is_ok()) {
+          ++failures;
+        }
+      }
+    });
+  }
+  for (int i = 0; i < 50; ++i) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::alarm(60);  // ends a child that stands still
+      auto own = Database::open(path(), Deadline::after_ms(50'000));
+      if (!own.is_ok()) ::_exit(1);
+      auto transaction = (*own)->begin(Durability::kBootScoped, {});
+      const std::string key = "child." + std::to_string(i);
+      const bool done = transaction.is_ok() &&
+                        transaction->run("INSERT INTO root(key,value) VALUES(?,'')", key).is_ok() &&
+                        transaction->commit().is_ok();
+      ::_exit(done ? 0 : 2);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0) << "child " << i;
+  }
+  over = true;
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(failures, 0);
+}
+
 TEST_F(DatabaseTest, NothingIsMadeInASessionThatHasEnded) {
   const auto claim = [this](const std::string& session, const char* key) -> Status {
     POUCH_ASSIGN_OR_RETURN(Transaction transaction, database_->begin(Durability::kBootScoped, {}));

@@ -174,16 +174,23 @@ Status remove_tree(const std::string& path) {
   return with_faults("sys.remove_tree", [&] { return remove_tree_now(path); });
 }
 
-Result<FileLock> FileLock::try_acquire(const std::string& path) {
+namespace {
+
+Result<UniqueFd> open_locked(const std::string& path) {
   POUCH_ASSIGN_OR_RETURN(UniqueFd fd, open_file(path, O_RDWR | O_CREAT, 0600));
   struct flock lock = {};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   lock.l_len = 1;
-  if (::fcntl(fd.get(), F_OFD_SETLK, &lock) != 0) {
-    if (errno == EAGAIN || errno == EACCES) return conflict("lock " + quote(path) + ": held by another");
-    return errno_status(errno, "lock " + quote(path));
-  }
+  if (::fcntl(fd.get(), F_OFD_SETLK, &lock) == 0) return fd;
+  if (errno == EAGAIN || errno == EACCES) return conflict("lock " + quote(path) + ": held by another");
+  return errno_status(errno, "lock " + quote(path));
+}
+
+}  // namespace
+
+Result<FileLock> FileLock::try_acquire(const std::string& path) {
+  POUCH_ASSIGN_OR_RETURN(UnsharedFd fd, UnsharedFd::make([&] { return open_locked(path); }));
   return FileLock(std::move(fd));
 }
 

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "core/base/clock.h"
+#include "core/base/fork.h"
 #include "core/base/status.h"
 #include "core/base/unique_fd.h"
 
@@ -27,8 +29,8 @@ Status copy_file_atomic(const std::string& from, const std::string& to, mode_t m
 /// Removes a folder and all in it, following no links and leaving no file system; Ok when it is not there.
 Status remove_tree(const std::string& path);
 
-/// An exclusive lock on a file (F_OFD_SETLK on its first byte): held until destroyed, by any copy of the
-/// descriptor in any process, and gone with the last of them.
+/// An exclusive lock on a file (F_OFD_SETLK on its first byte): held until destroyed, or until the process
+/// ends. A child made by fork() does not share it.
 class FileLock {
  public:
   /// Creates the file 0600. Conflict when another holds it.
@@ -38,10 +40,12 @@ class FileLock {
   /// Whether somebody holds it now, in this process or another. Takes nothing; false when there is no file.
   static bool is_held(const std::string& path);
   int fd() const { return fd_.get(); }
+  /// The descriptor that holds it, now as any other: children made by fork() hold it as well.
+  UniqueFd share() && { return std::move(fd_).share(); }
 
  private:
-  explicit FileLock(UniqueFd fd) : fd_(std::move(fd)) {}
-  UniqueFd fd_;
+  explicit FileLock(UnsharedFd fd) : fd_(std::move(fd)) {}
+  UnsharedFd fd_;
 };
 
 }  // namespace pouch::sys

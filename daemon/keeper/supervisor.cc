@@ -34,14 +34,15 @@ sigset_t watched_signals() {
   return set;
 }
 
-// The lock; nothing when another keeper serves the folder. One that is just ending is waited for.
-Result<std::unique_ptr<sys::FileLock>> lock_folder(const std::string& run_dir) {
+// The lock, which workers share; nothing when another keeper serves the folder. One that is just ending is
+// waited for.
+Result<UniqueFd> lock_folder(const std::string& run_dir) {
   const Deadline deadline = Deadline::after_ms(10'000);
   for (;;) {
     Result<sys::FileLock> lock = sys::FileLock::try_acquire(run_dir + "/" + io::kKeeperLock);
-    if (lock.is_ok()) return std::make_unique<sys::FileLock>(std::move(*lock));
+    if (lock.is_ok()) return std::move(*lock).share();
     if (lock.code() != Code::kConflict) return lock.status();
-    if (io::connect_to(run_dir).is_ok()) return std::unique_ptr<sys::FileLock>();
+    if (io::connect_to(run_dir).is_ok()) return UniqueFd();
     if (deadline.has_passed())
       return lock.status().prefix("another keeper holds the folder and does not answer");
     ::poll(nullptr, 0, 5);
@@ -137,9 +138,9 @@ int run_in_group(const WorkerMain& worker_main, const WorkerPlace& place, const 
 }  // namespace
 
 Status supervise(const std::string& run_dir, const std::string& cgroup, const WorkerMain& worker_main) {
-  POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<sys::FileLock> lock, lock_folder(run_dir));
-  if (lock == nullptr) return {};
-  POUCH_RETURN_IF_ERROR(sys::write_place(lock->fd()).prefix(quote(run_dir + "/" + io::kKeeperLock)));
+  POUCH_ASSIGN_OR_RETURN(const UniqueFd lock, lock_folder(run_dir));
+  if (!lock.is_valid()) return {};
+  POUCH_RETURN_IF_ERROR(sys::write_place(lock.get()).prefix(quote(run_dir + "/" + io::kKeeperLock)));
   const std::string group = cgroup.empty() ? std::string() : cgroup + "/keeper";
   if (!group.empty()) sys::enter_own_cgroup(group);
   const ScopeGuard leave([&group] {
