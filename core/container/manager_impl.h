@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -27,6 +28,10 @@
 // attach, exec, recover, exit_watch.
 
 namespace pouch {
+
+namespace sys {
+struct Shim;
+}
 
 namespace container {
 
@@ -220,6 +225,12 @@ struct ContainerManager::Impl {
   Status drop_stray_snapshots();
   void drop_stray_snapshots_soon();
 
+  // stray_shims.cc
+  /// Ends shims that containerd has lost, and removes what is theirs: now and for some seconds, since one may
+  /// still be on its way.
+  void drop_stray_shims_soon();
+  Result<bool> drop_shim_if_stray(const sys::Shim& shim, bool is_suspect);
+
   // unfinished.cc
   /// Waits; false when the engine is being closed.
   bool nap(int64_t ms) const;
@@ -283,6 +294,7 @@ struct ContainerManager::Impl {
   std::unique_ptr<Executor> streams;                    ///< pumps of attach and logs
   container::TaskRemover task_remover;                  ///< for AutoRemove
   std::unique_ptr<container::ExitWatch> exit_watch;     ///< in the keeper's role
+  std::atomic<int> shim_looks = 0;  ///< how often drop_stray_shims_soon() will look, at least
 
   std::mutex mutex;
   // Below protected by mutex.

@@ -5,13 +5,14 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 from pouchtest import procs
 from pouchtest.cgroups import hierarchies
 from pouchtest.embed import end_keepers, new_root
 from pouchtest.leaks import LeakGuard
-from pouchtest.paths import build_dir, private_dir
+from pouchtest.paths import build_dir, find_program, private_dir
 from pouchtest.pouchd import Pouchd
 from pouchtest.procs import wait_until
 from pouchtest.run import run
@@ -84,6 +85,21 @@ def assert_counts(text):
     """Nothing lost and in order; a kill may repeat what was just being written."""
     seen = list(dict.fromkeys(numbers(text)))
     assert seen and seen == list(range(1, len(seen) + 1))
+
+
+def start_shim(namespace, name, address, state):
+    """A shim as containerd has it started before it dies, with nothing noted about it: (pid, bundle)."""
+    bundle = state / "io.containerd.runtime.v2.task" / namespace / name
+    (bundle / "rootfs").mkdir(parents=True)
+    (bundle / "config.json").write_text('{"ociVersion": "1.0.2"}')
+    os.mkfifo(bundle / "log")
+    reader = os.open(bundle / "log", os.O_RDWR)  # containerd's end, which the shim waits for
+    run(find_program("containerd-shim-runc-v2"), "-namespace", namespace, "-address", address, "-publish-binary",
+        find_program("containerd"), "-id", name, "start", cwd=bundle, env={"TTRPC_ADDRESS": f"{address}.ttrpc"})
+    time.sleep(0.5)
+    os.close(reader)
+    (pid,) = procs.mentioning(f"-namespace {namespace} -id {name} -address {address}")
+    return pid, bundle
 
 
 def test_first_container_of_an_empty_root(root):
@@ -192,3 +208,27 @@ def test_pouchd_with_a_private_one(busybox_tar):
         assert pouchd.docker("exec", "counter", "echo", "in").out == "in\n"
         pouchd.docker("stop", "-t", "0", "counter")
         assert_counts(pouchd.docker("logs", "counter").out)
+
+
+def test_shim_that_containerd_lost_is_ended(root):
+    shown = json.loads(root.pouch("info", "--format", "{{json .}}").out)["Pouch"]
+    namespace, state = shown["ContainerdNamespace"], root.folder / "run/containerd"
+    container = root.pouch("run", "-d", "--network", "none", "busybox", "sh", "-c", COUNT).out.strip()
+    mine = procs.mentioning(f"-namespace {namespace} -id {container}")
+    words = procs.cmdline(mine[0]).split()
+    address = words[words.index("-address") + 1]
+    lost, bundle = start_shim(namespace, "lost", address, state)
+    others = [start_shim(f"{namespace}-other", "lost", address, state)[0]]
+    # Another containerd's: its socket is there, too.
+    another = root.folder / "another.sock"
+    another.touch()
+    others.append(start_shim(namespace, "apart", another, root.folder / "another")[0])
+    try:
+        root.kill("containerd")
+        assert wait_until(lambda: procs.start_time(lost) is None, 60), "the lost shim lives on"
+        assert wait_until(lambda: not bundle.exists(), 10)
+        assert [pid for pid in [*mine, *others] if procs.start_time(pid) is None] == []
+        assert root.pouch("ps", "-q", "--no-trunc").lines == [container]
+    finally:
+        for pid in [lost, *others]:
+            procs.end(pid)

@@ -61,10 +61,9 @@ class Campaign:
                 found += [Scenario(mode, action, role, point, self.random.randint(1, times)) for action in actions]
         return found
 
-    def random_kills(self, modes, count, spared=()):
+    def random_kills(self, modes, count):
         roles = {"embed": ["host", "keeper", "supervisor", "containerd", "shim"],
                  "pouchd": ["host", "pouchd", "keeper", "supervisor", "containerd", "shim"]}
-        roles = {mode: [role for role in names if role not in spared] for mode, names in roles.items()}
         found = []
         for i in range(count):
             mode = modes[i % len(modes)]
