@@ -210,11 +210,17 @@ void Connection::end(EndReason reason, const std::string& message, int64_t log_p
   waiting_for_.clear();
   append_message(outbox_, static_cast<uint8_t>(FrameType::kEnd), encode_end(reason, message, log_position));
   is_ending_ = true;
-  linger_timer_ = loop_.after_ms(limits_.lagged_linger_ms, [this] {
-    linger_timer_ = 0;
-    close();
-  });
+  linger();
   send_some();
+}
+
+// What it has not read yet stays for as long as it goes on reading, however slowly.
+void Connection::linger() {
+  sent_at_check_ = total_sent_;
+  linger_timer_ = loop_.after_ms(limits_.max_linger_ms, [this] {
+    linger_timer_ = 0;
+    total_sent_ == sent_at_check_ ? close() : linger();
+  });
 }
 
 void Connection::stdin_taken(size_t bytes) {

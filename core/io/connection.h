@@ -31,7 +31,7 @@ struct ConnectionLimits {
   size_t min_progress =
       32 * 1024;                 ///< what it must have read by then, in bytes; else it is ended with kLagged
   size_t max_stdin = 64 * 1024;  ///< stdin waiting for the process, before we stop reading from the client
-  int64_t lagged_linger_ms = 30'000;  ///< how long a lagging client may take to read its end
+  int64_t max_linger_ms = 600'000;  ///< how often a client whose stream has ended must have read something
 };
 
 /// One client of the keeper: requests, then perhaps an attach. Loop thread only.
@@ -74,6 +74,7 @@ class Connection : public Subscriber {
   void begin_stall();
   void check_stall();
   void end_stall();
+  void linger();
   void close();
 
   const uint64_t id_;
@@ -89,7 +90,7 @@ class Connection : public Subscriber {
   std::string outbox_;
   size_t sent_ = 0;
   uint64_t total_sent_ = 0;
-  uint64_t sent_at_check_ = 0;
+  uint64_t sent_at_check_ = 0;  // of whichever timer runs
   bool has_said_hello_ = false;
   bool is_busy_ = false;    // a request waits for its answer
   bool is_ending_ = false;  // close once the outbox is sent

@@ -69,6 +69,7 @@ struct KeeperServer::Impl : RequestHandler {
                 options.vault} {
     limits.max_unsent = options.max_unsent;
     limits.max_stall_ms = options.max_stall_ms;
+    limits.max_linger_ms = options.max_linger_ms;
   }
 
   Status start();

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -43,16 +44,20 @@ struct RecordingHooks : KeeperHooks {
 /// A keeper on a thread of this process.
 class KeeperServerTest : public testing::Test {
  protected:
-  void SetUp() override { start(); }
+  void SetUp() override {
+    ::signal(SIGPIPE, SIG_IGN);  // a writer that is cut off says so
+    start();
+  }
   void TearDown() override { stop(); }
 
-  void start(int64_t drain_grace_ms = 2000) {
+  void start(int64_t drain_grace_ms = 2000, int64_t max_linger_ms = 600'000) {
     KeeperServerOptions options;
     options.run_dir = folder_.path();
     options.listener = std::move(*listen_in(folder_.path()));
     options.idle_exit_ms = -1;
     options.drain_grace_ms = drain_grace_ms;
     options.max_stall_ms = 200;
+    options.max_linger_ms = max_linger_ms;
     options.hooks = &hooks_;
     auto server = KeeperServer::create(std::move(options));
     ASSERT_TRUE(server.is_ok()) << server.status().to_string();
@@ -197,6 +202,73 @@ TEST_F(KeeperServerTest, GrandchildHoldingThePipeIsCutOff) {
   EXPECT_GE(took_ms, 250);
   EXPECT_LT(took_ms, 2000);
   EXPECT_EQ(logged(), "before\n");
+}
+
+// The runtime copies the output of the process that has ended, late and in pieces.
+TEST_F(KeeperServerTest, OutputThatStillComesIsNotCutOff) {
+  stop();
+  start(500);
+  const StdioPaths paths = open(spec());
+  auto attached = attach("c1");
+  std::thread runtime([&] {
+    const UniqueFd out = open_end(paths.stdout_path, O_WRONLY);
+    for (int i = 0; i < 10; ++i) {
+      ::usleep(100'000);
+      write_text(out, std::to_string(i) + "\n");
+    }
+  });
+  const auto counts = client_->drain("c1", soon());
+  runtime.join();
+  EXPECT_TRUE(counts->reached_eof);
+  const Received received = receive_all(*attached);
+  EXPECT_EQ(received.out, "0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n");
+  EXPECT_EQ(received.end.reason, EndReason::kExited);
+  EXPECT_EQ(logged(), received.out);
+}
+
+TEST_F(KeeperServerTest, AnEndlessGrandchildIsCutOff) {
+  stop();
+  start(100);
+  const StdioPaths paths = open(spec());
+  std::atomic<bool> is_over{false};
+  std::thread grandchild([&] {
+    const UniqueFd out = open_end(paths.stdout_path, O_WRONLY | O_NONBLOCK);
+    while (!is_over) {
+      [[maybe_unused]] const ssize_t put = ::write(out.get(), "x\n", 2);
+      ::usleep(10'000);
+    }
+  });
+  for (int i = 0; i < 1000 && logged().empty(); ++i) ::usleep(10'000);
+  const auto counts = client_->drain("c1", soon());
+  is_over = true;
+  grandchild.join();
+  ASSERT_TRUE(counts.is_ok()) << counts.status().to_string();
+  EXPECT_FALSE(counts->reached_eof);
+}
+
+// All of it is the keeper's for a while; the process has ended long before the last piece is read.
+TEST_F(KeeperServerTest, SlowReaderOfAnEndedProcessMissesNothing) {
+  stop();
+  start(2000, 500);
+  const StdioPaths paths = open(spec());
+  auto attached = attach("c1");
+  constexpr size_t kTotal = 1000 * 1024;
+  {
+    const UniqueFd out = open_end(paths.stdout_path, O_WRONLY);
+    for (size_t sent = 0; sent < kTotal; sent += 1024) write_text(out, std::string(1023, 'z') + "\n");
+  }
+  EXPECT_EQ(client_->drain("c1", soon())->stdout_bytes, kTotal);
+  size_t seen = 0;
+  while (seen < kTotal) {
+    const auto frame = attached->read_frame(soon());
+    ASSERT_TRUE(frame.is_ok()) << frame.status().to_string() << " after " << seen;
+    ASSERT_EQ(frame->type, FrameType::kStdout) << "after " << seen;
+    seen += frame->data.size();
+    ::usleep(100'000);
+  }
+  const auto end = attached->read_frame(soon());
+  ASSERT_TRUE(end.is_ok()) << end.status().to_string();
+  EXPECT_EQ(end->reason, EndReason::kExited);
 }
 
 TEST_F(KeeperServerTest, SlowClientIsEndedAndTheContainerGoesOn) {

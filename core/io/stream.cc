@@ -26,8 +26,10 @@ constexpr std::array<const char*, 6> kSuffixes = {".stdin",       ".stdout",    
 // The state file is so many flags, '0' or '1', that are changed in place, and then JSON that never changes.
 constexpr size_t kFlags = 3;
 constexpr char kStateFormat[] = "1";
-// What is read after the grace: what the pipes can hold, not what a process still writes.
+// What is read at once after the grace: what the pipes can hold, not what a process still writes.
 constexpr int kMaxLastChunks = 16;
+// How often a grace in which something came is followed by another.
+constexpr int kMaxDrainRounds = 5;
 
 }  // namespace
 
@@ -221,20 +223,45 @@ void Stream::drain(DrainDone done) {
   for (Watched& output : outputs_) output.tap->close_writer();
   // Only after a read failed (told in the log of the keeper) is there nothing to wait for.
   if (is_all_read()) return finish(EndReason::kExited, "");
-  drain_timer_ = context_.loop.after_ms(context_.drain_grace_ms, [this] { cut_off(); });
+  wait_for_rest();
 }
 
-// Some process still holds the pipe open: what is in it now is the last.
-void Stream::cut_off() {
+// The grace counts from the last byte: on a busy machine what the runtime still has to copy takes its time.
+void Stream::wait_for_rest() {
+  drained_at_check_ = bytes_read();
+  drain_timer_ = context_.loop.after_ms(context_.drain_grace_ms, [this] { check_drain(); });
+}
+
+void Stream::check_drain() {
   drain_timer_ = 0;
+  // This thread, too, may have had no time: what has come meanwhile is read before anything is concluded.
   for (Watched& output : outputs_) {
-    if (!output.is_open) continue;
-    auto outcome = OutputTap::Outcome::kRead;
-    for (int i = 0; i < kMaxLastChunks && outcome == OutputTap::Outcome::kRead; ++i) outcome = pump(output);
-    if (outcome != OutputTap::Outcome::kEnd) counts_.reached_eof = false;
+    if (output.is_open && pump_last(output) == OutputTap::Outcome::kEnd) close_output(output);
+  }
+  if (is_all_read()) return finish(EndReason::kExited, "");
+  if (bytes_read() == drained_at_check_ || ++drain_rounds_ >= kMaxDrainRounds) return cut_off();
+  wait_for_rest();
+}
+
+// Some process still holds the pipe open: what was in it is the last.
+void Stream::cut_off() {
+  for (Watched& output : outputs_) {
+    if (output.is_open) counts_.reached_eof = false;
     close_output(output);
   }
   finish(EndReason::kExited, "");
+}
+
+OutputTap::Outcome Stream::pump_last(Watched& output) {
+  auto outcome = OutputTap::Outcome::kRead;
+  for (int i = 0; i < kMaxLastChunks && outcome == OutputTap::Outcome::kRead; ++i) outcome = pump(output);
+  return outcome;
+}
+
+uint64_t Stream::bytes_read() const {
+  uint64_t bytes = 0;
+  for (const Watched& output : outputs_) bytes += output.tap->bytes();
+  return bytes;
 }
 
 void Stream::discard(const std::string& reason) {

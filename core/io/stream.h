@@ -22,9 +22,9 @@ namespace pouch::io {
 struct StreamContext {
   sys::EventLoop& loop;
   ScratchPipe& scratch;
-  KeeperHooks* hooks;  // may be null
-  std::string io_dir;  // <run dir>/io
-  int64_t drain_grace_ms = 2000;
+  KeeperHooks* hooks;             // may be null
+  std::string io_dir;             // <run dir>/io
+  int64_t drain_grace_ms = 2000;  // without a byte
   FifoVault* vault = nullptr;
 };
 
@@ -73,8 +73,9 @@ class Stream {
   void mark_started();
 
   using DrainDone = std::function<void(const DrainCounts&)>;
-  /// Calls `done` when all output was read, or the grace is over. The stream is then finished: nothing is
-  /// open, the files are gone, its owner destroys it.
+  /// Calls `done` when all output was read, or for the length of the grace nothing came (a few times that,
+  /// where a process that is left goes on writing). The stream is then finished: nothing is open, the files
+  /// are gone, its owner destroys it.
   void drain(DrainDone done);
   bool is_finished() const { return is_finished_; }
   /// Create or start failed: finished at once.
@@ -111,6 +112,10 @@ class Stream {
   void flush_stdin();
   void drop_stdin();
   void finish_stdin();
+  uint64_t bytes_read() const;
+  OutputTap::Outcome pump_last(Watched& output);
+  void wait_for_rest();
+  void check_drain();
   void cut_off();
   void finish(EndReason reason, const std::string& message);
   void release_all();
@@ -135,6 +140,8 @@ class Stream {
   bool is_paused_ = false;  // a client is congested
   bool is_finished_ = false;
   sys::EventLoop::TimerId drain_timer_ = 0;
+  int drain_rounds_ = 0;
+  uint64_t drained_at_check_ = 0;
 };
 
 }  // namespace pouch::io
