@@ -29,8 +29,10 @@ Result<NetNamespace> create_here(const std::string& pin, const NetSettings& sett
   POUCH_RETURN_IF_ERROR(open_file(pin, O_RDONLY | O_CREAT | O_EXCL, 0600).status().prefix(what));
   ScopeGuard guard([&] { remove_net_namespace(pin).ignore(); });
   if (::unshare(CLONE_NEWNET) != 0) return errno_status(errno, what);
-  if (::mount(kOwn, pin.c_str(), nullptr, MS_BIND, nullptr) != 0)
+  POUCH_RETURN_IF_ERROR(with_faults("sys.mount", [&]() -> Status {
+    if (::mount(kOwn, pin.c_str(), nullptr, MS_BIND, nullptr) == 0) return {};
     return errno_status(errno, what + ": pin it");
+  }));
   for (const auto& [name, value] : settings) {
     const Status set = set_net_setting(name, value);
     if (!set.is_ok() && set.code() != Code::kNotFound) return set.prefix(what);
@@ -52,9 +54,12 @@ Result<NetNamespace> create_net_namespace(const std::string& pin, const NetSetti
 }
 
 Status remove_net_namespace(const std::string& pin) {
-  while (::umount2(pin.c_str(), UMOUNT_NOFOLLOW | MNT_DETACH) == 0) {
-  }
-  if (errno != EINVAL && errno != ENOENT) return errno_status(errno, "unpin network namespace " + quote(pin));
+  POUCH_RETURN_IF_ERROR(with_faults("sys.unmount", [&]() -> Status {
+    while (::umount2(pin.c_str(), UMOUNT_NOFOLLOW | MNT_DETACH) == 0) {
+    }
+    if (errno == EINVAL || errno == ENOENT) return {};
+    return errno_status(errno, "unpin network namespace " + quote(pin));
+  }));
   if (::unlink(pin.c_str()) != 0 && errno != ENOENT) {
     return errno_status(errno, "remove the pin of network namespace " + quote(pin));
   }

@@ -66,6 +66,7 @@ class EngineHooks final : public io::KeeperHooks {
  private:
   void open_engine();
   std::shared_ptr<LocalEngine> wait_engine();
+  Status close_once(const std::string& stream_id, const std::string& container_id);
   void pass_close(const std::string& stream_id, const std::string& container_id);
 
   const EngineOptions options_;
@@ -108,18 +109,31 @@ std::shared_ptr<LocalEngine> EngineHooks::wait_engine() {
   return engine_;
 }
 
-void EngineHooks::pass_close(const std::string& stream_id, const std::string& container_id) {
+Status EngineHooks::close_once(const std::string& stream_id, const std::string& container_id) {
   const auto engine = wait_engine();
-  if (!engine) return;
+  if (!engine) return {};
   const Call call{Deadline::after_ms(kCloseMs), nullptr, {}};
-  const auto client = engine->context().ctrd(call);
+  POUCH_ASSIGN_OR_RETURN(const auto client, engine->context().ctrd(call));
   // The stream of a first process has its container's id, that of an exec its own.
   const ExecId exec(stream_id == container_id ? std::string() : stream_id);
-  const Status closed =
-      client.is_ok() ? (*client)->tasks().close_io(call, ContainerId(container_id), exec) : client.status();
-  // NotFound: it has ended meanwhile, and its input with it.
-  if (!closed.is_ok() && closed.code() != Code::kNotFound) {
-    log_warning("keeper", "close the input: " + closed.message(), container_id);
+  const Status closed = client->tasks().close_io(call, ContainerId(container_id), exec);
+  // It has ended meanwhile, and its input with it.
+  return closed.code() == Code::kNotFound ? Status() : closed;
+}
+
+// A process that waits for the end of its input would wait for ever: tried again until it has ended.
+void EngineHooks::pass_close(const std::string& stream_id, const std::string& container_id) {
+  std::string last_error;
+  while (true) {
+    const Status closed = close_once(stream_id, container_id);
+    if (closed.is_ok()) return;
+    if (closed.message() != last_error) {
+      last_error = closed.message();
+      log_warning("keeper", "close the input: " + last_error + "; tried again every second", container_id);
+    }
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, std::chrono::milliseconds(kRetryMs), [this] { return is_stopping_; });
+    if (is_stopping_) return;
   }
 }
 

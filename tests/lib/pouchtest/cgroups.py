@@ -6,6 +6,7 @@ import fcntl
 import os
 import pathlib
 import subprocess
+import time
 
 from . import mounts, procs
 
@@ -79,7 +80,11 @@ def _share(lock):
         fcntl.flock(lock, fcntl.LOCK_SH)
         if _source():
             return
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01)  # another is about to mount it, and then shares the lock for as long as it runs
+            continue
         if not _source():
             _HUGETLB.mkdir(exist_ok=True)
             subprocess.run(["mount", "-t", "cgroup", "-o", "hugetlb", _SOURCE, _HUGETLB], check=True)

@@ -7,8 +7,8 @@ core/base/fault.h describes the points and the control file.
 from . import judge
 from .campaign import Campaign
 from .control import Control
-from .points import catalogue
+from .points import UNMET, catalogue
 from .scenario import Scenario
 from .world import World
 
-__all__ = ["Campaign", "Control", "Scenario", "World", "catalogue", "judge"]
+__all__ = ["UNMET", "Campaign", "Control", "Scenario", "World", "catalogue", "judge"]

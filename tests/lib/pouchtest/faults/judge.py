@@ -21,7 +21,7 @@ class Baseline:
         self.content = set(_column(world, "content", "ls"))
         self.images = set(_column(world, "images", "ls"))
         self.mounts = _mounts(world)
-        self.links = _links()
+        self.links = _links(world)
         self.rules = _rules(world)
 
 
@@ -41,16 +41,18 @@ def problems(world, story, baseline, faulted):
     return found
 
 
-def leftovers(world, baseline):
-    """What is wrong once all containers and images of the scenario were removed."""
+def leftovers(world, baseline, has_keeper=True):
+    """What is wrong once all containers and images of the scenario were removed. A keeper has the bridge and its rules
+    as long as it lives."""
+    own = {f"pb-{world.root_id}", *_rules(world)} if has_keeper else set()
     found = _ctr(world, world.rows(), baseline) + _running(world, world.rows(), baseline)
     found += _files(world, world.rows())
     for kind, now, before in (("snapshot", _column(world, "snapshots", "ls"), baseline.snapshots),
                               ("content", _column(world, "content", "ls"), baseline.content),
                               ("image", _column(world, "images", "ls"), baseline.images),
                               ("mount", _mounts(world), baseline.mounts),
-                              ("link", _links(), baseline.links),
-                              ("nft", _rules(world), baseline.rules)):
+                              ("link", _links(world) - own, baseline.links),
+                              ("nft", _rules(world) - own, baseline.rules)):
         found += [f"left: {kind} {name}" for name in sorted(set(now) - set(before))]
         found += [f"missing: {kind} {name}" for name in sorted(set(before) - set(now))
                   if kind in ("snapshot", "content", "image")]
@@ -64,12 +66,14 @@ def _unsettled(rows):
 
 
 def _expectations(rows, story, faulted):
-    found = []
+    # Also what was not acknowledged.
+    found = [f"left: {row['name']} of a session that is over" for row in rows.values()
+             if row["name"].startswith("session-")]
     for container in story.containers.values():
         row = rows.get(container.id) if container.id else None
         if container.is_removed and row:
             found.append(f"{container.key}: removal was acknowledged, but it is {row['state']}")
-        if container.is_acknowledged and not row and not container.may_be_gone:
+        if container.is_acknowledged and not row and not container.may_be_gone and container.key != "session":
             found.append(f"{container.key}: its creation was acknowledged, but it is not there")
         if not row:
             continue
@@ -223,9 +227,11 @@ def _mounts(world):
     return {line.strip() for line in text.splitlines() if str(world.dir) in line}
 
 
-def _links():
+def _links(world):
+    """The root's bridge and the host's ends of its containers' links."""
     text = _output("ip", "-json", "link")
-    return {link["ifname"] for link in json.loads(text or "[]") if link["ifname"].startswith("pouch")}
+    ours = (f"pb-{world.root_id}", f"pv{world.root_id[:6]}")
+    return {link["ifname"] for link in json.loads(text or "[]") if link.get("ifname", "").startswith(ours)}
 
 
 def _rules(world):

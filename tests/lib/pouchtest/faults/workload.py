@@ -29,12 +29,30 @@ class Workload:
 
     def run(self):
         self._journal.write("begin", "workload")
-        self._images()
+        self._session()
         self._finite()
         self._live()
         self._auto_remove()
+        self._bridged()
+        self._input()
+        self._terminal()
+        self._failing()
         self._left()
+        self._do("system.info", None, lambda client: client.system.info(timeout=_SECONDS))
+        self._do("system.diagnose", None, lambda client: client.system.diagnose(timeout=_SECONDS))
         self._journal.write("done", "workload")
+
+    def _session(self):
+        """What a session made goes with it; an image that others have made as well stays."""
+        client = self._do("session.open", None, lambda _: pouch.Client(self._uri, session=True))
+        if not client:
+            return self._images()
+        self._image("image.load", f"{SMALL}:loaded", lambda _: client.images.load_file(self._tar))
+        made = self._create("session", _FOREVER, client=client)
+        if made:
+            self._do("start", "session", lambda _: client.containers.start(made, timeout=_SECONDS) or True, id=made)
+        self._images()
+        return self._do("session.close", None, lambda _: client.close())
 
     def _images(self):
         name = f"{SMALL}:{self._tag}"
@@ -70,21 +88,75 @@ class Workload:
         if made and self._start("auto", made):
             self._wait("auto", made, condition="removed", step="remove")
 
+    def _bridged(self):
+        made = self._create("bridged", f"ip route | grep -q default && {_COUNT % 3}", NetworkMode="bridge")
+        if made and self._start("bridged", made):
+            self._wait("bridged", made)
+        self._remove("bridged", made)
+
+    def _input(self):
+        """Input to its end, and what comes back."""
+        made = self._create("input", "cat", OpenStdin=True, StdinOnce=True)
+        if made:
+            self._do("talk", "input", lambda client: self._talk(client, made))
+        self._remove("input", made)
+
+    def _talk(self, client, made):
+        with client.containers.attach(made, stream=True, stdin=True, stdout=True, timeout=_SECONDS) as stream:
+            client.containers.start(made, timeout=_SECONDS)
+            stream.write(b"line 0\n", timeout=_SECONDS)
+            stream.close_write()
+            stdout, _ = stream.split()
+            stream.finish()
+        if stdout != b"line 0\n":
+            raise AssertionError(f"attach gave {stdout!r}")
+
+    def _terminal(self):
+        script = 'until stty size | grep -qx "40 100"; do sleep 0.02; done; echo line 0'
+        made = self._create("terminal", script, Tty=True)
+        if made and self._start("terminal", made):
+            if self._do("resize", "terminal",
+                        lambda client: client.containers.resize(made, h=40, w=100, timeout=_SECONDS) or True):
+                self._wait("terminal", made)
+        self._remove("terminal", made)
+
+    def _failing(self):
+        """One that cannot be started."""
+        def start(client):
+            try:
+                client.containers.start(made, timeout=_SECONDS)
+            except pouch.PouchError as error:
+                if "nosuch" in str(error):
+                    return True
+                raise
+            raise AssertionError("a program that there is not was started")
+
+        made = self._create("failing", ["/nosuch"])
+        if made:
+            self._do("fail", "failing", start)
+        self._remove("failing", made)
+
+    def _remove(self, key, made):
+        if made:
+            self._do("remove", key, lambda client: client.containers.remove(made, force=True, timeout=_SECONDS))
+
     def _left(self):
         """What shall be there afterwards: one that was never started, and one that runs."""
         self._create("never", "true")
-        made = self._create("runs", _FOREVER)
+        made = self._create("runs", _FOREVER, NetworkMode="bridge")
         if made:
             self._start("runs", made)
 
     # --- steps ---
 
-    def _create(self, key, command, auto_remove=False, lines=None, **host):
-        config = {"Image": BASE, "Cmd": ["sh", "-c", command],
-                  "HostConfig": {"NetworkMode": "none", "AutoRemove": auto_remove, **host}}
+    def _create(self, key, command, auto_remove=False, lines=None, client=None, **settings):
+        """`client`: another than ours. `settings`: of the container, or of its HostConfig."""
+        config = {name: settings.pop(name) for name in ("OpenStdin", "StdinOnce", "Tty") if name in settings}
+        config |= {"Image": BASE, "Cmd": command if isinstance(command, list) else ["sh", "-c", command],
+                   "HostConfig": {"NetworkMode": "none", "AutoRemove": auto_remove, **settings}}
         name = f"{key}-{self._tag}"
         answer = self._do("create", key,
-                          lambda client: client.containers.create(config, name=name, timeout=_SECONDS)["Id"],
+                          lambda ours: (client or ours).containers.create(config, name=name, timeout=_SECONDS)["Id"],
                           name=name, facts={"auto_remove": auto_remove, "lines": lines}, answers_id=True)
         return answer
 

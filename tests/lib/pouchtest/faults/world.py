@@ -95,6 +95,14 @@ class World:
 
     # --- acting ---
 
+    def near_prune(self):
+        """Old events are removed with each 256th: the next run shall come by."""
+        with sqlite3.connect(self.root / "pouch.db", timeout=30) as database:
+            (last,) = database.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+            database.execute("INSERT INTO events(seq, time_ns, type, action, actor_id, attributes_json, scope) "
+                             "VALUES(?, 0, 'image', 'load', 'faults', '{}', 'local')", (last + 1 + (239 - last) % 256,))
+        database.close()
+
     def pouch(self, *args, **options):
         """Our command line, a process of its own that opens the root."""
         options.setdefault("timeout", 90)
@@ -105,8 +113,11 @@ class World:
         log = open(self.dir / f"workload-{tag}.log", "wb")
         path = f"{REPO}/tests/lib:{build_dir()}/python"
         with log:
-            return subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                    env={**os.environ, **self.control.environment, "PYTHONPATH": path})
+            process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                       env={**os.environ, **self.control.environment, "PYTHONPATH": path})
+        # One that still runs when the campaign is broken off would launch a keeper again and again.
+        self._stack.callback(_end, process)
+        return process
 
     def revive(self):
         """Daemons that were killed are started again, as systemd would."""
@@ -140,6 +151,11 @@ class _FaultyPouchd(Pouchd):
 
     def environment(self):
         return {**os.environ, **self._environment}
+
+
+def _end(process):
+    process.kill()
+    process.wait()
 
 
 def kill(pid):
