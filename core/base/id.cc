@@ -1,5 +1,8 @@
 #include "core/base/id.h"
 
+// The old functions are all computation. The new ones look up what OpenSSL's own handler of exit() has freed,
+// while threads may still be at work.
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
 #include <sys/random.h>
 
@@ -50,7 +53,10 @@ bool is_hex(std::string_view text) {
 
 std::string sha256_digest(std::string_view data) {
   std::array<unsigned char, SHA256_DIGEST_LENGTH> sum{};
-  ::SHA256(reinterpret_cast<const unsigned char*>(data.data()), data.size(), sum.data());
+  SHA256_CTX state;
+  ::SHA256_Init(&state);
+  ::SHA256_Update(&state, data.data(), data.size());
+  ::SHA256_Final(sum.data(), &state);
   return "sha256:" + to_hex(sum.data(), sum.size());
 }
 

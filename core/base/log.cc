@@ -98,9 +98,23 @@ std::string default_root() {
   return root == nullptr ? std::string() : *root;
 }
 
+thread_local LogScope* t_scope = nullptr;
+
+struct EndOfThread {
+  EndOfThread() = default;
+  ~EndOfThread() { const std::unique_ptr<LogScope> ended(std::exchange(t_scope, nullptr)); }
+  EndOfThread(const EndOfThread&) = delete;
+  EndOfThread& operator=(const EndOfThread&) = delete;
+};
+
+// Also after a thread's objects were destroyed: exit() does that on its thread before it calls the handlers
+// of atexit, which may use the library. What these make anew stays for the rest of the process.
 LogScope& scope_of_thread() {
-  thread_local LogScope scope;
-  return scope;
+  if (t_scope == nullptr) {
+    [[maybe_unused]] thread_local const EndOfThread end;
+    t_scope = std::make_unique<LogScope>().release();
+  }
+  return *t_scope;
 }
 
 }  // namespace

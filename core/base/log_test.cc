@@ -104,5 +104,21 @@ TEST(Log, LevelNames) {
   EXPECT_EQ(log_level_from_name("loud"), nullptr);
 }
 
+// exit() destroys the thread_local objects of its thread before it calls these handlers.
+TEST(Log, ACallInAHandlerOfExitHasAScope) {
+  const auto use = [] {
+    const LogScoped scoped(
+        {"a root whose name is long enough for the heap", "", "a request with a long name"});
+    if (current_log_scope().root.empty()) ::_exit(2);
+  };
+  EXPECT_EXIT(
+      {
+        use();
+        std::atexit(use);
+        std::exit(7);
+      },
+      ::testing::ExitedWithCode(7), "");
+}
+
 }  // namespace
 }  // namespace pouch

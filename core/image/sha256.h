@@ -5,7 +5,7 @@
 
 #include "core/base/id.h"
 
-struct evp_md_ctx_st;
+struct SHA256state_st;
 
 namespace pouch::image {
 
@@ -22,10 +22,7 @@ class Sha256 {
   Digest finish();
 
  private:
-  struct Free {
-    void operator()(evp_md_ctx_st* context) const;
-  };
-  std::unique_ptr<evp_md_ctx_st, Free> context_;
+  std::unique_ptr<SHA256state_st> state_;
 };
 
 }  // namespace pouch::image

@@ -1,9 +1,11 @@
 // The hand-bound base of the Python binding: clients, calls, streams and cancellation of pouch.h. Everything
 // else is Python. The GIL is released around every call of the library.
 
+#include <cxxabi.h>
 #include <pouch.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -82,11 +84,31 @@ class CancelRef {
 
 using CancelPtr = std::shared_ptr<CancelRef>;
 
+// The time without the GIL. Python ends daemon threads that want it back while the interpreter ends, by
+// unwinding their stacks, which destroys Python's objects without the GIL. They stand still instead, as since
+// Python 3.14.
+class Unlocked {
+ public:
+  Unlocked() : state_(PyEval_SaveThread()) {}
+  ~Unlocked() {
+    try {
+      PyEval_RestoreThread(state_);
+    } catch (abi::__forced_unwind&) {
+      while (true) ::pause();
+    }
+  }
+  Unlocked(const Unlocked&) = delete;
+  Unlocked& operator=(const Unlocked&) = delete;
+
+ private:
+  PyThreadState* const state_;
+};
+
 // Runs `work` without the GIL. On the main thread it runs on a helper thread, so that Ctrl-C can cancel it.
 template <class Work>
 pouch_status_t interruptible(CancelRef& cancel, Work work) {
   if (!on_main_thread()) {
-    const py::gil_scoped_release release;
+    const Unlocked unlocked;
     return work();
   }
   std::mutex mutex;
@@ -101,14 +123,14 @@ pouch_status_t interruptible(CancelRef& cancel, Work work) {
   bool interrupted = false;
   while (true) {
     {
-      const py::gil_scoped_release release;
+      const Unlocked unlocked;
       std::unique_lock lock(mutex);
       if (done.wait_for(lock, kSignalPeriod, [&] { return status.has_value(); })) break;
     }
     if (PyErr_CheckSignals() != 0) {
       interrupted = true;
       cancel.fire();
-      const py::gil_scoped_release release;
+      const Unlocked unlocked;
       std::unique_lock lock(mutex);
       done.wait(lock, [&] { return status.has_value(); });
       break;
@@ -165,7 +187,7 @@ class Stream {
   void close_write() {
     pouch_error_t* raw = nullptr;
     const pouch_status_t status = [&] {
-      const py::gil_scoped_release release;
+      const Unlocked unlocked;
       return pouch_stream_close_write(handle(), &raw);
     }();
     check(status, ErrorPtr(raw));
@@ -195,7 +217,7 @@ class Stream {
 
   void free() {
     pouch_stream_t* stream = std::exchange(stream_, nullptr);
-    const py::gil_scoped_release release;
+    const Unlocked unlocked;
     pouch_stream_free(stream);
   }
 
@@ -213,7 +235,7 @@ class Stream {
       pouch_error_t* raw = nullptr;
       pouch_status_t status = POUCH_OK;
       {
-        const py::gil_scoped_release release;
+        const Unlocked unlocked;
         status = step(std::min(left, kSliceMs), &raw);
       }
       check(status, ErrorPtr(raw));
@@ -234,20 +256,20 @@ class Client {
     options.session = session ? 1 : 0;
     pouch_error_t* raw = nullptr;
     const pouch_status_t status = [&] {
-      const py::gil_scoped_release release;
+      const Unlocked unlocked;
       return pouch_client_open(text_or_null(uri), &options, &client_, &raw);
     }();
     check(status, ErrorPtr(raw));
   }
   ~Client() {
-    const py::gil_scoped_release release;
+    const Unlocked unlocked;
     pouch_client_free(client_);
   }
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
   void close() {
-    const py::gil_scoped_release release;
+    const Unlocked unlocked;
     pouch_client_close(client_);
   }
 

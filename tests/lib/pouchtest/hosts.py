@@ -15,13 +15,13 @@ def environment(**more):
     return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
-def run_host(command, seconds, **options):
-    """Runs it; when it does not end in time, the error has the stacks of all threads of all its processes."""
+def run_host(command, seconds, stdin="", **options):
+    """Runs it with that on stdin; when it does not end in time, the error has the stacks of all threads of all its processes."""
     command = [os.fspath(word) for word in command]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
                           start_new_session=True, **options) as process:
         try:
-            out, err = process.communicate(timeout=seconds)
+            out, err = process.communicate(stdin, timeout=seconds)
         except subprocess.TimeoutExpired:
             shown = "\n\n".join(stacks(pid) for pid in session(process.pid))
             for pid in session(process.pid):
