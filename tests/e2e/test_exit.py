@@ -10,7 +10,7 @@ from pouchtest.paths import REPO, build_dir
 
 pytest_plugins = ["pouchtest.fixtures"]
 
-ROUNDS = 4
+ROUNDS = 2
 SECONDS = 60
 C_WAYS = {"return": 7, "exit": 7, "_exit": 7, "quick_exit": 7, "thread": 7, "atexit": 7}
 PYTHON_WAYS = {"exit": 7, "_exit": 7, "end": 0, "error": 1, "atexit": 7, "atexit-error": 7}

@@ -15,11 +15,13 @@ def environment(**more):
     return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
-def run_host(command, seconds, stdin="", **options):
-    """Runs it with that on stdin; when it does not end in time, the error has the stacks of all threads of all its processes."""
+def run_host(command, seconds, stdin="", library_path=False, **options):
+    """Runs it with that on stdin; when it does not end in time, the error has the stacks of all threads of all its
+    processes. `library_path`: it finds libpouch by LD_LIBRARY_PATH."""
+    more = {"LD_LIBRARY_PATH": f"{build_dir()}/lib"} if library_path else {}
     command = [os.fspath(word) for word in command]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
-                          start_new_session=True, **options) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          env=environment(**more), start_new_session=True, **options) as process:
         try:
             out, err = process.communicate(stdin, timeout=seconds)
         except subprocess.TimeoutExpired:
