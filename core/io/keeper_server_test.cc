@@ -207,15 +207,16 @@ TEST_F(KeeperServerTest, GrandchildHoldingThePipeIsCutOff) {
 // The runtime copies the output of the process that has ended, late and in pieces.
 TEST_F(KeeperServerTest, OutputThatStillComesIsNotCutOff) {
   stop();
-  start(500);
+  start(1500);
   const StdioPaths paths = open(spec());
   auto attached = attach("c1");
+  UniqueFd out = open_end(paths.stdout_path, O_WRONLY);
   std::thread runtime([&] {
-    const UniqueFd out = open_end(paths.stdout_path, O_WRONLY);
     for (int i = 0; i < 10; ++i) {
-      ::usleep(100'000);
+      ::usleep(250'000);
       write_text(out, std::to_string(i) + "\n");
     }
+    out.reset();
   });
   const auto counts = client_->drain("c1", soon());
   runtime.join();
