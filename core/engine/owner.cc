@@ -5,12 +5,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <utility>
 
 #include "core/base/text.h"
 #include "core/base/unique_fd.h"
-#include "core/engine/token_file.h"
+#include "core/sys/token_file.h"
 
 namespace pouch {
 namespace {
@@ -29,21 +28,14 @@ Owner::~Owner() {
 
 std::vector<OwnerFacts> Owner::living(const std::string& folder) {
   std::vector<OwnerFacts> owners;
-  for (const std::string& name : tokens_in(folder)) {
-    const std::string path = folder + "/" + name;
-    if (!sys::FileLock::is_held(path)) continue;
-    OwnerFacts facts;
-    if (const auto text = sys::read_file(path); text.is_ok()) {
-      std::from_chars(text->data(), text->data() + text->size(), facts.pid);
-      facts.is_keeper = text->find(kKeeperWord) != std::string::npos;
-    }
-    owners.push_back(facts);
+  for (const sys::TokenFacts& facts : sys::read_tokens(folder)) {
+    if (facts.is_held) owners.push_back({facts.pid, facts.text.find(kKeeperWord) != std::string::npos});
   }
   return owners;
 }
 
 Result<std::unique_ptr<Owner>> Owner::create(const std::string& folder, bool is_keeper) {
-  POUCH_ASSIGN_OR_RETURN(TokenFile file, make_token_file(folder));
+  POUCH_ASSIGN_OR_RETURN(sys::TokenFile file, sys::make_token_file(folder));
   // For people and system.diagnose; whether it lives is told by the lock alone.
   const std::string facts = std::to_string(::getpid()) + (is_keeper ? kKeeperWord : "") + "\n";
   POUCH_RETURN_IF_ERROR(sys::write_all(file.lock.fd(), facts).prefix(quote(folder + "/" + file.token)));
@@ -51,20 +43,20 @@ Result<std::unique_ptr<Owner>> Owner::create(const std::string& folder, bool is_
 }
 
 bool Owner::has_dead() const {
-  const std::vector<std::string> tokens = tokens_in(folder_);
+  const std::vector<std::string> tokens = sys::tokens_in(folder_);
   return std::any_of(tokens.begin(), tokens.end(),
                      [this](const std::string& token) { return !is_alive(token); });
 }
 
 void Owner::remove_dead() const {
-  for (const std::string& name : tokens_in(folder_)) {
-    if (!is_alive(name)) remove_if_unlocked(folder_, name);
+  for (const std::string& name : sys::tokens_in(folder_)) {
+    if (!is_alive(name)) sys::remove_if_unlocked(folder_, name);
   }
 }
 
 bool Owner::is_alive(const std::string& token) const {
   if (token == token_) return true;
-  if (!is_token(token)) return false;
+  if (!sys::is_token(token)) return false;
   const UniqueFd fd(::open((folder_ + "/" + token).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   if (!fd.is_valid()) return errno != ENOENT;  // not able to tell: leave its work alone
   struct flock probe {};

@@ -62,7 +62,7 @@ SessionLife look_at_process(const std::string& description) {
 
 }  // namespace
 
-SessionFile::SessionFile(std::string folder, TokenFile file)
+SessionFile::SessionFile(std::string folder, sys::TokenFile file)
     : folder_(std::move(folder)), file_(std::move(file)), pid_(::getpid()) {}
 
 SessionFile::~SessionFile() {
@@ -71,7 +71,7 @@ SessionFile::~SessionFile() {
 
 Result<std::unique_ptr<SessionFile>> SessionFile::create(const std::string& folder) {
   POUCH_ASSIGN_OR_RETURN(const std::string description, own_description());
-  POUCH_ASSIGN_OR_RETURN(TokenFile file, make_token_file(folder));
+  POUCH_ASSIGN_OR_RETURN(sys::TokenFile file, sys::make_token_file(folder));
   std::unique_ptr<SessionFile> session(new SessionFile(folder, std::move(file)));
   POUCH_RETURN_IF_ERROR(sys::write_all(session->file_.lock.fd(), description));
   return session;

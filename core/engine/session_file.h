@@ -4,7 +4,7 @@
 #include <string>
 
 #include "core/base/status.h"
-#include "core/engine/token_file.h"
+#include "core/sys/token_file.h"
 
 namespace pouch {
 
@@ -22,10 +22,10 @@ class SessionFile {
   const std::string& id() const { return file_.token; }
 
  private:
-  SessionFile(std::string folder, TokenFile file);
+  SessionFile(std::string folder, sys::TokenFile file);
 
   const std::string folder_;
-  const TokenFile file_;
+  const sys::TokenFile file_;
   const int pid_;
 };
 

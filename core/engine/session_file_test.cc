@@ -45,13 +45,13 @@ TEST_F(SessionFileTest, AFileWithoutLockIsOfADeadSession) {
   const std::string id = create()->id();
   std::filesystem::copy_file("/proc/self/stat", dir_ + "/" + id);
   EXPECT_FALSE(look_at_session(dir_, id).is_alive);
-  remove_if_unlocked(dir_, id);
+  sys::remove_if_unlocked(dir_, id);
   EXPECT_TRUE(std::filesystem::is_empty(dir_));
 }
 
 TEST_F(SessionFileTest, AnotherIsNotRemovedFromUnderIt) {
   const auto file = create();
-  remove_if_unlocked(dir_, file->id());
+  sys::remove_if_unlocked(dir_, file->id());
   EXPECT_TRUE(look_at_session(dir_, file->id()).is_alive);
 }
 

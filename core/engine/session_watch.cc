@@ -95,7 +95,7 @@ void SessionWatch::look_later(int64_t ms) {
 
 void SessionWatch::look() {
   // The files first: a session makes its file before its row.
-  const std::vector<std::string> files = tokens_in(folder_);
+  const std::vector<std::string> files = sys::tokens_in(folder_);
   const auto rows = [this]() -> Result<std::vector<std::string>> {
     POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
     return store::all_sessions(snapshot);
@@ -106,7 +106,7 @@ void SessionWatch::look() {
   }
   std::set<int> pids;
   for (const std::string& id : files) {
-    if (!contains(*rows, id)) remove_if_unlocked(folder_, id);
+    if (!contains(*rows, id)) sys::remove_if_unlocked(folder_, id);
   }
   for (const std::string& id : *rows) {
     const SessionLife life = look_at_session(folder_, id);

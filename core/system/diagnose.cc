@@ -1,13 +1,10 @@
 #include "core/system/diagnose.h"
 
-#include <dirent.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <memory>
 #include <utility>
 
 #include "core/ctrd/client.h"
@@ -15,7 +12,7 @@
 #include "core/events/event_log.h"
 #include "core/events/event_rows.h"
 #include "core/io/keeper_client.h"
-#include "core/sys/file.h"
+#include "core/sys/token_file.h"
 #include "core/system/root_log.h"
 
 namespace pouch {
@@ -25,28 +22,16 @@ constexpr int64_t kPatienceMs = 1'000;
 constexpr int64_t kEvents = 50;
 constexpr size_t kLogLines = 100;
 
-int64_t pid_in(const std::string& path) {
-  const auto text = sys::read_file(path);
-  int64_t pid = 0;
-  if (text.is_ok()) std::from_chars(text->data(), text->data() + text->size(), pid);
-  return pid;
-}
-
 std::vector<api::DiagnosedOwner> owners_of(const EngineContext& context) {
-  const std::string folder = context.root_dir() + "/owners";
   std::vector<api::DiagnosedOwner> out;
-  const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(folder.c_str()), &::closedir);
-  if (!listing) return out;
-  while (const dirent* entry = ::readdir(listing.get())) {
-    if (entry->d_name[0] == '.') continue;
+  for (const sys::TokenFacts& facts : sys::read_tokens(context.root_dir() + "/owners")) {
     api::DiagnosedOwner owner;
-    owner.token = entry->d_name;
-    owner.pid = pid_in(folder + "/" + owner.token);
-    owner.alive = context.is_owner_alive(owner.token);
-    owner.self = owner.token == context.owner_token;
+    owner.token = facts.token;
+    owner.pid = facts.pid;
+    owner.alive = facts.is_held;
+    owner.self = facts.token == context.owner_token;
     out.push_back(std::move(owner));
   }
-  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.token < b.token; });
   return out;
 }
 

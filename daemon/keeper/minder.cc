@@ -1,6 +1,5 @@
 #include "daemon/keeper/minder.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -9,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -19,6 +17,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
+#include "core/engine/owner.h"
 #include "core/engine/private_containerd.h"
 #include "core/io/keeper_server.h"
 #include "core/sys/child.h"
@@ -37,19 +36,6 @@ constexpr int64_t kStopMs = 10'000;
 constexpr int64_t kLockMs = 10'000;
 constexpr off_t kMaxLogBytes = 1 << 20;
 
-// Locked files in the folder: one per open engine.
-bool has_owner(const std::string& folder) {
-  DIR* listing = ::opendir(folder.c_str());
-  if (listing == nullptr) return false;
-  bool found = false;
-  while (const dirent* entry = ::readdir(listing)) {
-    if (entry->d_name[0] == '.') continue;
-    found = found || sys::FileLock::is_held(folder + "/" + entry->d_name);
-  }
-  ::closedir(listing);
-  return found;
-}
-
 class Minder {
  public:
   explicit Minder(const MinderConfig& config)
@@ -64,7 +50,7 @@ class Minder {
   Status restart();
   void watch_keeper();
   bool is_used() const {
-    return sys::FileLock::is_held(keeper_lock_) || has_owner(config_.root_dir + "/owners");
+    return sys::FileLock::is_held(keeper_lock_) || !Owner::living(config_.root_dir + "/owners").empty();
   }
   bool end_unused();
   void stop();

@@ -1,15 +1,17 @@
-#include "core/engine/token_file.h"
+#include "core/sys/token_file.h"
 
 #include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "core/base/id.h"
 #include "core/base/text.h"
 
-namespace pouch {
+namespace pouch::sys {
 namespace {
 
 constexpr size_t kTokenBytes = 8;
@@ -33,7 +35,7 @@ Result<TokenFile> make_token_file(const std::string& folder) {
   while (true) {
     std::string token = random_hex(kTokenBytes);
     const std::string path = folder + "/" + token;
-    auto lock = sys::FileLock::try_acquire(path);
+    auto lock = FileLock::try_acquire(path);
     if (lock.code() == Code::kConflict) continue;
     if (!lock.is_ok()) return lock.status();
     if (is_same_file(lock->fd(), path)) return TokenFile{std::move(token), std::move(*lock)};
@@ -51,11 +53,26 @@ std::vector<std::string> tokens_in(const std::string& folder) {
   return names;
 }
 
+std::vector<TokenFacts> read_tokens(const std::string& folder) {
+  std::vector<TokenFacts> found;
+  for (std::string& token : tokens_in(folder)) {
+    const std::string path = folder + "/" + token;
+    TokenFacts facts;
+    facts.is_held = FileLock::is_held(path);
+    if (auto text = read_file(path); text.is_ok()) facts.text = std::move(*text);
+    std::from_chars(facts.text.data(), facts.text.data() + facts.text.size(), facts.pid);
+    facts.token = std::move(token);
+    found.push_back(std::move(facts));
+  }
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.token < b.token; });
+  return found;
+}
+
 void remove_if_unlocked(const std::string& folder, const std::string& token) {
   const std::string path = folder + "/" + token;
   // Removed only under its lock, so never from under a living owner.
-  const auto lock = sys::FileLock::try_acquire(path);
+  const auto lock = FileLock::try_acquire(path);
   if (lock.is_ok()) ::unlink(path.c_str());
 }
 
-}  // namespace pouch
+}  // namespace pouch::sys
