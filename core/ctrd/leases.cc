@@ -1,8 +1,12 @@
 #include "core/ctrd/leases.h"
 
+#include <memory>
+#include <mutex>
+#include <set>
 #include <utility>
 
 #include "core/base/log.h"
+#include "core/base/scope_guard.h"
 #include "core/ctrd/convert.h"
 #include "core/ctrd/transport.h"
 #include "leases.pb.h"
@@ -15,6 +19,18 @@ namespace pb = containerd::services::leases::v1;
 constexpr int64_t kCreateMs = 10'000;
 constexpr int kEndTries = 3;
 constexpr int64_t kPauseMs = 100;
+constexpr int64_t kLastEndMs = 5'000;  // containerd may be about to come back
+
+struct HeldIds {
+  std::mutex mutex;
+  std::set<std::string> ids;
+};
+
+// Never destroyed: a host may exit with imports under way.
+HeldIds& held_ids() {
+  static HeldIds* const held = std::make_unique<HeldIds>().release();
+  return *held;
+}
 
 Lease lease_from(const pb::Lease& message) {
   return {.id = message.id(),
@@ -71,6 +87,11 @@ Result<HeldLease> HeldLease::create(const Call& call, const std::shared_ptr<Clie
   whole.request_id = call.request_id;
   POUCH_RETURN_IF_ERROR(call.check());
   const std::string id = "pouch-" + random_hex(16);
+  {
+    HeldIds& held = held_ids();
+    const std::lock_guard lock(held.mutex);
+    held.ids.insert(id);
+  }
   const Status created = client->leases().create(whole, id, life, labels).status();
   HeldLease lease(client->with_lease(id));  // ended below if the answer was lost
   POUCH_RETURN_IF_ERROR(created);
@@ -80,18 +101,34 @@ Result<HeldLease> HeldLease::create(const Call& call, const std::shared_ptr<Clie
 
 HeldLease::~HeldLease() {
   if (!client_) return;
-  const Call call{.deadline = Deadline::after_ms(5'000), .cancel = nullptr, .request_id = {}};
-  if (const Status status = end(call); !status.is_ok() && status.code() != Code::kForked) {
+  const Call call{.deadline = Deadline::after_ms(kLastEndMs), .cancel = nullptr, .request_id = {}};
+  const Status status = end(call, false, kLastEndMs / kPauseMs);
+  if (!status.is_ok() && status.code() != Code::kForked) {
     log_warning("ctrd", "lease left to its expiry: " + status.message());
   }
 }
 
+bool HeldLease::is_held(const std::string& id) {
+  HeldIds& held = held_ids();
+  const std::lock_guard lock(held.mutex);
+  return held.ids.contains(id);
+}
+
 Status HeldLease::end(const Call& call, bool sync) {
+  return end(call, sync, kEndTries);
+}
+
+Status HeldLease::end(const Call& call, bool sync, int64_t tries) {
   const std::shared_ptr<Client> client = std::exchange(client_, nullptr);
   if (!client) return {};
+  const ScopeGuard forget([id = client->lease_id()] {
+    HeldIds& held = held_ids();
+    const std::lock_guard lock(held.mutex);
+    held.ids.erase(id);
+  });
   const std::shared_ptr<Client> plain = client->with_namespace(client->ns());
   Status status = plain->leases().remove(call, client->lease_id(), sync);
-  for (int i = 1; i < kEndTries && is_retriable(status.code()) && sleep_for(call, kPauseMs).is_ok(); ++i) {
+  for (int i = 1; i < tries && is_retriable(status.code()) && sleep_for(call, kPauseMs).is_ok(); ++i) {
     status = plain->leases().remove(call, client->lease_id(), sync);
   }
   return status.code() == Code::kNotFound ? Status() : status;  // expired meanwhile

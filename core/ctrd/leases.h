@@ -26,11 +26,15 @@ class HeldLease {
   const std::string& id() const { return client_->lease_id(); }
   /// The client under this lease.
   const std::shared_ptr<Client>& client() const { return client_; }
+  /// Whether an object of this process has the lease: one that nobody has any more could not be deleted.
+  static bool is_held(const std::string& id);
   /// Deletes it now. `sync`: what it alone kept is gone when this returns.
   Status end(const Call& call, bool sync = false);
 
  private:
   explicit HeldLease(std::shared_ptr<Client> client) : client_(std::move(client)) {}
+  Status end(const Call& call, bool sync, int64_t tries);
+
   std::shared_ptr<Client> client_;  ///< null: ended or moved from
 };
 

@@ -331,6 +331,19 @@ TEST_F(ImageManagerTest, SweepsWhatDeadEnginesLeft) {
   EXPECT_TRUE(client_->images().remove(minute(), "docker.io/library/living:latest", true).is_ok());
 }
 
+TEST_F(ImageManagerTest, SweepsLeasesOfItsOwnThatNobodyHolds) {
+  const ctrd::Labels ours{{"pouch.owner", context_.owner_token}, {"pouch.for", "image"}};
+  const Duration life{60'000'000'000};
+  auto held = ctrd::HeldLease::create(minute(), client_, life, ours);
+  ASSERT_TRUE(held.is_ok());
+  EXPECT_TRUE(client_->leases().create(minute(), "lost", life, ours).is_ok());
+  ASSERT_TRUE(load(testing::docker_archive(busybox_image({"t/b:1"}))).status.is_ok());
+  const auto left = client_->leases().list(minute());
+  ASSERT_EQ(left->size(), 1U);
+  EXPECT_EQ(left->front().id, held->id());
+  EXPECT_TRUE(held->end(minute()).is_ok());
+}
+
 TEST_F(ImageManagerTest, LooksUpByNameDigestIdAndPrefix) {
   const DockerImage image = busybox_image({"busybox:latest", "q.io/x:1"});
   ASSERT_TRUE(load(testing::docker_archive(image)).status.is_ok());

@@ -23,7 +23,11 @@ Status sweep_leases(const EngineContext& context, const ctrd::Client& client, co
   for (const ctrd::Lease& lease : leases) {
     const auto purpose = lease.labels.find(kPurposeLabel);
     if (purpose == lease.labels.end() || purpose->second != kPurpose) continue;
-    if (!is_left_behind(context, lease.labels)) continue;
+    const auto owner = lease.labels.find(kOwnerLabel);
+    // Ours that could not be deleted when its import had ended.
+    const bool is_lost = owner != lease.labels.end() && owner->second == context.owner_token &&
+                         !ctrd::HeldLease::is_held(lease.id);
+    if (!is_lost && !is_left_behind(context, lease.labels)) continue;
     const Status removed = client.leases().remove(call, lease.id, /*sync=*/false);
     if (!removed.is_ok() && removed.code() != Code::kNotFound) return removed;
   }
