@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/container/manager_impl.h"
@@ -11,7 +13,15 @@ namespace state = container::state;
 namespace {
 
 constexpr int64_t kStepMs = 60'000;
-constexpr int64_t kUnknownExit = 255;  // as containerd has it for a task whose shim is gone
+constexpr int64_t kFirstPauseMs = 250;
+constexpr int64_t kLongestPauseMs = 10'000;
+constexpr uint32_t kUnknownExit = 255;  // as containerd has it for a task whose shim is gone
+
+// When it ended, as far as that is known.
+std::optional<Timestamp> end_of(const std::optional<ctrd::ExitInfo>& exit) {
+  if (!exit) return std::nullopt;
+  return exit->exited_at.is_zero() ? Timestamp::now() : exit->exited_at;
+}
 
 }  // namespace
 
@@ -57,7 +67,7 @@ void ContainerManager::Impl::on_process_exit(const ProcessKey& key, const Result
   {
     const std::lock_guard lock(mutex);
     if (closed) return;
-    // The wait broke, which says nothing about the process. A keeper waits anew when containerd is back.
+    // The wait broke, which says nothing about the process: containerd has gone, or the shim alone.
     if (exit.is_ok()) exits[key] = *exit;
   }
   submit([this, key, ok = exit.is_ok()] {
@@ -73,19 +83,47 @@ void ContainerManager::Impl::on_process_exit(const ProcessKey& key, const Result
       submit_wait([this, key] { key.exec.empty() ? see_foreign_exit(key) : see_foreign_exec_exit(key); });
     } else if (ok) {
       key.exec.empty() ? handle_exit(key) : handle_exec_exit(key);
+    } else if (key.exec.empty()) {
+      submit_wait([this, key] { look_again(key); });
     }
   });
 }
 
-Result<std::optional<ContainerRow>> ContainerManager::Impl::claim_exit(const ProcessKey& key,
-                                                                       const std::string& expected_owner) {
+// Until containerd answers, or another has recorded the end.
+void ContainerManager::Impl::look_again(const ProcessKey& key) {
+  for (int64_t pause = kFirstPauseMs; nap(pause); pause = std::min(pause * 2, kLongestPauseMs)) {
+    const auto row = load(key.container);
+    const bool is_over = row.is_ok() && (!*row || (*row)->generation != key.generation ||
+                                         !((*row)->state == state::kStarting || (*row)->is_running()));
+    if (is_over) return;
+    const Call call = own_call(kStepMs);
+    const auto client = containerd(call);
+    if (!client.is_ok()) continue;
+    const auto task = (*client)->tasks().get(call, key.container);
+    if (task.is_ok() && task->status != ctrd::TaskStatus::kStopped) return watch_process(key);
+    if (!task.is_ok() && task.code() != Code::kNotFound) continue;
+    ctrd::ExitInfo exit;
+    exit.status = task.is_ok() ? task->exit_status : kUnknownExit;
+    exit.exited_at = task.is_ok() ? task->exited_at : Timestamp::now();
+    {
+      const std::lock_guard lock(mutex);
+      exits[key] = exit;
+    }
+    return is_keeper() ? see_foreign_exit(key) : handle_exit(key);
+  }
+}
+
+Result<std::optional<ContainerRow>> ContainerManager::Impl::claim_exit(
+    const ProcessKey& key, const std::string& expected_owner, const std::optional<ctrd::ExitInfo>& exit) {
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
                          context.db->begin(store::Durability::kBootScoped, own_call(kStepMs)));
   POUCH_ASSIGN_OR_RETURN(
       const int64_t changed,
-      transaction.run("UPDATE containers SET state = 'exiting', owner_token = ?3 WHERE id = ?1 AND "
-                      "generation = ?2 AND state = 'running' AND coalesce(owner_token, '') = ?4",
-                      key.container, key.generation, context.owner_token, expected_owner));
+      transaction.run(
+          "UPDATE containers SET state = 'exiting', owner_token = ?3, exit_code = ?5, finished_ns = ?6 "
+          "WHERE id = ?1 AND generation = ?2 AND state = 'running' AND coalesce(owner_token, '') = ?4",
+          key.container, key.generation, context.owner_token, expected_owner,
+          exit ? int64_t{exit->status} : 0, end_of(exit)));
   if (changed != 1) return std::optional<ContainerRow>();
   POUCH_ASSIGN_OR_RETURN(auto row, container::load_container(transaction, key.container));
   POUCH_RETURN_IF_ERROR(transaction.commit());
@@ -95,7 +133,7 @@ Result<std::optional<ContainerRow>> ContainerManager::Impl::claim_exit(const Pro
 void ContainerManager::Impl::handle_exit(const ProcessKey& key) {
   const auto exit = known_exit(key);
   if (!exit) return;
-  const auto claimed = claim_exit(key, context.owner_token);
+  const auto claimed = claim_exit(key, context.owner_token, exit);
   if (!claimed.is_ok()) {
     log_error("container", "claim the exit: " + claimed.status().message(), key.container.str());
     return;
@@ -120,8 +158,8 @@ void ContainerManager::Impl::release_exit(const ProcessKey& key) {
   auto transaction = context.db->begin(store::Durability::kBootScoped, own_call(kStepMs));
   if (!transaction.is_ok()) return;
   const auto changed = transaction->run(
-      "UPDATE containers SET state = 'running', owner_token = NULL WHERE id = ?1 AND "
-      "generation = ?2 AND owner_token = ?3 AND state = 'exiting'",
+      "UPDATE containers SET state = 'running', owner_token = NULL, exit_code = 0, finished_ns = NULL "
+      "WHERE id = ?1 AND generation = ?2 AND owner_token = ?3 AND state = 'exiting'",
       key.container, key.generation, context.owner_token);
   if (changed.is_ok()) transaction->commit().ignore();
 }
@@ -155,7 +193,7 @@ Status ContainerManager::Impl::commit_exit(const ContainerRow& row,
                                            const std::optional<ctrd::ExitInfo>& exit) {
   POUCH_ASSIGN_OR_RETURN(const api::ContainerConfig config, row.config());
   const int64_t code = exit ? int64_t{exit->status} : kUnknownExit;
-  const Timestamp finished = exit && !exit->exited_at.is_zero() ? exit->exited_at : Timestamp::now();
+  const Timestamp finished = end_of(exit).value_or(Timestamp::now());
   const std::string next(row.auto_remove ? state::kRemoving : state::kExited);
   const std::optional<std::string> owner =
       row.auto_remove ? std::optional<std::string>(context.owner_token) : std::nullopt;

@@ -103,7 +103,7 @@ void ContainerManager::Impl::see_foreign_exit(const ProcessKey& key) {
     const bool orphan = is_orphan((*row)->owner);
     if ((*row)->state == state::kRunning && (orphan || round > 0)) {
       const auto exit = known_exit(key);
-      const auto claimed = claim_exit(key, (*row)->owner);
+      const auto claimed = claim_exit(key, (*row)->owner, exit);
       if (claimed.is_ok() && *claimed) {
         drop_exit(key);
         const Status finished = finish_exit(**claimed, exit);

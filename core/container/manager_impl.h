@@ -113,10 +113,13 @@ struct ContainerManager::Impl {
   void watch_process(const container::ProcessKey& key);
   void forget_process(const container::ProcessKey& key);
   void on_process_exit(const container::ProcessKey& key, const Result<ctrd::ExitInfo>& exit);
+  void look_again(const container::ProcessKey& key);
   /// When the exit is known and the row runs: does all that an end needs. Whoever claims the row does it.
   void handle_exit(const container::ProcessKey& key);
+  /// Notes the exit, too: with the task it would be gone if we died before the end is recorded.
   Result<std::optional<container::ContainerRow>> claim_exit(const container::ProcessKey& key,
-                                                            const std::string& expected_owner);
+                                                            const std::string& expected_owner,
+                                                            const std::optional<ctrd::ExitInfo>& exit);
   void release_exit(const container::ProcessKey& key);
   /// Drains the output, removes the task, then commit_exit().
   Status finish_exit(const container::ContainerRow& row, std::optional<ctrd::ExitInfo> exit);

@@ -60,7 +60,7 @@ api::ContainerState state_of(const ContainerRow& row) {
   out.exit_code = row.is_running() ? 0 : row.exit_code;
   out.error = row.error;
   out.started_at = row.started;
-  out.finished_at = row.finished;
+  out.finished_at = row.is_running() ? Timestamp() : row.finished;
   return out;
 }
 
@@ -94,7 +94,7 @@ bool filter_matches(const ListFilter& filter, const ContainerRow& row, const api
   subject.state = shown;
   subject.running = row.is_running();
   subject.exit_code = row.exit_code;
-  subject.has_exited = !row.finished.is_zero();
+  subject.has_exited = !row.is_running() && !row.finished.is_zero();
   subject.health = "none";
   subject.image_id = row.image_id.str();
   subject.created = row.created;

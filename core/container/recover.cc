@@ -34,6 +34,15 @@ std::optional<ctrd::ExitInfo> exit_of(const ctrd::TaskInfo* task) {
   return exit;
 }
 
+// By who claimed the exit and died.
+std::optional<ctrd::ExitInfo> noted_exit(const ContainerRow& row) {
+  if (row.finished.is_zero()) return std::nullopt;
+  ctrd::ExitInfo exit;
+  exit.status = static_cast<uint32_t>(row.exit_code);
+  exit.exited_at = row.finished;
+  return exit;
+}
+
 bool runs(const ctrd::TaskInfo* task) {
   return task != nullptr &&
          (task->status == ctrd::TaskStatus::kRunning || task->status == ctrd::TaskStatus::kPaused ||
@@ -162,7 +171,8 @@ void ContainerManager::Impl::recover_row(const ContainerRow& row, const Tasks* t
   } else if (row.state == state::kExiting && take_over(mine)) {
     if (old_boot) return try_again_if("finish an exit", commit_exit(mine, std::nullopt), row.id);
     const auto known = known_exit({row.id, row.generation, {}});
-    try_again_if("finish an exit", finish_exit(mine, known ? known : exit_of(task)), row.id);
+    const auto exit = known ? known : task != nullptr ? exit_of(task) : noted_exit(row);
+    try_again_if("finish an exit", finish_exit(mine, exit), row.id);
   } else if (row.state == state::kRemoving && take_over(mine)) {
     warn("finish a removal", remove_claimed(mine), row.id);
   } else if (ends_with_boot(row)) {
@@ -240,7 +250,7 @@ void ContainerManager::Impl::recover_running(const ContainerRow& row, const ctrd
     if (exit && is_keeper()) submit_wait([this, key] { see_foreign_exit(key); });
     return;
   }
-  const auto claimed = claim_exit(key, row.owner);
+  const auto claimed = claim_exit(key, row.owner, exit);
   if (!claimed.is_ok()) return warn("claim an exit", claimed.status(), row.id);
   if (!*claimed) return;
   drop_exit(key);

@@ -232,3 +232,11 @@ def test_shim_that_containerd_lost_is_ended(root):
     finally:
         for pid in [lost, *others]:
             procs.end(pid)
+
+
+def test_end_is_seen_when_the_shim_dies(root):
+    for _ in range(5):
+        container = root.pouch("run", "-d", "--network", "none", "busybox", "sh", "-c", COUNT).out.strip()
+        root.kill("shim")
+        assert root.pouch("wait", container, timeout=60).out.strip() in ("137", "255")
+        root.pouch("rm", container)
