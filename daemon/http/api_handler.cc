@@ -307,6 +307,7 @@ PumpOptions ApiHandler::pump_options(Exchange& exchange, const Request& request,
   PumpOptions options;
   options.is_strict = request.is_strict;
   options.chunked = !duplex && !exchange.head().is_http_1_0;
+  options.head_apart = duplex && !request.is_strict && is_set(request.options, "logs");
   options.lazy_head = op.kind == api::OpKind::kUpload || op.queue == QueuePolicy::kLatest;
   options.form = stream_form(op, terminal);
   options.trailer = request.is_strict && options.chunked && op.frames == api::OpFrames::kData;

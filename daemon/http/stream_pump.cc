@@ -1,6 +1,8 @@
 #include "daemon/http/stream_pump.h"
 
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 
 #include <algorithm>
 #include <array>
@@ -16,6 +18,8 @@ namespace {
 
 constexpr size_t kFlushBytes = size_t{256} << 10U;
 constexpr int64_t kMaxStallMs = 50;
+constexpr int kHeadPauseMs = 2;
+constexpr int kHeadTries = 25;
 
 io::MuxStream mux_stream(Channel channel) {
   return channel == Channel::kStderr ? io::MuxStream::kStderr : io::MuxStream::kStdout;
@@ -40,6 +44,7 @@ StreamPump::StreamPump(Exchange& exchange, Stream& stream, PumpOptions options)
 
 void StreamPump::run(const Call& call) {
   Status status = options_.input == StreamInput::kBody ? exchange_.ask_for_body() : Status();
+  if (status.is_ok() && options_.head_apart) status = send_head();
   while (status.is_ok() && !ended_) {
     status = collect();
     if (status.is_ok() && !ended_) status = take_input();
@@ -59,6 +64,17 @@ void StreamPump::run(const Call& call) {
     if (result.is_ok()) result_ = std::move(*result);
   }
   if (!finish().is_ok()) exchange_.give_up();
+}
+
+// docker-py loses what it receives together with the head, so the client is given a moment to read that.
+Status StreamPump::send_head() {
+  POUCH_RETURN_IF_ERROR(flush().status());
+  for (int tries = 0; tries < kHeadTries; ++tries) {
+    ::poll(nullptr, 0, kHeadPauseMs);
+    int unread = 0;
+    if (::ioctl(connection_.fd(), SIOCOUTQ, &unread) != 0 || unread == 0) return {};
+  }
+  return {};
 }
 
 Status StreamPump::collect() {

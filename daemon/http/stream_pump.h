@@ -28,9 +28,10 @@ struct PumpOptions {
   StreamInput input = StreamInput::kNone;
   bool is_strict = false;  ///< end records (docs/wire.md)
   bool chunked = true;
-  bool trailer = false;    ///< strict data: the end record is a trailer
-  std::string head;        ///< the response head
-  bool lazy_head = false;  ///< sent with the first frame, so that an early error can be a plain answer
+  bool trailer = false;     ///< strict data: the end record is a trailer
+  std::string head;         ///< the response head
+  bool head_apart = false;  ///< the client has read it, as far as one can tell, before anything else comes
+  bool lazy_head = false;   ///< sent with the first frame, so that an early error can be a plain answer
   /// Lines, not strict: shapes a message for the client's version.
   std::function<std::string(std::string)> shape;
   /// Lines, not strict: the last line for an error after the first byte; empty is none.
@@ -47,6 +48,7 @@ class StreamPump {
   void run(const Call& call);
 
  private:
+  Status send_head();
   Status collect();  // frames into out_
   void append_frame(const Frame& frame);
   void append_end();

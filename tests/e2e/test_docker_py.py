@@ -5,6 +5,7 @@ import threading
 import docker
 import pytest
 from docker import errors
+from pouchtest import procs
 from pouchtest.pouchd import Pouchd
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # docker-py's own
@@ -111,6 +112,21 @@ def read_until_end(socket):
     while piece := socket.read(4096):
         got += piece
     return got
+
+
+@pytest.mark.parametrize("tty", [True, False])
+@pytest.mark.parametrize("ended", [True, False])
+def test_log_by_attach(client, tty, ended):
+    command = "echo one; echo two" + ("" if ended else "; sleep 1000")
+    container = client.containers.run("busybox", ["sh", "-c", command], detach=True, network_mode="none", tty=tty)
+    if ended:
+        container.wait()
+    wanted = b"one\r\ntwo\r\n" if tty else b"one\ntwo\n"
+    assert procs.wait_until(lambda: container.logs() == wanted, 30)
+    # Over TCP nobody can tell when docker-py has read the head; what comes together with that it loses.
+    got = [container.attach(logs=True, stream=False) for _ in range(20)]
+    assert got.count(wanted) >= (10 if client.api.base_url.startswith("http://127") else 20), got
+    container.remove(force=True)
 
 
 def test_terminal_of_an_exec(client):
