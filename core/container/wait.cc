@@ -54,8 +54,9 @@ class WaitFollow : public std::enable_shared_from_this<WaitFollow> {
     if (const auto error = event.attributes.find("error"); failed && error != event.attributes.end()) {
       result.error.emplace().message = error->second;
     }
-    pipe_->push(Channel::kMessage, api::to_json_text(result)).ignore();
-    end(std::string());
+    const std::string text = api::to_json_text(result);
+    pipe_->push(Channel::kMessage, text).ignore();
+    end(text);
   }
 
   void end(Result<std::string> result) {
