@@ -38,6 +38,7 @@ void ExitWatch::on_event(const events::Event& event) {
   const ContainerId id(event.actor_id);
   if (event.action == "die") {
     manager_.networks.sweep_soon();
+    manager_.submit([this, id] { manager_.drop_stray_cgroup_soon(id); });
   } else if (event.action == "start") {
     manager_.submit([this, id] {
       const auto row = manager_.load(id);

@@ -232,6 +232,8 @@ struct ContainerManager::Impl {
   /// Ends shims that containerd has lost, and removes what is theirs: now and for some seconds, since one may
   /// still be on its way.
   void drop_stray_shims_soon();
+  /// Where a shim was killed, the container's control group may outlive it.
+  void drop_stray_cgroup_soon(const ContainerId& id);
   Result<bool> drop_shim_if_stray(const sys::Shim& shim, bool is_suspect);
 
   // unfinished.cc

@@ -296,6 +296,7 @@ Status ContainerManager::Impl::undo_start(StartJob& job, const Status& why) {
   if (changed == 1) POUCH_RETURN_IF_ERROR(networks.detach(transaction, row.id, row.generation));
   POUCH_RETURN_IF_ERROR(transaction.commit());
   networks.sweep_soon();
+  drop_stray_cgroup_soon(row.id);
   if (changed == 1 && row.auto_remove) {
     return remove_claimed(row, {{container::kFailedStartAttribute, std::to_string(code)}});
   }

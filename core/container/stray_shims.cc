@@ -73,4 +73,19 @@ Result<bool> ContainerManager::Impl::drop_shim_if_stray(const sys::Shim& shim, b
   return true;
 }
 
+void ContainerManager::Impl::drop_stray_cgroup_soon(const ContainerId& id) {
+  const std::string group = sys::root_cgroup(context.ns) + "/" + id.str();
+  if (!sys::has_cgroup(group)) return;
+  submit_wait([this, id, group] {
+    // Its processes may still be ending.
+    for (int look = 0; look < kLooks && sys::has_cgroup(group) && nap(kPauseMs); ++look) {
+      auto transaction = context.db->begin(store::Durability::kBootScoped, own_call(kStepMs));
+      if (!transaction.is_ok()) continue;
+      const auto row = container::load_container(*transaction, id);
+      // No start can begin as long as the transaction lasts.
+      if (row.is_ok() && (!*row || (*row)->is_settled())) sys::remove_cgroup_tree(group);
+    }
+  });
+}
+
 }  // namespace pouch

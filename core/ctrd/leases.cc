@@ -128,7 +128,10 @@ Status HeldLease::end(const Call& call, bool sync, int64_t tries) {
   });
   const std::shared_ptr<Client> plain = client->with_namespace(client->ns());
   Status status = plain->leases().remove(call, client->lease_id(), sync);
-  for (int i = 1; i < tries && is_retriable(status.code()) && sleep_for(call, kPauseMs).is_ok(); ++i) {
+  const auto is_over = [&] {
+    return status.is_ok() || status.code() == Code::kNotFound || status.code() == Code::kForked;
+  };
+  for (int64_t i = 1; i < tries && !is_over() && sleep_for(call, kPauseMs).is_ok(); ++i) {
     status = plain->leases().remove(call, client->lease_id(), sync);
   }
   return status.code() == Code::kNotFound ? Status() : status;  // expired meanwhile

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <set>
 #include <vector>
@@ -105,6 +106,12 @@ void leave_own_cgroup(const std::string& path) {
     if (is_inside) write_text(top + "/cgroup.procs", "0");
     remove_in(top, path);
   }
+}
+
+bool has_cgroup(const std::string& path) {
+  const std::vector<std::string> tops = hierarchies();
+  return std::any_of(tops.begin(), tops.end(),
+                     [&](const std::string& top) { return ::access((top + path).c_str(), F_OK) == 0; });
 }
 
 void remove_cgroup_tree(const std::string& path) {

@@ -13,6 +13,9 @@ bool enter_own_cgroup(const std::string& path);
 /// parent where they are empty. What still has processes in it stays.
 void leave_own_cgroup(const std::string& path);
 
+/// Whether some hierarchy has the group.
+bool has_cgroup(const std::string& path);
+
 /// Removes `path` and all groups in it, in every hierarchy; those with processes stay.
 void remove_cgroup_tree(const std::string& path);
 

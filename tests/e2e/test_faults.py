@@ -32,6 +32,10 @@ _REGRESSIONS = [
     Scenario("pouchd", "fail:EMFILE", "pouchd", "sys.remove_tree.before", 2),
     # The end of the input was never told to the process.
     Scenario("embed", "fail:DeadlineExceeded", "keeper", "rpc.tasks.close_io.before", 1),
+    # The keeper's wait broke, and it took that for containerd's end.
+    Scenario("embed", "fail:ENOSPC", "keeper", "rpc.tasks.wait.before", 9),
+    # A lease that could not be deleted at once stayed as long as the engine lived.
+    Scenario("pouchd", "fail:ENOSPC", "pouchd", "rpc.leases.delete.before", 1),
 ]
 
 
