@@ -234,6 +234,9 @@ struct ContainerManager::Impl {
   void drop_stray_shims_soon();
   /// Where a shim was killed, the container's control group may outlive it.
   void drop_stray_cgroup_soon(const ContainerId& id);
+  void drop_stray_cgroups();
+  /// At once, while no start can begin: the row is ours.
+  void remove_cgroup(const ContainerId& id);
   Result<bool> drop_shim_if_stray(const sys::Shim& shim, bool is_suspect);
 
   // unfinished.cc

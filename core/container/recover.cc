@@ -116,6 +116,7 @@ Status ContainerManager::Impl::reconcile(const Call& call) {
   if (!is_keeper() || !tasks.is_ok()) return {};
   drop_stray_tasks(*tasks);
   drop_stray_shims_soon();
+  drop_stray_cgroups();
   drop_stray_folders();
   return drop_stray_snapshots();
 }

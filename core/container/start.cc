@@ -282,6 +282,7 @@ Status ContainerManager::Impl::undo_start(StartJob& job, const Status& why) {
     if (job.has_record) (*client)->containers().remove(call, row.id).ignore();
   }
   discard_stream(row.id.str(), why.message()).ignore();
+  remove_cgroup(row.id);
   const int code = container::exit_code_of_failure(why.message());
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
                          context.db->begin(store::Durability::kBootScoped, call));
@@ -296,7 +297,6 @@ Status ContainerManager::Impl::undo_start(StartJob& job, const Status& why) {
   if (changed == 1) POUCH_RETURN_IF_ERROR(networks.detach(transaction, row.id, row.generation));
   POUCH_RETURN_IF_ERROR(transaction.commit());
   networks.sweep_soon();
-  drop_stray_cgroup_soon(row.id);
   if (changed == 1 && row.auto_remove) {
     return remove_claimed(row, {{container::kFailedStartAttribute, std::to_string(code)}});
   }

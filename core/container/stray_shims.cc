@@ -20,6 +20,8 @@ namespace {
 
 constexpr int kLooks = 4;
 constexpr int64_t kPauseMs = 1'500;  // a shim is judged stray by two looks, so it was not just started
+constexpr int kGroupTries = 20;
+constexpr int64_t kGroupPauseMs = 50;
 constexpr int64_t kStepMs = 10'000;
 constexpr int64_t kEndMs = 3'000;
 
@@ -71,6 +73,24 @@ Result<bool> ContainerManager::Impl::drop_shim_if_stray(const sys::Shim& shim, b
   POUCH_RETURN_IF_ERROR(sys::remove_tree(context.run_dir() + "/runtime/" + context.ns + "/" + shim.id));
   sys::remove_cgroup_tree(sys::root_cgroup(context.ns) + "/" + shim.id);
   return true;
+}
+
+void ContainerManager::Impl::remove_cgroup(const ContainerId& id) {
+  const std::string group = sys::root_cgroup(context.ns) + "/" + id.str();
+  for (int i = 0; i < kGroupTries && sys::has_cgroup(group); ++i) {
+    sys::remove_cgroup_tree(group);
+    if (!sys::has_cgroup(group) || !nap(kGroupPauseMs)) return;
+  }
+}
+
+// What a keeper left undone that died.
+void ContainerManager::Impl::drop_stray_cgroups() {
+  constexpr size_t kIdSize = 64;  // what is not a container's has a shorter name
+  for (const std::string& name : sys::cgroups_in(sys::root_cgroup(context.ns))) {
+    if (name.size() != kIdSize) continue;
+    const auto row = load(ContainerId(name));
+    if (row.is_ok() && (!*row || (*row)->is_settled())) drop_stray_cgroup_soon(ContainerId(name));
+  }
 }
 
 void ContainerManager::Impl::drop_stray_cgroup_soon(const ContainerId& id) {

@@ -114,6 +114,19 @@ bool has_cgroup(const std::string& path) {
                      [&](const std::string& top) { return ::access((top + path).c_str(), F_OK) == 0; });
 }
 
+std::set<std::string> cgroups_in(const std::string& path) {
+  std::set<std::string> names;
+  for (const std::string& top : hierarchies()) {
+    DIR* listing = ::opendir((top + path).c_str());
+    if (listing == nullptr) continue;
+    while (const dirent* entry = ::readdir(listing)) {
+      if (entry->d_type == DT_DIR && entry->d_name[0] != '.') names.insert(entry->d_name);
+    }
+    ::closedir(listing);
+  }
+  return names;
+}
+
 void remove_cgroup_tree(const std::string& path) {
   for (const std::string& top : hierarchies()) remove_groups(top + path);
 }

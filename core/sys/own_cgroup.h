@@ -1,5 +1,6 @@
 #pragma once
 
+#include <set>
 #include <string>
 
 namespace pouch::sys {
@@ -15,6 +16,9 @@ void leave_own_cgroup(const std::string& path);
 
 /// Whether some hierarchy has the group.
 bool has_cgroup(const std::string& path);
+
+/// The names of the groups right below `path` in any hierarchy.
+std::set<std::string> cgroups_in(const std::string& path);
 
 /// Removes `path` and all groups in it, in every hierarchy; those with processes stay.
 void remove_cgroup_tree(const std::string& path);
