@@ -12,7 +12,7 @@ from .. import mounts, procs
 from ..containerd import PrivateContainerd
 from ..embed import end_keepers
 from ..images import busybox_image_tar
-from ..paths import REPO, build_dir, private_dir
+from ..paths import REPO, build_dir, find_program, private_dir
 from ..pouchd import Pouchd
 from ..run import run
 from .control import Control
@@ -42,6 +42,7 @@ class World:
         self.control = Control(self.dir)
         self.containerd = self._stack.enter_context(PrivateContainerd(self.dir / "c"))
         self._stack.callback(mounts.unmount_below, self.dir)
+        self._stack.callback(self._remove_bridge)
         self._stack.callback(end_keepers, self.dir)
         self.pouchd = None
         if self.mode == "pouchd":
@@ -62,6 +63,14 @@ class World:
         self._stack.enter_context(self.pouchd)
         self.root, self.run_dir = folder / "home", folder / "run"
         self.uri = self.pouchd.uri
+
+    def _remove_bridge(self):
+        """A keeper that ends while a container runs leaves it; the campaign may end there."""
+        if not getattr(self, "root_id", None):
+            return
+        subprocess.run([find_program("ip"), "link", "delete", f"pb-{self.root_id}"], capture_output=True, check=False)
+        subprocess.run([find_program("nft"), "delete", "table", "inet", f"pouch_{self.root_id}"], capture_output=True,
+                       check=False)
 
     # --- looking ---
 
