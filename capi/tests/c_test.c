@@ -54,20 +54,26 @@ static pouch_client_t *open_mock(void) {
   return client;
 }
 
+/* The text without its terminator, as the fields of a tar header are. */
+static void put(char *to, const char *text) {
+  while (*text != '\0') *to++ = *text++;
+}
+
 /* A tar that holds one empty folder: a ustar header and two blocks of zeros. */
 static void fill_tar(char *tar) {
   unsigned sum = 0;
   size_t i;
   memset(tar, 0, 3 * 512);
-  memcpy(tar, "tmp/", 4);
-  memcpy(tar + 100, "0000755", 7);
-  memcpy(tar + 108, "0000000", 7);
-  memcpy(tar + 116, "0000000", 7);
-  memcpy(tar + 124, "00000000000", 11);
-  memcpy(tar + 136, "00000000000", 11);
-  memcpy(tar + 148, "        ", 8);
+  put(tar, "tmp/");
+  put(tar + 100, "0000755");
+  put(tar + 108, "0000000");
+  put(tar + 116, "0000000");
+  put(tar + 124, "00000000000");
+  put(tar + 136, "00000000000");
+  put(tar + 148, "        ");
   tar[156] = '5';
-  memcpy(tar + 257, "ustar\00000", 8);
+  put(tar + 257, "ustar");
+  put(tar + 263, "00");
   for (i = 0; i < 512; ++i) sum += (unsigned char)tar[i];
   snprintf(tar + 148, 8, "%06o", sum);
 }

@@ -101,7 +101,7 @@ struct H2Callbacks {
     const H2CallPtr call = self(user).find(stream_id);
     if (!call) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     const size_t count = std::min(size, call->outgoing.size() - call->sent);
-    std::memcpy(to, call->outgoing.data() + call->sent, count);
+    std::copy_n(call->outgoing.data() + call->sent, count, to);
     call->sent += count;
     const bool is_all = call->sent == call->outgoing.size();
     if (is_all) {
@@ -315,7 +315,7 @@ void H2Connection::on_data(const H2CallPtr& call, std::string_view bytes) {
 
 // ---- For callers ----
 
-std::string H2Connection::frame_of(std::string message) {
+std::string H2Connection::frame_of(const std::string& message) {
   std::string frame(kPrefixBytes, '\0');
   for (size_t i = 1; i < kPrefixBytes; ++i) {
     frame[i] = static_cast<char>(message.size() >> (8 * (kPrefixBytes - 1 - i)) & 0xff);
@@ -347,7 +347,7 @@ Result<H2CallPtr> H2Connection::begin(const H2Headers& headers, std::string fram
   return call;
 }
 
-void H2Connection::write(const H2CallPtr& call, std::string frame, bool last) {
+void H2Connection::write(const H2CallPtr& call, const std::string& frame, bool last) {
   const std::lock_guard lock(mutex_);
   if (call->ended) return;
   call->outgoing += frame;

@@ -70,7 +70,7 @@ class H2Connection : public std::enable_shared_from_this<H2Connection> {
   /// set, is called once on the connection's thread when the call has ended other than by cancel().
   Result<H2CallPtr> begin(const H2Headers& headers, std::string frame, bool last, H2Call::OnEnd on_end);
   /// Queues a further message.
-  void write(const H2CallPtr& call, std::string frame, bool last);
+  void write(const H2CallPtr& call, const std::string& frame, bool last);
   /// Waits until `done` (called with the mutex held), or the caller's end.
   Status wait(const Call& caller, const H2CallPtr& call, const std::function<bool()>& done);
   /// Takes the first message that came; false when there is none.
@@ -79,7 +79,7 @@ class H2Connection : public std::enable_shared_from_this<H2Connection> {
   void cancel(const H2CallPtr& call, const Status& why);
 
   /// The five bytes before a message, and the message.
-  static std::string frame_of(std::string message);
+  static std::string frame_of(const std::string& message);
 
  private:
   friend struct H2Callbacks;

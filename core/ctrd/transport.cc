@@ -52,7 +52,7 @@ Status in_context(const Status& status, const std::string& context) {
 
 Result<std::string> frame_of(const MessageLite& message, const std::string& context) {
   std::string bytes = message.SerializeAsString();
-  if (bytes.size() <= H2Connection::kMaxMessageBytes) return H2Connection::frame_of(std::move(bytes));
+  if (bytes.size() <= H2Connection::kMaxMessageBytes) return H2Connection::frame_of(bytes);
   return Status(Code::kResourceExhausted, context + ": the request has more than 16 MiB");
 }
 

@@ -99,6 +99,10 @@ std::string log_path(const std::string& run_dir) {
   return run_dir + "/containerd.log";
 }
 
+std::string temporary_path(const std::string& run_dir) {
+  return run_dir + "/containerd.tmp";
+}
+
 std::string lock_path(const std::string& run_dir) {
   return run_dir + "/containerd.pid";
 }

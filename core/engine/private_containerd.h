@@ -15,6 +15,9 @@ namespace pouch::private_containerd {
 std::string socket_path(const std::string& run_dir);
 std::string config_path(const std::string& run_dir);
 std::string log_path(const std::string& run_dir);
+/// TMPDIR of it, its shims and their runtimes: what those leave when they are killed goes with the run
+/// folder.
+std::string temporary_path(const std::string& run_dir);
 /// Held, with its place (core/sys/place.h), by the process that minds it.
 std::string lock_path(const std::string& run_dir);
 /// Held by who starts or ends it.

@@ -2,6 +2,7 @@
 
 #include "core/engine/private_containerd.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -243,7 +244,7 @@ TEST_F(PrivateContainerdTest, OneThatCannotStartIsToldWithItsLastWords) {
 // In a child of its own namespaces; the message that it got.
 std::string open_elsewhere(const EngineOptions& options, int flags) {
   int ends[2];
-  EXPECT_EQ(::pipe(ends), 0);
+  EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
   const pid_t child = ::fork();
   if (child == 0) {
     if (::unshare(flags) != 0) ::_exit(2);

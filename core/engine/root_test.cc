@@ -1,5 +1,6 @@
 #include "core/engine/root.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -136,7 +137,7 @@ TEST_F(RootTest, OwnersLiveAsLongAsTheirEngine) {
 TEST_F(RootTest, OwnerKilledIsDeadAndItsFileGoes) {
   const auto root = open(options());
   int pipe_fds[2];
-  ASSERT_EQ(::pipe(pipe_fds), 0);
+  ASSERT_EQ(::pipe2(pipe_fds, O_CLOEXEC), 0);
   const pid_t child = ::fork();
   if (child == 0) {
     auto own = Root::open(options());

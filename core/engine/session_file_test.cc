@@ -1,5 +1,6 @@
 #include "core/engine/session_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -69,7 +70,7 @@ TEST_F(SessionFileTest, AChildDoesNotEndIt) {
 // The child has the file open and its lock; the process that it was made by is gone.
 TEST_F(SessionFileTest, EndsWithItsProcessAlthoughAChildHoldsTheLock) {
   std::array<int, 2> tell{};
-  ASSERT_EQ(::pipe(tell.data()), 0);
+  ASSERT_EQ(::pipe2(tell.data(), O_CLOEXEC), 0);
   const pid_t parent = ::fork();
   if (parent == 0) {
     ::setpgid(0, 0);

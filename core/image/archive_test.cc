@@ -13,7 +13,6 @@ namespace {
 
 using testing::DockerImage;
 using testing::MemorySink;
-using testing::RawEntry;
 using testing::TextSource;
 
 struct Read {

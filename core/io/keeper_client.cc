@@ -26,7 +26,7 @@ std::string point_of(Op op) {
 
 // --- attach ---
 
-AttachConnection::AttachConnection(UniqueFd fd, std::string first_bytes)
+AttachConnection::AttachConnection(UniqueFd fd, const std::string& first_bytes)
     : fd_(std::move(fd)), inbox_(std::make_unique<MessageReader>()) {
   inbox_->feed(first_bytes);
 }

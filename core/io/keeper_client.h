@@ -37,7 +37,7 @@ struct KeeperStatus {
 /// process's stdin.
 class AttachConnection {
  public:
-  explicit AttachConnection(UniqueFd fd, std::string first_bytes = {});
+  explicit AttachConnection(UniqueFd fd, const std::string& first_bytes = {});
   ~AttachConnection();
   AttachConnection(const AttachConnection&) = delete;
   AttachConnection& operator=(const AttachConnection&) = delete;

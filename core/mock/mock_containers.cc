@@ -177,7 +177,7 @@ Status MockEngine::container_start(const std::string& id, const api::ContainerSt
   const std::lock_guard lock(state_->mutex);
   const auto found = state_->find_container(id);
   if (!found.is_ok()) return found.status();
-  const std::shared_ptr<Container> container = *found;
+  const std::shared_ptr<Container>& container = *found;
   if (container->main.running)
     return {Code::kNotModified, "container " + container->id + " is already running"};
   if (const Status known = MockProcess::check(container->args); !known.is_ok()) {
@@ -259,7 +259,7 @@ Status MockEngine::container_stop(const std::string& id, const api::ContainerSto
   std::unique_lock lock(state_->mutex);
   const auto found = state_->find_container(id);
   if (!found.is_ok()) return found.status();
-  const std::shared_ptr<Container> container = *found;
+  const std::shared_ptr<Container>& container = *found;
   const std::string wanted = options.signal.value_or(container->config.stop_signal.value_or(""));
   POUCH_ASSIGN_OR_RETURN(const int number, parse_signal(wanted.empty() ? "TERM" : wanted));
   if (!container->main.running) return {Code::kNotModified, "container " + container->id + " is not running"};

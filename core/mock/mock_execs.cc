@@ -46,6 +46,64 @@ Result<api::ExecInspect> MockEngine::exec_inspect(const std::string& id, const C
   return out;
 }
 
+namespace {
+
+using PipePtr = std::shared_ptr<StreamPipe>;
+
+/// What `config` may ask of an exec that has not been started.
+Status check_start(const Exec& exec, const api::ExecStartConfig& config) {
+  if (exec.main.started) return conflict("Error: Exec command " + exec.id + " is already running");
+  if (!exec.container->main.running) return conflict("container " + exec.container->id + " is not running");
+  if (config.tty.value_or(false) != exec.config.tty.value_or(false)) {
+    return invalid_argument("Tty of exec " + exec.id + " differs from the one that it was made with");
+  }
+  return Status::ok();
+}
+
+/// What happens to a started exec's output and at its end.
+MockProcess::Hooks hooks_of(std::shared_ptr<mock::State> state, std::shared_ptr<Exec> exec) {
+  const auto output = [exec](Channel channel, const std::string& bytes) {
+    for (const mock::Attached& client : exec->main.attached) {
+      if (channel == Channel::kStdout ? client.out : client.err) client.pipe->push(channel, bytes).ignore();
+    }
+  };
+  const auto exited = [state = std::move(state), exec](int code) {
+    const std::lock_guard lock(state->mutex);
+    exec->main.running = false;
+    exec->main.exit_code = code;
+    state->add_container_event(*exec->container, "exec_die",
+                               {{"execID", exec->id}, {"exitCode", std::to_string(code)}});
+    for (const mock::Attached& client : exec->main.attached) {
+      client.pipe->finish("{\"ExitCode\":" + std::to_string(code) + "}");
+    }
+  };
+  return {output, exited};
+}
+
+void carry_resizes(const std::shared_ptr<mock::State>& state, const std::shared_ptr<Exec>& exec,
+                   const PipePtr& pipe) {
+  pipe->on_resize([state, weak = std::weak_ptr(exec)](uint32_t rows, uint32_t columns) {
+    const auto alive = weak.lock();
+    return alive ? state->resize(alive->main, rows, columns, "exec " + alive->id)
+                 : conflict("the exec is gone");
+  });
+}
+
+/// The client's bytes, up to its end or its detach keys.
+mock::Input input_of(const std::shared_ptr<mock::State>& state, const std::shared_ptr<Exec>& exec,
+                     const PipePtr& pipe) {
+  const bool terminal = exec->config.tty.value_or(false);
+  mock::Input input{pipe, exec, exec->main, !terminal, std::nullopt, nullptr};
+  if (terminal) input.keys.emplace(*parse_detach_keys(exec->config.detach_keys.value_or("")));
+  input.on_detach = [state, exec] {
+    state->add_container_event(*exec->container, "exec_detach", {{"execID", exec->id}});
+    return std::string("{}");
+  };
+  return input;
+}
+
+}  // namespace
+
 Result<StreamPtr> MockEngine::exec_start(const std::string& id, const api::ExecStartConfig& config,
                                          const Call& /*call*/) {
   const auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kBlock);
@@ -56,12 +114,7 @@ Result<StreamPtr> MockEngine::exec_start(const std::string& id, const api::ExecS
     const auto at = state_->execs.find(id);
     if (at == state_->execs.end()) return not_found("No such exec instance: " + id);
     exec = at->second;
-    if (exec->main.started) return conflict("Error: Exec command " + id + " is already running");
-    if (!exec->container->main.running)
-      return conflict("container " + exec->container->id + " is not running");
-    if (config.tty.value_or(false) != exec->config.tty.value_or(false)) {
-      return invalid_argument("Tty of exec " + id + " differs from the one that it was made with");
-    }
+    POUCH_RETURN_IF_ERROR(check_start(*exec, config));
     if (config.console_size) exec->config.console_size = config.console_size;
     exec->main.started = true;
     exec->main.running = true;
@@ -73,48 +126,20 @@ Result<StreamPtr> MockEngine::exec_start(const std::string& id, const api::ExecS
                                 {{"execID", exec->id}});
   }
   StreamPtr stream = pipe->open();
-  const auto exited = [state = state_, exec](int code) {
-    const std::lock_guard lock(state->mutex);
-    exec->main.running = false;
-    exec->main.exit_code = code;
-    state->add_container_event(*exec->container, "exec_die",
-                               {{"execID", exec->id}, {"exitCode", std::to_string(code)}});
-    for (const mock::Attached& client : exec->main.attached) {
-      client.pipe->finish("{\"ExitCode\":" + std::to_string(code) + "}");
-    }
-  };
-  const auto output = [exec](Channel channel, const std::string& bytes) {
-    for (const mock::Attached& client : exec->main.attached) {
-      if (channel == Channel::kStdout ? client.out : client.err) client.pipe->push(channel, bytes).ignore();
-    }
-  };
+  MockProcess::Hooks hooks = hooks_of(state_, exec);
   if (detach) pipe->finish(std::string("{}"));
   if (const Status known = MockProcess::check(*exec->config.cmd); !known.is_ok()) {
-    output(Channel::kStdout, "OCI runtime exec failed: exec failed: " + known.message() + "\r\n");
-    exited(127);
+    hooks.output(Channel::kStdout, "OCI runtime exec failed: exec failed: " + known.message() + "\r\n");
+    hooks.exited(127);
     return stream;
   }
   const bool has_stdin = exec->config.attach_stdin.value_or(false) && !detach;
   exec->main.process = std::make_shared<MockProcess>(
       *exec->config.cmd, has_stdin, mock::terminal_of(exec->config.tty, exec->config.console_size),
-      MockProcess::Hooks{output, exited});
+      std::move(hooks));
   exec->main.process->start();
-  const bool terminal = exec->config.tty.value_or(false);
-  if (terminal && !detach) {
-    pipe->on_resize([state = state_, weak = std::weak_ptr(exec)](uint32_t rows, uint32_t columns) {
-      const auto alive = weak.lock();
-      return alive ? state->resize(alive->main, rows, columns, "exec " + alive->id)
-                   : conflict("the exec is gone");
-    });
-  }
-  if (!has_stdin) return stream;
-  mock::Input input{pipe, exec, exec->main, !terminal, std::nullopt, nullptr};
-  if (terminal) input.keys.emplace(*parse_detach_keys(exec->config.detach_keys.value_or("")));
-  input.on_detach = [state = state_, exec] {
-    state->add_container_event(*exec->container, "exec_detach", {{"execID", exec->id}});
-    return std::string("{}");
-  };
-  pump_stdin(std::move(input));
+  if (exec->config.tty.value_or(false) && !detach) carry_resizes(state_, exec, pipe);
+  if (has_stdin) pump_stdin(input_of(state_, exec, pipe));
   return stream;
 }
 

@@ -12,6 +12,7 @@
 #include "core/base/clock.h"
 #include "core/base/id.h"
 #include "core/base/status.h"
+#include "core/store/schema.h"
 
 struct sqlite3_stmt;
 
@@ -19,8 +20,6 @@ namespace pouch::store {
 
 class Connection;
 class Database;
-struct Schema;
-const Schema& our_schema();
 
 /// What survives what once commit() has answered.
 enum class Durability {

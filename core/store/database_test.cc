@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "core/store/schema.h"
@@ -436,10 +437,8 @@ TEST_F(DatabaseTest, DamagedFileIsDataLoss) {
   database_.reset();
   std::filesystem::remove(path() + "-wal");
   std::filesystem::remove(path() + "-shm");
-  FILE* file = std::fopen(path().c_str(), "w");
-  std::fputs("this is no database, and long enough that it could be one: 0123456789 0123456789 0123456789",
-             file);
-  std::fclose(file);
+  std::ofstream(path()) << "this is no database, and long enough that it could be one: "
+                           "0123456789 0123456789 0123456789";
   EXPECT_EQ(Database::open(path(), Deadline::after_ms(1000)).code(), Code::kDataLoss);
 }
 

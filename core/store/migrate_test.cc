@@ -1,5 +1,6 @@
 #include "core/store/migrate.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -130,7 +131,7 @@ TEST_F(MigrateTest, ManyMigrateAtOnce) {
 TEST_F(MigrateTest, AnotherOneNeedsTheRootAloneAndNamesTheOthers) {
   ASSERT_TRUE(open(our_schema()).is_ok());
   int tell[2] = {};
-  ASSERT_EQ(::pipe(tell), 0);
+  ASSERT_EQ(::pipe2(tell, O_CLOEXEC), 0);
   const pid_t other = ::fork();
   if (other == 0) {
     const auto opened = open(our_schema());

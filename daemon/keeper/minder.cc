@@ -72,7 +72,10 @@ Status Minder::start() {
   spec.program = config_.program;
   spec.args = {"--config", private_containerd::config_path(config_.run_dir)};
   const char* path = std::getenv("PATH");
-  spec.env = {std::string("PATH=") + (path == nullptr ? "" : path)};
+  const std::string temporary = private_containerd::temporary_path(config_.run_dir);
+  if (::mkdir(temporary.c_str(), 0700) != 0 && errno != EEXIST)
+    return errno_status(errno, "make " + quote(temporary));
+  spec.env = {std::string("PATH=") + (path == nullptr ? "" : path), "TMPDIR=" + temporary};
   std::array<int, 2> ends = {};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return errno_status(errno, "create pipe");
   log_.reset(ends[0]);

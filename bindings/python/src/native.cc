@@ -156,6 +156,8 @@ const char* text_or_null(const std::optional<std::string>& text) {
 class Stream {
  public:
   explicit Stream(pouch_stream_t* stream) : stream_(stream) {}
+  // NOLINTNEXTLINE(bugprone-exception-escape): what could throw is pybind11's release of the interpreter
+  // lock.
   ~Stream() { free(); }
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -261,6 +263,7 @@ class Client {
     }();
     check(status, ErrorPtr(raw));
   }
+  // NOLINTNEXTLINE(bugprone-exception-escape): as ~Stream
   ~Client() {
     const Unlocked unlocked;
     pouch_client_free(client_);

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -157,6 +158,11 @@ Status PrivateContainerd::launch() {
   const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (!log.is_valid() || !null.is_valid()) return errno_status(errno, "open the log of a private containerd");
   const std::array<const char*, 4> argv{program.c_str(), "--config", config.c_str(), nullptr};
+  // Its shims and their runtimes leave files there when they are killed.
+  const char* inherited = std::getenv("PATH");
+  const std::string path = std::string("PATH=") + (inherited == nullptr ? "" : inherited);
+  const std::string temporary = "TMPDIR=" + dir_;
+  const std::array<const char*, 3> environment{path.c_str(), temporary.c_str(), nullptr};
   pid_ = ::fork();
   if (pid_ < 0) return errno_status(errno, "fork");
   if (pid_ == 0) {
@@ -165,7 +171,7 @@ Status PrivateContainerd::launch() {
     ::dup2(null.get(), 0);
     ::dup2(log.get(), 1);
     ::dup2(log.get(), 2);
-    ::execv(argv[0], const_cast<char* const*>(argv.data()));
+    ::execve(argv[0], const_cast<char* const*>(argv.data()), const_cast<char* const*>(environment.data()));
     ::_exit(127);
   }
   const auto client = Client::connect(socket_path_, "default", Deadline::after_ms(kReadyMs));
@@ -203,6 +209,7 @@ void PrivateContainerd::kill_leftovers() {
   for (const NamespaceInfo& info : *namespaces) remove_tasks(*(*client)->with_namespace(info.name));
 }
 
+// NOLINTNEXTLINE(bugprone-exception-escape): a test without memory may end
 PrivateContainerd::~PrivateContainerd() {
   kill_leftovers();
   end_process(SIGTERM);

@@ -58,6 +58,12 @@ class PrivateContainerd(Daemon):
         )
         return [find_program("containerd"), "--config", config]
 
+    def environment(self):
+        # A shim that is killed leaves its runtime's request files (runc-process*) behind: here they go with the folder.
+        temporary = self.dir / "tmp"
+        temporary.mkdir(exist_ok=True)
+        return {**os.environ, "TMPDIR": str(temporary)}
+
     def is_ready(self):
         return self.socket.exists() and self.ctr("version", check=False).code == 0
 
