@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <thread>
+#include <vector>
 
 namespace pouch {
 namespace {
@@ -61,6 +62,59 @@ TEST(Fork, WaitsForWhatIsMadeOncePerProcess) {
             0);
   thread.join();
   EXPECT_TRUE(hold_off_fork().owns_lock());
+}
+
+std::atomic<bool> g_initializing{false};
+std::atomic<bool> g_may_end{false};
+
+int initialize_slowly() {
+  g_initializing = true;
+  while (!g_may_end) std::this_thread::yield();
+  return 7;
+}
+
+int slow_static() {
+  static const int value = initialize_slowly();
+  return value;
+}
+
+TEST(Fork, AChildInitializesTheStaticsThatAnotherThreadHasBegun) {
+  std::thread thread([] { EXPECT_EQ(slow_static(), 7); });
+  while (!g_initializing) std::this_thread::yield();
+  EXPECT_EQ(in_child([] {
+              ::alarm(30);  // ends a child that waits for ever
+              g_may_end = true;
+              return slow_static() == 7 ? 0 : 1;
+            }),
+            0);
+  g_may_end = true;
+  thread.join();
+  EXPECT_EQ(slow_static(), 7);
+}
+
+TEST(Fork, StaticsAreInitializedOnceByManyThreads) {
+  static std::atomic<int> times{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([] {
+      static const int value = [] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        return ++times;
+      }();
+      EXPECT_EQ(value, 1);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(times, 1);
+}
+
+TEST(Fork, AStaticWhoseInitializationThrowsIsInitializedAgain) {
+  const auto get = [](bool fails) {
+    static const int value = [&] { return fails ? throw 1 : 2; }();
+    return value;
+  };
+  EXPECT_THROW(get(true), int);
+  EXPECT_EQ(get(false), 2);
 }
 
 int g_before = 0;

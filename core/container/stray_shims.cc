@@ -14,8 +14,6 @@
 
 namespace pouch {
 
-using container::ContainerRow;
-
 namespace {
 
 constexpr int kLooks = 4;

@@ -373,7 +373,7 @@ Status Stream::write(const Call& call, const MessageLite& message, bool last) {
   POUCH_RETURN_IF_ERROR(state_->broken);
   POUCH_ASSIGN_OR_RETURN(std::string frame, frame_of(message, state_->what));
   if (state_->call) {
-    state_->connection->write(state_->call, std::move(frame), last);
+    state_->connection->write(state_->call, frame, last);
   } else {
     POUCH_RETURN_IF_ERROR(begin(std::move(frame), last));
   }

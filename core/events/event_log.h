@@ -33,7 +33,7 @@ class Follower {
 
 /// The events of a root: rows with a gapless number, written with the change that they tell. All processes of
 /// the root see them: a writer rings the bell after its commit; one thread per process waits for it (and
-/// looks once a second besides) and feeds this process's followers. The newest kKept events are kept.
+/// looks every few seconds besides) and feeds this process's followers. The newest kKept events are kept.
 /// Thread-safe.
 class EventLog {
  public:

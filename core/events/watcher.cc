@@ -10,8 +10,11 @@
 namespace pouch::events {
 namespace {
 
-constexpr int64_t kPollMs = 1000;  // the net for a writer that was killed between commit and bell
-constexpr int64_t kBatch = 500;    // rows
+// The net for a writer that was killed between commit and bell. On a root where nothing happens it is cast
+// more and more rarely: an idle process should sleep.
+constexpr int64_t kPollMs = 1000;
+constexpr int64_t kLongestPollMs = 4000;
+constexpr int64_t kBatch = 500;  // rows
 
 }  // namespace
 
@@ -108,13 +111,14 @@ Watcher::Followers Watcher::live_followers() {
 }
 
 void Watcher::run() {
+  int64_t pause = kPollMs;
   while (true) {
     const uint32_t seen = bell_.value();
-    Deadline next = Deadline::after_ms(kPollMs);
+    Deadline next;
     {
       const Followers followers = live_followers();
-      feed(followers);
-      next = next.earlier(expire(followers));
+      pause = feed(followers) ? kPollMs : std::min(2 * pause, kLongestPollMs);
+      next = Deadline::after_ms(pause).earlier(expire(followers));
     }
     {
       const std::lock_guard lock(mutex_);
@@ -124,16 +128,18 @@ void Watcher::run() {
   }
 }
 
-void Watcher::feed(const Followers& followers) {
-  if (followers.empty()) return;
+bool Watcher::feed(const Followers& followers) {
+  if (followers.empty()) return false;
+  bool has_news = false;
   const auto by_position = [](const auto& a, const auto& b) { return a->position < b->position; };
   while (true) {
     const auto last = (*std::min_element(followers.begin(), followers.end(), by_position))->position;
     const auto events = load_events(database_, last, kBatch);
     if (!events.is_ok()) {
       log_warning("events", "look for new events: " + events.status().message());
-      return;  // the poll tries again
+      return true;  // the poll tries again soon
     }
+    has_news |= !events->empty();
     for (const Event& event : *events) {
       for (const auto& follower : followers) {
         if (event.seq <= follower->position) continue;
@@ -141,7 +147,7 @@ void Watcher::feed(const Followers& followers) {
         follower->tell(event);
       }
     }
-    if (std::cmp_less(events->size(), kBatch)) return;
+    if (std::cmp_less(events->size(), kBatch)) return has_news;
   }
 }
 

@@ -55,7 +55,7 @@ class Watcher {
 
   void run();
   Followers live_followers();
-  void feed(const Followers& followers);
+  bool feed(const Followers& followers);  ///< whether there was anything new
   static Deadline expire(const Followers& followers);
 
   store::Database& database_;

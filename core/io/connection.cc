@@ -1,7 +1,9 @@
 #include "core/io/connection.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -12,6 +14,12 @@
 #include "core/io/json_text.h"
 
 namespace pouch::io {
+
+namespace {
+
+constexpr size_t kMaxPiece = 16 * 1024;  // bytes; a piece counts as read when the client has read all of it
+
+}  // namespace
 
 Connection::Connection(uint64_t id, UniqueFd fd, sys::EventLoop& loop, RequestHandler& handler,
                        const ConnectionLimits& limits)
@@ -180,13 +188,13 @@ void Connection::deliver(FrameType type, std::string_view data) {
 // still does so for a moment only, and is then ended.
 void Connection::begin_stall() {
   if (stall_timer_ != 0) return;
-  sent_at_check_ = total_sent_;
+  read_at_check_ = read_by_client();
   stall_timer_ = loop_.after_ms(limits_.max_stall_ms, [this] { check_stall(); });
 }
 
 void Connection::check_stall() {
   stall_timer_ = 0;
-  if (total_sent_ - sent_at_check_ < limits_.min_progress) return lag();
+  if (read_by_client() - read_at_check_ < limits_.min_progress) return lag();
   begin_stall();
 }
 
@@ -216,10 +224,10 @@ void Connection::end(EndReason reason, const std::string& message, int64_t log_p
 
 // What it has not read yet stays for as long as it goes on reading, however slowly.
 void Connection::linger() {
-  sent_at_check_ = total_sent_;
+  read_at_check_ = read_by_client();
   linger_timer_ = loop_.after_ms(limits_.max_linger_ms, [this] {
     linger_timer_ = 0;
-    total_sent_ == sent_at_check_ ? close() : linger();
+    read_by_client() == read_at_check_ ? close() : linger();
   });
 }
 
@@ -230,10 +238,18 @@ void Connection::stdin_taken(size_t bytes) {
   if (was_full && stdin_unread_ < limits_.max_stdin && !is_closed() && !is_processing_) update_events();
 }
 
+// What we have sent less what is still in the socket. By sends alone a reader could not be judged: the kernel
+// lets us go on only after a quarter of its buffer is free, which a slow and steady one may take long for.
+int64_t Connection::read_by_client() const {
+  int unread = 0;  // with the kernel's own overhead, in pieces as we sent them
+  if (::ioctl(fd_.get(), SIOCOUTQ, &unread) != 0) unread = 0;
+  return static_cast<int64_t>(total_sent_) - unread;
+}
+
 void Connection::send_some() {
   while (sent_ < outbox_.size()) {
-    const ssize_t put =
-        ::send(fd_.get(), outbox_.data() + sent_, outbox_.size() - sent_, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const ssize_t put = ::send(fd_.get(), outbox_.data() + sent_, std::min(outbox_.size() - sent_, kMaxPiece),
+                               MSG_DONTWAIT | MSG_NOSIGNAL);
     if (put < 0 && errno == EINTR) continue;
     if (put < 0 && errno == EAGAIN) break;
     if (put < 0) return close();

@@ -28,7 +28,7 @@ class RequestHandler {
 struct ConnectionLimits {
   size_t max_unsent = 1024 * 1024;  ///< output waiting for a client, before its stream is paused
   int64_t max_stall_ms = 5000;      ///< how often a client that paused its stream must have read something
-  size_t min_progress =
+  int64_t min_progress =
       32 * 1024;                 ///< what it must have read by then, in bytes; else it is ended with kLagged
   size_t max_stdin = 64 * 1024;  ///< stdin waiting for the process, before we stop reading from the client
   int64_t max_linger_ms = 600'000;  ///< how often a client whose stream has ended must have read something
@@ -75,6 +75,7 @@ class Connection : public Subscriber {
   void check_stall();
   void end_stall();
   void linger();
+  int64_t read_by_client() const;
   void close();
 
   const uint64_t id_;
@@ -90,7 +91,7 @@ class Connection : public Subscriber {
   std::string outbox_;
   size_t sent_ = 0;
   uint64_t total_sent_ = 0;
-  uint64_t sent_at_check_ = 0;  // of whichever timer runs
+  int64_t read_at_check_ = 0;  // of whichever timer runs
   bool has_said_hello_ = false;
   bool is_busy_ = false;    // a request waits for its answer
   bool is_ending_ = false;  // close once the outbox is sent

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "core/io/channel.h"
@@ -250,10 +251,12 @@ TEST_F(KeeperServerTest, AnEndlessGrandchildIsCutOff) {
 // All of it is the keeper's for a while; the process has ended long before the last piece is read.
 TEST_F(KeeperServerTest, SlowReaderOfAnEndedProcessMissesNothing) {
   stop();
-  start(2000, 500);
+  start(2000, 1000);
   const StdioPaths paths = open(spec());
   auto attached = attach("c1");
   constexpr size_t kTotal = 1000 * 1024;
+  constexpr size_t kNap =
+      32 * 1024;  // bytes between naps: three seconds of them, in which it never stands still
   {
     const UniqueFd out = open_end(paths.stdout_path, O_WRONLY);
     for (size_t sent = 0; sent < kTotal; sent += 1024) write_text(out, std::string(1023, 'z') + "\n");
@@ -264,8 +267,8 @@ TEST_F(KeeperServerTest, SlowReaderOfAnEndedProcessMissesNothing) {
     const auto frame = attached->read_frame(soon());
     ASSERT_TRUE(frame.is_ok()) << frame.status().to_string() << " after " << seen;
     ASSERT_EQ(frame->type, FrameType::kStdout) << "after " << seen;
-    seen += frame->data.size();
-    ::usleep(100'000);
+    const size_t before = std::exchange(seen, seen + frame->data.size());
+    if (before / kNap != seen / kNap) ::usleep(100'000);
   }
   const auto end = attached->read_frame(soon());
   ASSERT_TRUE(end.is_ok()) << end.status().to_string();

@@ -61,7 +61,7 @@ Status check_start(const Exec& exec, const api::ExecStartConfig& config) {
 }
 
 /// What happens to a started exec's output and at its end.
-MockProcess::Hooks hooks_of(std::shared_ptr<mock::State> state, std::shared_ptr<Exec> exec) {
+MockProcess::Hooks hooks_of(std::shared_ptr<mock::State> state, const std::shared_ptr<Exec>& exec) {
   const auto output = [exec](Channel channel, const std::string& bytes) {
     for (const mock::Attached& client : exec->main.attached) {
       if (channel == Channel::kStdout ? client.out : client.err) client.pipe->push(channel, bytes).ignore();

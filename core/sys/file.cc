@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "core/base/executor.h"
 #include "core/base/fault.h"
 #include "core/base/id.h"
 #include "core/base/scope_guard.h"
@@ -125,7 +127,9 @@ Status write_file_atomic(const std::string& path, std::string_view data, mode_t 
   return sync ? sync_folder(parent_of(path)) : Status();
 }
 
-Status copy_file_atomic(const std::string& from, const std::string& to, mode_t mode) {
+namespace {
+
+Status copy_within_thread(const std::string& from, const std::string& to, mode_t mode) {
   POUCH_ASSIGN_OR_RETURN(UniqueFd source, open_file(from, O_RDONLY));
   struct stat facts = {};
   if (::fstat(source.get(), &facts) != 0) return errno_status(errno, "stat " + quote(from));
@@ -150,6 +154,23 @@ Status copy_file_atomic(const std::string& from, const std::string& to, mode_t m
   POUCH_RETURN_IF_ERROR(rename_file(temporary, to));
   undo.dismiss();
   return {};
+}
+
+}  // namespace
+
+// A program that anybody has open for writing cannot be executed (ETXTBSY), and a child that another thread
+// of our host forks meanwhile has whatever is open for as long as it lives. So the copy is made on a thread
+// whose descriptors are its own: forks on other threads don't see them.
+Status copy_file_atomic(const std::string& from, const std::string& to, mode_t mode) {
+  Status result;
+  start_thread([&] {
+    if (::unshare(CLONE_FILES) != 0) {
+      result = errno_status(errno, "unshare descriptors");
+      return;
+    }
+    result = copy_within_thread(from, to, mode);
+  }).join();
+  return result;
 }
 
 namespace {

@@ -24,7 +24,8 @@ Status write_all(int fd, std::string_view data);
 Status write_file_atomic(const std::string& path, std::string_view data, mode_t mode, bool sync);
 /// rename(2).
 Status rename_file(const std::string& from, const std::string& to);
-/// A copy of a regular file, shared blocks where the file system can, renamed into place with `mode`.
+/// A copy of a regular file, shared blocks where the file system can, renamed into place with `mode`. It can
+/// be executed at once, whatever children other threads fork meanwhile.
 Status copy_file_atomic(const std::string& from, const std::string& to, mode_t mode);
 /// Removes a folder and all in it, following no links and leaving no file system; Ok when it is not there.
 Status remove_tree(const std::string& path);

@@ -51,6 +51,34 @@ TEST_F(SysTest, FilesAreReadWrittenAndCopied) {
   EXPECT_FALSE(write_file_atomic(file("none/x"), "x", 0600, false).is_ok());
 }
 
+// A child has what its parent had open at the time of the fork, for as long as it lives.
+TEST_F(SysTest, ACopiedProgramRunsWhileOtherThreadsFork) {
+  std::atomic<bool> is_over = false;
+  std::thread forking([&] {
+    while (!is_over) {
+      const pid_t child = ::fork();
+      if (child == 0) {
+        ::usleep(200'000);
+        ::_exit(0);
+      }
+      ::usleep(1000);
+      while (::waitpid(-1, nullptr, WNOHANG) > 0) continue;
+    }
+    while (::waitpid(-1, nullptr, 0) > 0) continue;
+  });
+  const std::string large = file("large");
+  ASSERT_TRUE(write_file_atomic(large, *read_file("/proc/self/exe", 256 << 20), 0755, false).is_ok());
+  for (int i = 0; i < 10 && !HasFailure(); ++i) {
+    const std::string copy = file("copy" + std::to_string(i));
+    EXPECT_TRUE(copy_file_atomic(large, copy, 0700).is_ok());
+    // As an execve would find it.
+    const UniqueFd open(::open(copy.c_str(), O_RDONLY | O_CLOEXEC));
+    EXPECT_EQ(::fcntl(open.get(), F_SETLEASE, F_RDLCK), 0) << "somebody has it open for writing";
+  }
+  is_over = true;
+  forking.join();
+}
+
 TEST_F(SysTest, RemoveTreeFollowsNoLinks) {
   ASSERT_TRUE(write_file_atomic(file("kept"), "x", 0600, false).is_ok());
   ASSERT_EQ(::mkdir(file("t").c_str(), 0700), 0);

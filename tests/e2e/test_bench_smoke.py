@@ -1,4 +1,4 @@
-"""tests/bench/run works on the build under test. Its times are not judged here."""
+"""The benchmarks work on the build under test. Their times are not judged here."""
 
 import json
 
@@ -41,3 +41,16 @@ def test_unknown_runtime(tmp_path):
     assert done.code == 2
     assert "invalid choice: 'nosuch'" in done.err
     assert not (tmp_path / "x.json").exists()
+
+
+def test_guest(tmp_path, leak_guard):
+    file = tmp_path / "guest.json"
+    done = run(REPO / "tests/bench/guest", "--quick", "--json", file, timeout=300, env={"POUCH_BUILD_DIR": build_dir()})
+    document = json.loads(file.read_text())
+    assert _FACTS <= document["host"].keys()
+    rows = document["rows"]
+    assert len(rows) == 10
+    for row in rows:
+        assert row["name"] in done.out
+        assert row["unit"] != "ms" or row["value"] > 0
+    assert [row["peer"] for row in rows if "peer" in row] == ["docker-py logs", "docker-py attach", "docker-py wait"]

@@ -18,7 +18,7 @@ class PrivateContainerd {
  public:
   /// NotImplemented with the reason when this machine cannot (not root, no containerd).
   static Result<std::unique_ptr<PrivateContainerd>> start();
-  ~PrivateContainerd();
+  ~PrivateContainerd();  // NOLINT(bugprone-exception-escape): a test without memory may end
   PrivateContainerd(const PrivateContainerd&) = delete;
   PrivateContainerd& operator=(const PrivateContainerd&) = delete;
 

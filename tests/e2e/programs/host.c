@@ -24,7 +24,7 @@ int load(pouch_client_t* into, const char* archive) {
   size_t got;
   pouch_stream_t* stream = NULL;
   pouch_error_t* error = NULL;
-  FILE* file = fopen(archive, "rb");
+  FILE* file = fopen(archive, "rbe");
   pouch_status_t code = pouch_image_load(into, NULL, NULL, &stream, &error);
   while (code == POUCH_OK && (got = fread(piece, 1, sizeof piece, file)) > 0) {
     size_t written = 0;
