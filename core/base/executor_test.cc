@@ -25,15 +25,17 @@ TEST(Executor, RunsEverything) {
 TEST(Executor, DeadlineFreesTheCallerAndWorkGoesOn) {
   std::atomic<bool> finished{false};
   {
+    std::atomic<bool> may_finish{false};
     Executor executor;
     const Call call{.deadline = Deadline::after_ms(20), .cancel = nullptr, .request_id = {}};
     const Status status = run_detached<Status>(executor, call, [&] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      while (!may_finish) std::this_thread::sleep_for(std::chrono::milliseconds(1));
       finished = true;
       return Status();
     });
     EXPECT_EQ(status.code(), Code::kDeadlineExceeded);
     EXPECT_FALSE(finished);
+    may_finish = true;
   }
   EXPECT_TRUE(finished);
 }

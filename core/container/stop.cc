@@ -17,17 +17,21 @@ constexpr int64_t kStepMs = 30'000;
 constexpr int64_t kKillMs = 30'000;  // for a SIGKILL to be seen
 constexpr int64_t kDefaultStopSeconds = 10;
 
+// containerd has no own word for a process that has ended but is not yet removed, nor for a shim that goes
+// while it is asked, with its process or right after it.
+bool tells_the_end(const Status& sent) {
+  const std::string& message = sent.message();
+  return sent.code() == Code::kNotFound || message.find("process already finished") != std::string::npos ||
+         message.find("ttrpc: closed") != std::string::npos;
+}
+
 }  // namespace
 
 Status ContainerManager::Impl::send_signal(const ContainerRow& row, int signal, bool all) {
   const Call call = own_call(kStepMs);
   POUCH_ASSIGN_OR_RETURN(const auto client, containerd(call));
   const Status sent = client->tasks().kill(call, row.id, {}, signal, all);
-  // containerd has no own word for a process that has ended but is not yet removed.
-  if (sent.code() == Code::kNotFound ||
-      sent.message().find("process already finished") != std::string::npos) {
-    return not_found("the process has ended");
-  }
+  if (tells_the_end(sent)) return not_found("the process has ended");
   if (!sent.is_ok()) return foreign_reason(sent);
   tell(row, "kill", {{"signal", std::to_string(signal)}});
   return {};

@@ -150,6 +150,15 @@ def test_cancel_from_another_thread(client):
     container.remove(force=True)
 
 
+@pytest.fixture(name="interrupts")
+def interrupts_fixture():
+    """SIGINT as Python has it: a shell's background jobs begin with it ignored."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_ctrl_c_reaches_a_blocked_call(client):
     container = deaf_container(client)
     threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
