@@ -27,7 +27,7 @@ constexpr size_t kMost = 256;
 struct Guards {
   std::mutex mutex;
   std::condition_variable ended;
-  std::array<Running, kMost> running;  // protected by mutex, as is every guard's second byte
+  std::array<Running, kMost> running;  // protected by mutex
 
   Running* find(const char* guard) {
     for (Running& one : running) {
@@ -68,7 +68,8 @@ void in_child() {
   }
 }
 
-// Before everything else of ours: other constructors have statics, too.
+// Before everything else of ours: other constructors have statics, too. So has fork.cc, whose hooks this
+// cannot be one of.
 [[gnu::constructor(101)]] void set_up() {
   guards = new (storage.data()) Guards;
   ::pthread_atfork(&before_fork, &in_parent, &in_child);

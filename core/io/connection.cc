@@ -239,7 +239,8 @@ void Connection::stdin_taken(size_t bytes) {
 }
 
 // What we have sent less what is still in the socket. By sends alone a reader could not be judged: the kernel
-// lets us go on only after a quarter of its buffer is free, which a slow and steady one may take long for.
+// lets us go on only after three quarters of its buffer are free, which a slow and steady one may take long
+// for.
 int64_t Connection::read_by_client() const {
   int unread = 0;  // with the kernel's own overhead, in pieces as we sent them
   if (::ioctl(fd_.get(), SIOCOUTQ, &unread) != 0) unread = 0;

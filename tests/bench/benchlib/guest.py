@@ -10,11 +10,12 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pouch
-from pouchtest import BUSYBOX, end_keepers, private_dir, procs
-from pouchtest import mounts
+from pouchtest import BUSYBOX, end_keepers, mounts, private_dir
+from pouchtest.embed import keepers
 
 from .report import percentile
 
@@ -180,7 +181,6 @@ def exits(client, docker, count):
 
 def _background_wait(docker, container):
     """docker-py's wait blocks: in a thread, which is given time to ask. Gives a function: when the answer came."""
-    import threading
     ended = []
     thread = threading.Thread(target=lambda: (docker.wait(container), ended.append(time.perf_counter())))
     thread.start()
@@ -203,9 +203,7 @@ def first_containers(tar, rounds):
                 start = time.perf_counter()
                 with pouch.Client(uri) as client:
                     opened = time.perf_counter() - start
-                    with client.images.load() as stream, open(tar, "rb") as file:
-                        stream.write_from(file)
-                        stream.finish()
+                    client.images.load_file(tar)
                     start = time.perf_counter()
                     assert client.containers.run(BUSYBOX, ["echo", "hi"], network="none", remove=True) == b"hi\n"
                     samples.append(opened + time.perf_counter() - start)
@@ -213,10 +211,6 @@ def first_containers(tar, rounds):
                 end_keepers(folder)
                 mounts.unmount_below(folder)
     return [row("an empty root with a containerd of its own to the first container's exit", 250, samples)]
-
-
-def keepers(folder):
-    return [pid for pid in procs.mentioning(str(folder)) if procs.cmdline(pid).split()[0].endswith("/pouch-keeper")]
 
 
 def pss_kib(pids):

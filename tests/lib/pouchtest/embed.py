@@ -31,7 +31,11 @@ def embed_root(containerd=None):
 
 def end_keepers(folder):
     """Ends the keepers and containerds of the roots in a folder. They outlive their clients by design, for seconds."""
-    for pid in procs.mentioning(str(folder)):
-        # Its copy in the root, under the program's name.
-        if procs.cmdline(pid).split()[:1] and procs.cmdline(pid).split()[0].endswith("/pouch-keeper"):
-            procs.end(pid)
+    for pid in keepers(folder):
+        procs.end(pid)
+
+
+def keepers(folder):
+    """Pids of the keepers, supervisors and workers, of the roots in a folder."""
+    # Its copy in the root, under the program's name.
+    return [pid for pid in procs.mentioning(str(folder)) if procs.cmdline(pid).split(" ")[0].endswith("/pouch-keeper")]
