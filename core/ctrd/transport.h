@@ -9,7 +9,7 @@
 #include "core/base/status.h"
 
 namespace google::protobuf {
-class MessageLite;
+class MessageLite;  // NOLINT(bugprone-forward-declaration-namespace): GoogleTest declares one of its own
 }
 
 namespace pouch::ctrd {
