@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -15,9 +16,10 @@ namespace {
 // Longer than any initialization takes. A thread that needs longer is stuck, perhaps for a lock of the very
 // thread that forks: better a child that cannot use the library than a host that stands still.
 constexpr std::chrono::seconds kPatience{5};
+constexpr std::chrono::milliseconds kPause{1};
 
 struct Forks {
-  std::timed_mutex initializing;
+  std::mutex initializing;
   std::mutex mutex;
   // Below protected by mutex.
   std::vector<const ForkHooks*> hooks;
@@ -33,10 +35,20 @@ Forks& forks() {
   return all;
 }
 
+// Not by a timed mutex: ThreadSanitizer does not see pthread_mutex_clocklock().
+bool lock_patiently(std::mutex& mutex) {
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (!mutex.try_lock()) {
+    if (std::chrono::steady_clock::now() >= end) return false;
+    std::this_thread::sleep_for(kPause);
+  }
+  return true;
+}
+
 void before_fork() {
   Forks& all = forks();
   // With the mutex held, a fork is also the only one under way.
-  const bool held = all.initializing.try_lock_for(kPatience);
+  const bool held = lock_patiently(all.initializing);
   all.mutex.lock();
   all.is_initializing_held = held;
   for (auto hooks = all.hooks.rbegin(); hooks != all.hooks.rend(); ++hooks) {
@@ -71,7 +83,7 @@ void in_child() {
 
 }  // namespace
 
-std::unique_lock<std::timed_mutex> hold_off_fork() {
+std::unique_lock<std::mutex> hold_off_fork() {
   return std::unique_lock(forks().initializing);
 }
 

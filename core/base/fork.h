@@ -17,7 +17,7 @@ namespace pouch {
 
 /// Held over what would be useless in a child when half done: what is made once per process. fork() waits for
 /// it, some seconds at most. Who holds it must not fork.
-std::unique_lock<std::timed_mutex> hold_off_fork();
+std::unique_lock<std::mutex> hold_off_fork();
 
 /// Functions that run around every fork() from now on: `before` in the parent, then one of the others.
 struct ForkHooks {

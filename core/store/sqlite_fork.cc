@@ -13,11 +13,12 @@
 namespace pouch::store {
 namespace {
 
-// Who holds one of these takes only later ones.
+// Who holds one of these takes only later ones: the random numbers, for one, look for the default file system
+// while they are made for the first time.
 constexpr std::array kStaticMutexes = {
-    SQLITE_MUTEX_STATIC_OPEN, SQLITE_MUTEX_STATIC_MAIN, SQLITE_MUTEX_STATIC_VFS1,
-    SQLITE_MUTEX_STATIC_VFS2, SQLITE_MUTEX_STATIC_VFS3, SQLITE_MUTEX_STATIC_LRU,
-    SQLITE_MUTEX_STATIC_PMEM, SQLITE_MUTEX_STATIC_PRNG, SQLITE_MUTEX_STATIC_MEM};
+    SQLITE_MUTEX_STATIC_OPEN, SQLITE_MUTEX_STATIC_VFS1, SQLITE_MUTEX_STATIC_VFS2,
+    SQLITE_MUTEX_STATIC_VFS3, SQLITE_MUTEX_STATIC_LRU,  SQLITE_MUTEX_STATIC_PMEM,
+    SQLITE_MUTEX_STATIC_PRNG, SQLITE_MUTEX_STATIC_MAIN, SQLITE_MUTEX_STATIC_MEM};
 using Mutexes = std::array<sqlite3_mutex*, kStaticMutexes.size()>;
 
 // Null: SQLite has not been used. Never freed, as all of this, for threads go on while a process exits.
