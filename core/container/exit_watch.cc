@@ -33,28 +33,29 @@ Status ExitWatch::start() {
   return {};
 }
 
+// What is submitted here may outlive this object, but not the manager.
 void ExitWatch::on_event(const events::Event& event) {
   if (event.type != "container") return;
   const ContainerId id(event.actor_id);
   if (event.action == "die") {
     manager_.networks.sweep_soon();
-    manager_.submit([this, id] { manager_.drop_stray_cgroup_soon(id); });
+    manager_.submit([&manager = manager_, id] { manager.drop_stray_cgroup_soon(id); });
   } else if (event.action == "start") {
-    manager_.submit([this, id] {
-      const auto row = manager_.load(id);
+    manager_.submit([&manager = manager_, id] {
+      const auto row = manager.load(id);
       if (row.is_ok() && *row && (*row)->state == state::kRunning) {
-        manager_.watch_process({id, (*row)->generation, {}});
+        manager.watch_process({id, (*row)->generation, {}});
       }
     });
   } else if (event.action.starts_with("exec_start")) {
     const auto exec = event.attributes.find("execID");
     if (exec == event.attributes.end()) return;
-    manager_.submit([this, exec_id = exec->second] {
-      auto snapshot = manager_.context.db->read();
+    manager_.submit([&manager = manager_, exec_id = exec->second] {
+      auto snapshot = manager.context.db->read();
       if (!snapshot.is_ok()) return;
       const auto row = container::find_exec(*snapshot, exec_id);
       if (row.is_ok() && row->state == state::kRunning) {
-        manager_.watch_process({row->container_id, row->generation, row->id});
+        manager.watch_process({row->container_id, row->generation, row->id});
       }
     });
   }
@@ -63,9 +64,9 @@ void ExitWatch::on_event(const events::Event& event) {
 void ExitWatch::on_task_event(const ctrd::TaskEvent& event) {
   if (!event.exec_id.empty()) return;
   if (event.kind == ctrd::TaskEventKind::kOom) {
-    manager_.submit([this, id = event.container_id] { manager_.record_oom(id); });
+    manager_.submit([&manager = manager_, id = event.container_id] { manager.record_oom(id); });
   } else if (event.kind == ctrd::TaskEventKind::kStart) {
-    manager_.submit_wait([this, id = event.container_id] { manager_.see_foreign_start(id); });
+    manager_.submit_wait([&manager = manager_, id = event.container_id] { manager.see_foreign_start(id); });
   }
 }
 
@@ -76,8 +77,8 @@ void ExitWatch::before_connect() {
 }
 
 void ExitWatch::on_resync() {
-  manager_.submit([this] {
-    const Status status = manager_.reconcile(manager_.own_call(kStepMs));
+  manager_.submit([&manager = manager_] {
+    const Status status = manager.reconcile(manager.own_call(kStepMs));
     if (!status.is_ok()) log_warning("container", "reconcile: " + status.message());
   });
 }
