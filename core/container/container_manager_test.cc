@@ -17,6 +17,8 @@
 #include "core/ctrd/tasks.h"
 #include "core/engine/testing/engine_fixture.h"
 #include "core/store/database.h"
+#include "core/sys/own_cgroup.h"
+#include "core/sys/systemd_scope.h"
 
 // Real containers: what the operations promise beyond the simple life that core/engine's tests show.
 
@@ -447,6 +449,16 @@ TEST_F(ContainerManagerTest, KilledAtAnyMomentLeavesNothingHalfDone) {
   const Deadline patience = Deadline::after_ms(5000);
   while (!left().empty() && !patience.has_passed()) ::usleep(50'000);
   EXPECT_THAT(left(), IsEmpty());
+  // So may a process that a runtime has made for it.
+  const std::string group = sys::root_cgroup(engine_->context().ns);
+  const Deadline more_patience = Deadline::after_ms(20'000);
+  const auto groups = [&] {
+    std::set<std::string> names = sys::cgroups_in(group);
+    std::erase_if(names, [](const std::string& name) { return name.size() < 64; });
+    return names;
+  };
+  while (!groups().empty() && !more_patience.has_passed()) ::usleep(50'000);
+  EXPECT_THAT(groups(), IsEmpty());
 }
 
 TEST_F(ContainerManagerTest, RunningRowOfAnEarlierBootHasEnded) {
