@@ -111,6 +111,8 @@ class Setup:
         found = [
             CommandPeer("ctr run --rm", "containerd", lambda name: [
                 *ctr, "run", "--rm", "--runc-binary", binary, _FULL_NAME, name, "true"]),
+            CommandPeer("ctr run --rm --seccomp", "containerd", lambda name: [
+                *ctr, "run", "--rm", "--seccomp", "--runc-binary", binary, _FULL_NAME, name, "true"]),
             self._docker_cli("docker run --rm", "dockerd", self._dockerd.host, runtime),
             DockerPyPeer("docker-py", "dockerd", self._dockerd.host, runtime),
             CommandPeer(f"{runtime} run, bare", "runtime", lambda name: [
