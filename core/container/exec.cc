@@ -1,6 +1,7 @@
 #include <signal.h>
 
 #include "core/api/detach_keys.h"
+#include "core/base/base64.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/container/exec_run.h"
@@ -44,21 +45,6 @@ Status check_runs(const ContainerRow& row) {
 
 std::string command_text(const api::ExecConfig& config) {
   return join(config.cmd.value_or(std::vector<std::string>{}), " ");
-}
-
-std::string base64(const std::string& bytes) {
-  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t word = 0;
-    for (size_t k = 0; k < 3; ++k) {
-      word = word << 8U | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0U);
-    }
-    for (size_t k = 0; k < 4; ++k) {
-      out += i + k > bytes.size() ? '=' : kDigits[word >> (18 - 6 * k) & 63U];
-    }
-  }
-  return out;
 }
 
 }  // namespace
@@ -115,7 +101,7 @@ Result<api::ExecInspect> ContainerManager::Impl::exec_inspect(const std::string&
   out.can_remove = row.state == state::kExited;
   out.container_id = row.container_id.str();
   POUCH_ASSIGN_OR_RETURN(const std::string keys, parse_detach_keys(config.detach_keys.value_or("")));
-  if (!keys.empty()) out.detach_keys = base64(keys);
+  if (!keys.empty()) out.detach_keys = base64_encode(keys);
   out.pid = row.pid;
   return out;
 }

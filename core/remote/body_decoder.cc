@@ -1,9 +1,7 @@
 #include "core/remote/body_decoder.h"
-
-#include <openssl/evp.h>
-
 #include <utility>
 
+#include "core/base/base64.h"
 #include "core/base/text.h"
 #include "core/remote/answer.h"
 
@@ -14,17 +12,6 @@ constexpr size_t kMuxHeaderBytes = 8;
 constexpr size_t kMaxLineBytes = size_t{16} << 20U;
 constexpr uint8_t kMuxStderr = 2;
 constexpr uint8_t kMuxEnd = 3;  // pouchd: the end record; dockerd: the text of an error
-
-std::string decode_base64(std::string_view text) {
-  std::string out(text.size() / 4 * 3 + 3, '\0');
-  const int bytes =
-      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                      reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
-  if (bytes < 0) return "";
-  out.resize(static_cast<size_t>(bytes));
-  while (!out.empty() && out.back() == '\0') out.pop_back();  // what stands for the padding
-  return out;
-}
 
 }  // namespace
 
@@ -166,7 +153,7 @@ Result<std::string> BodyDecoder::finish(const Status& transport, std::string_vie
   if (!buffer_.empty() && format_.frames == api::OpFrames::kMessages) {
     POUCH_RETURN_IF_ERROR(take_line(std::exchange(buffer_, {})));
   }
-  if (!trailer.empty()) POUCH_RETURN_IF_ERROR(take_end_record(decode_base64(trailer)));
+  if (!trailer.empty()) POUCH_RETURN_IF_ERROR(take_end_record(base64_decode(trailer).value_or("")));
   if (has_ended()) return *result_;
   if (format_.end_records) return unavailable("the connection was cut before the end of the stream");
   if (!buffer_.empty() || mux_left_ > 0) return unavailable("the connection was cut within a frame");

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <utility>
 
+#include "core/base/base64.h"
 #include "core/base/text.h"
 #include "core/remote/hijack.h"
 #include "core/remote/target.h"
@@ -24,25 +25,6 @@ bool is_header_text(const std::string& text) {
     if (c < ' ' || c > '~') return false;
   }
   return true;
-}
-
-// What does not belong there ends it.
-std::string from_base64(const std::string& text) {
-  static constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  uint32_t bits = 0;
-  int count = 0;
-  for (const char c : text) {
-    const size_t digit = kDigits.find(c);
-    if (digit == std::string_view::npos) break;
-    bits = bits << 6U | static_cast<uint32_t>(digit);
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    out += static_cast<char>(bits >> static_cast<unsigned>(count) & 0xffU);
-  }
-  return out;
 }
 
 Json ping_info(const Head& head) {
@@ -206,7 +188,7 @@ Status RemoteEngine::adapt_terminal(const Operation& operation, const Call& call
                                                       nullptr, nullptr, call));
     const std::string keys = exec["DetachKeys"].isString() ? exec["DetachKeys"].asString() : "";
     // It takes its own end of the stream for a failure of the exec, which goes on all the same.
-    if (is_true(&exec, "OpenStdin")) task.set_detach_keys(DetachKeys(from_base64(keys)), "{}");
+    if (is_true(&exec, "OpenStdin")) task.set_detach_keys(DetachKeys(base64_decode(keys).value_or("")), "{}");
     return {};
   }
   const Json* options = operation.options;

@@ -1,6 +1,7 @@
 #include "daemon/http/wire.h"
 
 #include "core/api/json.h"
+#include "core/base/base64.h"
 
 namespace pouch::http {
 namespace {
@@ -14,22 +15,6 @@ Json error_json(const Status& status) {
       error["details"] = *details;
   }
   return error;
-}
-
-std::string base64(std::string_view bytes) {
-  static constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t group = 0;
-    for (size_t k = 0; k < 3; ++k) {
-      group = group << 8U | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0U);
-    }
-    for (size_t k = 0; k < 4; ++k) {
-      out += i + k <= bytes.size() ? kDigits[group >> (18U - 6U * k) & 63U] : '=';
-    }
-  }
-  return out;
 }
 
 }  // namespace
@@ -48,7 +33,7 @@ std::string end_record(const Status& status, const std::string& result_json) {
 }
 
 std::string end_trailer(const Status& status, const std::string& result_json) {
-  return "Pouch-End: " + base64(end_record(status, result_json)) + "\r\n";
+  return "Pouch-End: " + base64_encode(end_record(status, result_json)) + "\r\n";
 }
 
 std::string lost_record(uint32_t count) {
