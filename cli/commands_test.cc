@@ -104,17 +104,38 @@ TEST_F(Commands, RunWithInput) {
 }
 
 TEST_F(Commands, RunTellsWhyNot) {
-  const Result absent = run(with(kRun, {"nosuch"}));
+  const Result unknown = run(with(kRun, {"absent"}));
+  EXPECT_EQ(unknown.code, 125);
+  EXPECT_THAT(unknown.err,
+              StartsWith("Unable to find image 'absent:latest' locally\npouch: manifest for absent:latest "));
+  const Result absent = run(with(kRun, {"--pull", "never", "box:2"}));
   EXPECT_EQ(absent.code, 125);
-  EXPECT_THAT(absent.err, StartsWith("pouch: No such image: nosuch:latest; "));
+  EXPECT_THAT(absent.err, StartsWith("pouch: No such image: box:2; "));
   EXPECT_THAT(absent.err, HasSubstr("pouch load"));
+  EXPECT_EQ(run({"create", "--network", "none", "--pull", "never", "box:2"}).code, 1);
   make_image("box:1");
   EXPECT_EQ(run(with(kRun, {"--rm", "box:1", "/nosuch"})).code, 127);
   const Result network = run({"run", "--network", "somewhere", "box:1"});
   EXPECT_EQ(network.code, 125);
   EXPECT_THAT(network.err, HasSubstr("HostConfig.NetworkMode"));
-  EXPECT_EQ(run(with(kRun, {"--pull", "always", "box:1"})).code, 125);
+  EXPECT_EQ(run(with(kRun, {"--pull", "often", "box:1"})).code, 125);
   EXPECT_EQ(run(with(kRun, {"-d", "-a", "stdout", "box:1"})).code, 1);
+}
+
+TEST_F(Commands, Pull) {
+  EXPECT_EQ(run({"pull", "box"}).out.substr(0, 26), "Using default tag: latest\n");
+  EXPECT_EQ(run({"pull", "-q", "box"}).out, "docker.io/library/box:latest\n");
+  EXPECT_EQ(run({"image", "pull", "-q", "team/box:2"}).out, "docker.io/team/box:2\n");
+  EXPECT_EQ(run({"pull", "-q", "localhost/box:2"}).out, "localhost/box:2\n");
+  EXPECT_EQ(run({"pull", "-a", "box:1"}).code, 1);
+  EXPECT_EQ(run({"pull"}).code, 1);
+  const Result absent = run({"pull", "absent:1"});
+  EXPECT_EQ(absent.code, 1);
+  EXPECT_EQ(absent.err, "Error: manifest for absent:1 not found");
+  const Result missing = run(with(kRun, {"--rm", "other:1", "echo", "hi"}));
+  EXPECT_EQ(missing.out, "hi\n");
+  EXPECT_THAT(missing.err, StartsWith("Unable to find image 'other:1' locally\nother:1: Pulling from "));
+  EXPECT_EQ(run(with(kRun, {"--rm", "-q", "--pull", "always", "third:1", "echo", "hi"})).err, "");
 }
 
 TEST_F(Commands, LifeOfAContainer) {

@@ -21,6 +21,7 @@ constexpr const char* kKill = "Kill one or more running containers";
 constexpr const char* kLoad = "Load an image from a tar archive or STDIN";
 constexpr const char* kLogs = "Fetch the logs of a container";
 constexpr const char* kPs = "List containers";
+constexpr const char* kPull = "Download an image from a registry";
 constexpr const char* kRename = "Rename a container";
 constexpr const char* kRm = "Remove one or more containers";
 constexpr const char* kAttach =
@@ -45,6 +46,7 @@ constexpr Command kCommands[] = {
     {"", "load", kLoad, load_command},
     {"", "logs", kLogs, logs_command},
     {"", "ps", kPs, ps_command},
+    {"", "pull", kPull, pull_command},
     {"", "rename", kRename, rename_command},
     {"", "rm", kRm, rm_command},
     {"", "rmi", kRmi, rmi_command},
@@ -76,6 +78,7 @@ constexpr Command kCommands[] = {
     {"image", "list", "", images_command},
     {"image", "load", kLoad, load_command},
     {"image", "ls", "List images", images_command},
+    {"image", "pull", kPull, pull_command},
     {"image", "remove", "", rmi_command},
     {"image", "rm", kRmi, rmi_command},
     {"image", "tag", kTag, tag_command},

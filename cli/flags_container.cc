@@ -24,12 +24,7 @@ Json::Value ContainerFlags::create_options() const {
 }
 
 void ContainerFlags::check_pull() const {
-  if (pull == "always") {
-    throw Exit(kExitUsage,
-               "--pull=always: this version of pouch cannot pull; load the image with 'pouch load' and use "
-               "--pull=missing or --pull=never");
-  }
-  if (pull != "missing" && pull != "never") {
+  if (pull != "always" && pull != "missing" && pull != "never") {
     throw Exit(kExitUsage,
                "invalid pull option: '" + pull + "': must be one of \"always\", \"missing\" or \"never\"");
   }

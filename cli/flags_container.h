@@ -20,7 +20,7 @@ class ContainerFlags {
   [[nodiscard]] Json::Value config(const std::vector<std::string>& arguments, bool detached) const;
   /// The options of container.create.
   [[nodiscard]] Json::Value create_options() const;
-  /// Throws Exit when the value of --pull is unknown, or asks for what this version lacks.
+  /// Throws Exit when the value of --pull is unknown.
   void check_pull() const;
 
   // What is not in the document.

@@ -224,7 +224,7 @@ void ContainerFlags::declare_network(Options& o) {
 void ContainerFlags::declare_life(Options& o) {
   o.text("--name", &name, "string", "Assign a name to the container");
   o.text("--platform", &platform, "string", "Set platform if server is multi-platform capable");
-  o.text("--pull", &pull, "string", "Pull image before running (\"missing\", \"never\")");
+  o.text("--pull", &pull, "string", "Pull image before running (\"always\", \"missing\", \"never\")");
   o.text("--cidfile", &id_file, "string", "Write the container ID to the file");
   o.flag("--rm", &auto_remove, "Automatically remove the container when it exits");
   parsed(o, "--restart", "string", host_, "RestartPolicy", parse_restart, false,

@@ -117,6 +117,21 @@ func (c *Client) RunDetached(ctx context.Context, run RunConfig) (string, error)
 	return made.Id, err
 }
 
+// PullImage gets an image from a registry; without a tag or digest the latest. Without auth the engine's host uses what
+// "docker login" stored there.
+func (c *Client) PullImage(ctx context.Context, image string, auth *AuthConfig) (PulledImage, error) {
+	stream, err := c.Images.Pull(ctx, ImagePullOptions{FromImage: image, Auth: auth})
+	if err != nil {
+		return PulledImage{}, err
+	}
+	defer stream.Close()
+	var result ImagePullResult
+	if err := stream.Finish(&result); err != nil {
+		return PulledImage{}, err
+	}
+	return result.Images[0], nil
+}
+
 // LoadImages loads an archive (docker save, OCI layout) from a file.
 func (c *Client) LoadImages(ctx context.Context, path string) (ImageLoadResult, error) {
 	var result ImageLoadResult

@@ -992,6 +992,42 @@ type ImageFromRootfsResult struct {
 	Reference string `json:"Reference"`
 }
 
+// ImagePullResult: What was pulled.
+type ImagePullResult struct {
+	// One for each tag.
+	Images []PulledImage `json:"Images"`
+}
+
+// PulledImage: An image that was asked for.
+type PulledImage struct {
+	// Id, sha256:hex.
+	Id string `json:"Id"`
+	// Digest of the manifest or index that the registry has under the name.
+	Digest string `json:"Digest"`
+	// Name, with tag or digest.
+	Reference string `json:"Reference"`
+	// Whether the name was not here or meant something else.
+	IsNew bool `json:"IsNew"`
+}
+
+// AuthConfig: An account at a registry.
+type AuthConfig struct {
+	// Name of the user.
+	Username *string `json:"username,omitempty"`
+	// Password.
+	Password *string `json:"password,omitempty"`
+	// username:password in base64, instead of these.
+	Auth *string `json:"auth,omitempty"`
+	// Obsolete.
+	Email *string `json:"email,omitempty"`
+	// Host of the registry that the account is for.
+	Serveraddress *string `json:"serveraddress,omitempty"`
+	// Token that is exchanged for ones with less rights.
+	Identitytoken *string `json:"identitytoken,omitempty"`
+	// Token that is sent as it is.
+	Registrytoken *string `json:"registrytoken,omitempty"`
+}
+
 // PortBinding: A port of the host that leads to a port of the container.
 type PortBinding struct {
 	// Address on the host; empty is all.
@@ -1912,6 +1948,20 @@ type ImageLoadOptions struct {
 	Quiet *bool `json:"quiet,omitempty"`
 	// OCI platform as JSON; only this one is loaded of an image with several.
 	Platform *string `json:"platform,omitempty"`
+}
+
+// ImagePullOptions: Options of image.pull.
+type ImagePullOptions struct {
+	// Name of the image, with or without tag or digest.
+	FromImage string `json:"fromImage"`
+	// Tag or digest, where fromImage has none.
+	Tag *string `json:"tag,omitempty"`
+	// os[/architecture[/variant]] to be taken of an image with several; the host's by default.
+	Platform *string `json:"platform,omitempty"`
+	// Whether to get the images of all tags of the repository.
+	AllTags *bool `json:"all-tags,omitempty"`
+	// Account for the registry; without it, what the engine's host has stored for it.
+	Auth *AuthConfig `json:"auth,omitempty"`
 }
 
 // ImageRemoveOptions: Options of image.remove.

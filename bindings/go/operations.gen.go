@@ -230,6 +230,20 @@ func (o ImageOperations) Load(ctx context.Context, options *ImageLoadOptions) (*
 	return o.conn.OpenStream(ctx, "image.load", nil, nil, options)
 }
 
+// Pull: Get an image from a registry.
+//
+// Names it `fromImage`, and with a tag by that tag; without tag and digest the tag is latest. What is here already is
+// not fetched again; a name that another image had moves to this one. Messages tell the progress, the result what
+// is here now. The stream opens once the registry has answered for the image.
+// InvalidArgument: a bad reference or platform, or a manifest, config or layer that is not as its format wants it.
+// NotFound: the registry has no such image, or none for the platform. PermissionDenied, Unauthenticated: the
+// registry wants an account, or another one. DataLoss: content does not match its digest.
+// NotImplemented: the image is of another kind than images of containers.
+// Errors: InvalidArgument, NotFound, PermissionDenied, Unauthenticated, DataLoss, NotImplemented, ResourceExhausted.
+func (o ImageOperations) Pull(ctx context.Context, options ImagePullOptions) (*Stream, error) {
+	return o.conn.OpenStream(ctx, "image.pull", nil, nil, options)
+}
+
 // Remove: Remove a name of an image, and with the last name the image.
 //
 // By name: the name goes; when it was the last one and no container needs the image, the image goes too. By id: all

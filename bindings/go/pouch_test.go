@@ -327,3 +327,21 @@ func TestSessionIsOpenedAtOnce(t *testing.T) {
 	}
 	client.Close()
 }
+
+func TestPullsWithAccounts(t *testing.T) {
+	client, ctx := openMock(t)
+	image, err := client.PullImage(ctx, "team/box:1", nil)
+	if err != nil || image.Reference != "team/box:1" || !image.IsNew {
+		t.Fatalf("pull: %+v, %v", image, err)
+	}
+	if _, err = client.PullImage(ctx, "team/private", nil); !errors.Is(err, Unauthenticated) {
+		t.Fatalf("without an account: %v", err)
+	}
+	password := "secret"
+	if _, err = client.PullImage(ctx, "team/private", &AuthConfig{Password: &password}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = client.PullImage(ctx, "absent", nil); !errors.Is(err, NotFound) {
+		t.Fatalf("absent: %v", err)
+	}
+}

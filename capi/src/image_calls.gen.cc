@@ -24,6 +24,11 @@ pouch_status_t pouch_image_load(pouch_client_t *client, const char *options_json
   return pouch_open(client, "image.load", nullptr, 0, nullptr, options_json, call, out, error);
 }
 
+pouch_status_t pouch_image_pull(pouch_client_t *client, const char *options_json, const pouch_call_t *call,
+                                pouch_stream_t **out, pouch_error_t **error) {
+  return pouch_open(client, "image.pull", nullptr, 0, nullptr, options_json, call, out, error);
+}
+
 pouch_status_t pouch_image_remove(pouch_client_t *client, const char *name, const char *options_json,
                                   const pouch_call_t *call, pouch_buf_t *result_json, pouch_error_t **error) {
   const char *const ids[] = {name};

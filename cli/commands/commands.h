@@ -22,6 +22,7 @@ int kill_command(Context& context, const Invocation& invocation);
 int load_command(Context& context, const Invocation& invocation);
 int logs_command(Context& context, const Invocation& invocation);
 int ps_command(Context& context, const Invocation& invocation);
+int pull_command(Context& context, const Invocation& invocation);
 int rename_command(Context& context, const Invocation& invocation);
 int rm_command(Context& context, const Invocation& invocation);
 int rmi_command(Context& context, const Invocation& invocation);

@@ -12,15 +12,17 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/common.h"
 #include "cli/flags_container.h"
+#include "cli/pull.h"
 #include "cli/terminal.h"
 
 namespace pouch::cli {
 namespace {
 
-constexpr const char* kNoPull =
-    "this version of pouch cannot pull images; load one with 'pouch load -i FILE', or make one with 'pouch "
-    "image "
-    "from-rootfs DIRECTORY NAME'";
+// For hosts without a way to a registry.
+constexpr const char* kOtherWays =
+    "pull it with 'pouch pull', load it with 'pouch load -i FILE', or make it with 'pouch image from-rootfs "
+    "DIRECTORY "
+    "NAME'";
 
 struct RunFlags {
   ContainerFlags container;
@@ -115,12 +117,51 @@ class SignalTarget {
   std::string id_;  // protected by mutex_
 };
 
+bool lacks_image(const ApiError& error) {
+  return error.status() == POUCH_ERR_NOT_FOUND && error.message().find("No such image") != std::string::npos;
+}
+
 // What to say about an error of the creation or start.
 std::string told(const ApiError& error) {
-  const bool lacks_image =
-      error.status() == POUCH_ERR_NOT_FOUND && error.message().find("mage") != std::string::npos;
-  if (!lacks_image || error.message().find("from-rootfs") != std::string::npos) return error.message();
-  return error.message() + "; " + kNoPull;
+  if (!lacks_image(error) || error.message().find("from-rootfs") != std::string::npos) return error.message();
+  return error.message() + "; " + kOtherWays;
+}
+
+struct PullPolicy {
+  std::string when;  ///< always, missing, never
+  std::string platform;
+  bool is_quiet = false;
+  int failure_code = kExitUsage;
+};
+
+void pull_for(Context& context, const std::string& image, const PullPolicy& policy) {
+  PullWish wish;
+  wish.image = image;
+  wish.platform = policy.platform;
+  wish.is_quiet = policy.is_quiet;
+  wish.to_err = true;
+  try {
+    pull_image(context.client(), context.console(), wish);
+  } catch (const ApiError& error) {
+    const bool out_of_reach = error.status() == POUCH_ERR_UNAVAILABLE;
+    throw Exit(policy.failure_code, error.message() + (out_of_reach ? std::string("; ") + kOtherWays : ""));
+  }
+}
+
+std::string with_latest(const std::string& image) {
+  const bool is_bare = image.substr(image.rfind('/') + 1).find_first_of(":@") == std::string::npos;
+  return is_bare ? image + ":latest" : image;
+}
+
+/// Creates or runs; when the image is not here and the policy lets it, after a pull.
+template <class Make>
+auto with_image(Context& context, const std::string& image, const PullPolicy& policy, Make make) {
+  if (policy.when == "always") pull_for(context, image, policy);
+  auto made = make();
+  if (policy.when != "missing" || !made.error || !lacks_image(*made.error)) return made;
+  context.console().err_line("Unable to find image '" + sanitised(with_latest(image)) + "' locally");
+  pull_for(context, image, policy);
+  return make();
 }
 
 // Tells what the library answered to the start; throws Exit when there is no running container.
@@ -132,9 +173,15 @@ void check_started(const Console& console, const Started& started, IdFile& id_fi
              told(*started.error));
 }
 
+PullPolicy policy_of(const ContainerFlags& flags, bool is_quiet, int failure_code = kExitUsage) {
+  return {flags.pull, flags.platform, is_quiet, failure_code};
+}
+
 int run_in_background(Context& context, const RunFlags& flags, const Json::Value& config, IdFile& id_file) {
   Cancel cancel;
-  const Started started = context.client().run(config, flags.container.create_options(), false, cancel);
+  const Started started = with_image(
+      context, config["Image"].asString(), policy_of(flags.container, flags.quiet),
+      [&] { return context.client().run(config, flags.container.create_options(), false, cancel); });
   check_started(context.console(), started, id_file);
   context.console().out_line(started.id);
   return 0;
@@ -151,7 +198,8 @@ int run_in_foreground(Context& context, const RunFlags& flags, const Json::Value
     forwarder.emplace([&](const std::string& signal) { target.take(signal); });
   Json::Value options = flags.container.create_options();
   if (!flags.detach_keys.empty()) options["detachKeys"] = flags.detach_keys;
-  Started started = client.run(config, options, true, cancel);
+  Started started = with_image(context, config["Image"].asString(), policy_of(flags.container, flags.quiet),
+                               [&] { return client.run(config, options, true, cancel); });
   check_started(context.console(), started, id_file);
   target.set_container(started.id);
   const Json::Value result = copy_stdio(context.console(), *started.stream,
@@ -173,11 +221,27 @@ int run_container(Context& context, const RunFlags& flags, const Words& argument
   return run_in_foreground(context, flags, config, id_file);
 }
 
-void create_container(Context& context, const ContainerFlags& flags, const Words& arguments) {
+struct Created {
+  Json::Value answer;
+  std::optional<ApiError> error;
+};
+
+Created try_create(Client& client, const ContainerFlags& flags, const Json::Value& config) {
+  try {
+    return {client.call("container.create", {}, flags.create_options(), config), std::nullopt};
+  } catch (const ApiError& error) {
+    return {{}, error};
+  }
+}
+
+void create_container(Context& context, const ContainerFlags& flags, bool is_quiet, const Words& arguments) {
   flags.check_pull();
   const Json::Value config = flags.config(arguments, false);
   IdFile id_file(flags.id_file);
-  const Json::Value created = context.client().call("container.create", {}, flags.create_options(), config);
+  const Created done = with_image(context, config["Image"].asString(), policy_of(flags, is_quiet, kExitError),
+                                  [&] { return try_create(context.client(), flags, config); });
+  if (done.error) throw ApiError(*done.error);
+  const Json::Value& created = done.answer;
   for (const Json::Value& warning : created["Warnings"]) {
     context.console().err_line("WARNING: " + sanitised(warning.asString()));
   }
@@ -229,7 +293,7 @@ int create_command(Context& context, const Invocation& invocation) {
     return 0;
   }
   try {
-    create_container(context, flags, *arguments);
+    create_container(context, flags, quiet, *arguments);
   } catch (const ApiError& error) {
     throw Exit(kExitError, "Error: " + told(error));
   } catch (const Exit& exit) {

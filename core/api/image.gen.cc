@@ -271,6 +271,60 @@ Json encode_value(const ImageFromRootfsResult& value) {
   return out;
 }
 
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, PulledImage& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Id", out.id);
+  reader.required("Digest", out.digest);
+  reader.required("Reference", out.reference);
+  reader.required("IsNew", out.is_new);
+  return reader.finish();
+}
+
+Json encode_value(const PulledImage& value) {
+  Json out = json_object();
+  out["Id"] = encode_value(value.id);
+  out["Digest"] = encode_value(value.digest);
+  out["Reference"] = encode_value(value.reference);
+  out["IsNew"] = encode_value(value.is_new);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImagePullResult& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Images", out.images);
+  return reader.finish();
+}
+
+Json encode_value(const ImagePullResult& value) {
+  Json out = json_object();
+  out["Images"] = encode_value(value.images);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, AuthConfig& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("username", out.username);
+  reader.optional("password", out.password);
+  reader.optional("auth", out.auth);
+  reader.optional("email", out.email);
+  reader.optional("serveraddress", out.serveraddress);
+  reader.optional("identitytoken", out.identitytoken);
+  reader.optional("registrytoken", out.registrytoken);
+  return reader.finish();
+}
+
+Json encode_value(const AuthConfig& value) {
+  Json out = json_object();
+  if (value.username) out["username"] = encode_value(*value.username);
+  if (value.password) out["password"] = encode_value(*value.password);
+  if (value.auth) out["auth"] = encode_value(*value.auth);
+  if (value.email) out["email"] = encode_value(*value.email);
+  if (value.serveraddress) out["serveraddress"] = encode_value(*value.serveraddress);
+  if (value.identitytoken) out["identitytoken"] = encode_value(*value.identitytoken);
+  if (value.registrytoken) out["registrytoken"] = encode_value(*value.registrytoken);
+  return out;
+}
+
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageFromRootfsOptions& out) {
   ObjectReader reader(in, path, mode);
   reader.required("reference", out.reference);
@@ -344,6 +398,26 @@ Json encode_value(const ImageLoadOptions& value) {
   Json out = json_object();
   if (value.quiet) out["quiet"] = encode_value(*value.quiet);
   if (value.platform) out["platform"] = encode_value(*value.platform);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImagePullOptions& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("fromImage", out.from_image);
+  reader.optional("tag", out.tag);
+  reader.optional("platform", out.platform);
+  reader.optional("all-tags", out.all_tags);
+  reader.optional("auth", out.auth);
+  return reader.finish();
+}
+
+Json encode_value(const ImagePullOptions& value) {
+  Json out = json_object();
+  out["fromImage"] = encode_value(value.from_image);
+  if (value.tag) out["tag"] = encode_value(*value.tag);
+  if (value.platform) out["platform"] = encode_value(*value.platform);
+  if (value.all_tags) out["all-tags"] = encode_value(*value.all_tags);
+  if (value.auth) out["auth"] = encode_value(*value.auth);
   return out;
 }
 

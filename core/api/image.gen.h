@@ -254,6 +254,54 @@ struct ImageFromRootfsResult {
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageFromRootfsResult& out);
 Json encode_value(const ImageFromRootfsResult& value);
 
+/// An image that was asked for.
+struct PulledImage {
+  /// Id, sha256:hex.
+  std::string id;
+  /// Digest of the manifest or index that the registry has under the name.
+  std::string digest;
+  /// Name, with tag or digest.
+  std::string reference;
+  /// Whether the name was not here or meant something else.
+  bool is_new = false;
+
+  friend bool operator==(const PulledImage&, const PulledImage&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, PulledImage& out);
+Json encode_value(const PulledImage& value);
+
+/// What was pulled.
+struct ImagePullResult {
+  /// One for each tag.
+  std::vector<PulledImage> images;
+
+  friend bool operator==(const ImagePullResult&, const ImagePullResult&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImagePullResult& out);
+Json encode_value(const ImagePullResult& value);
+
+/// An account at a registry.
+struct AuthConfig {
+  /// Name of the user.
+  std::optional<std::string> username;
+  /// Password.
+  std::optional<std::string> password;
+  /// username:password in base64, instead of these.
+  std::optional<std::string> auth;
+  /// Obsolete.
+  std::optional<std::string> email;
+  /// Host of the registry that the account is for.
+  std::optional<std::string> serveraddress;
+  /// Token that is exchanged for ones with less rights.
+  std::optional<std::string> identitytoken;
+  /// Token that is sent as it is.
+  std::optional<std::string> registrytoken;
+
+  friend bool operator==(const AuthConfig&, const AuthConfig&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, AuthConfig& out);
+Json encode_value(const AuthConfig& value);
+
 /// Options of image.from_rootfs.
 struct ImageFromRootfsOptions {
   /// Name of the image, name[:tag].
@@ -321,6 +369,24 @@ struct ImageLoadOptions {
 };
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageLoadOptions& out);
 Json encode_value(const ImageLoadOptions& value);
+
+/// Options of image.pull.
+struct ImagePullOptions {
+  /// Name of the image, with or without tag or digest.
+  std::string from_image;
+  /// Tag or digest, where fromImage has none.
+  std::optional<std::string> tag;
+  /// os[/architecture[/variant]] to be taken of an image with several; the host's by default.
+  std::optional<std::string> platform;
+  /// Whether to get the images of all tags of the repository.
+  std::optional<bool> all_tags;
+  /// Account for the registry; without it, what the engine's host has stored for it.
+  std::optional<AuthConfig> auth;
+
+  friend bool operator==(const ImagePullOptions&, const ImagePullOptions&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImagePullOptions& out);
+Json encode_value(const ImagePullOptions& value);
 
 /// Options of image.remove.
 struct ImageRemoveOptions {

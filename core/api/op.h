@@ -25,11 +25,13 @@ enum class OpKind { kUnary, kStream, kUpload, kDuplex };
 enum class OpFrames { kNone, kStdio, kMessages, kData };
 enum class ParamType { kString, kBool, kInt64, kUint64, kDouble, kTime, kDuration, kStringList, kJson };
 
-/// One query parameter; all of an operation's together are its options document.
+/// One option; all of an operation's together are its options document.
 struct ParamInfo {
   std::string_view name;
   ParamType type = ParamType::kString;
   bool required = false;
+  /// The header in which it travels, JSON in base64url, for it may be secret; empty: in the query.
+  std::string_view header = {};
 };
 
 struct OpInfo {

@@ -304,6 +304,24 @@ Result<StreamPtr> run_image_load(Engine& engine, const OpArgs& args, const Call&
   return engine.image_load(*options, call);
 }
 
+constexpr std::array kOptions_image_pull = {
+    ParamInfo{"fromImage", ParamType::kString, true},
+    ParamInfo{"tag", ParamType::kString, false},
+    ParamInfo{"platform", ParamType::kString, false},
+    ParamInfo{"all-tags", ParamType::kBool, false},
+    ParamInfo{"auth", ParamType::kJson, false, "X-Registry-Auth"},
+};
+
+constexpr std::array kErrors_image_pull = {Code::kInvalidArgument,  Code::kNotFound, Code::kPermissionDenied,
+                                           Code::kUnauthenticated,  Code::kDataLoss, Code::kNotImplemented,
+                                           Code::kResourceExhausted};
+
+Result<StreamPtr> run_image_pull(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto options = internal::decode_argument<ImagePullOptions>(args.options, args.mode);
+  if (!options.is_ok()) return options.status();
+  return engine.image_pull(*options, call);
+}
+
 constexpr std::array kIds_image_remove = {"name"sv};
 
 constexpr std::array kOptions_image_remove = {
@@ -374,7 +392,7 @@ Result<Json> run_system_version(Engine& engine, const OpArgs& /*args*/, const Ca
   return internal::encode_result(engine.system_version(call));
 }
 
-constexpr std::array<OpInfo, 29> kOperations = {{
+constexpr std::array<OpInfo, 30> kOperations = {{
     {.name = "container.attach",
      .method = "POST",
      .path = "/containers/{id}/attach",
@@ -715,6 +733,23 @@ constexpr std::array<OpInfo, 29> kOperations = {{
      .retry_safe = false,
      .wire = "",
      .since = "1.0"},
+    {.name = "image.pull",
+     .method = "POST",
+     .path = "/images/create",
+     .kind = OpKind::kStream,
+     .frames = OpFrames::kMessages,
+     .queue = QueuePolicy::kLatest,
+     .id_has_slashes = false,
+     .ids = {},
+     .options = kOptions_image_pull,
+     .errors = kErrors_image_pull,
+     .has_config = false,
+     .config_required = false,
+     .has_result = true,
+     .success_status = 200,
+     .retry_safe = true,
+     .wire = "",
+     .since = "1.0"},
     {.name = "image.remove",
      .method = "DELETE",
      .path = "/images/{name}",
@@ -870,7 +905,7 @@ constexpr std::array<OpInfo, 29> kOperations = {{
      .since = "1.0"},
 }};
 
-constexpr std::array<internal::Dispatch, 29> kDispatch = {{
+constexpr std::array<internal::Dispatch, 30> kDispatch = {{
     {.call = nullptr, .open = &run_container_attach},  {.call = &run_container_create, .open = nullptr},
     {.call = &run_container_inspect, .open = nullptr}, {.call = &run_container_kill, .open = nullptr},
     {.call = &run_container_list, .open = nullptr},    {.call = nullptr, .open = &run_container_logs},
@@ -881,11 +916,11 @@ constexpr std::array<internal::Dispatch, 29> kDispatch = {{
     {.call = &run_exec_resize, .open = nullptr},       {.call = nullptr, .open = &run_exec_start},
     {.call = nullptr, .open = &run_image_from_rootfs}, {.call = &run_image_inspect, .open = nullptr},
     {.call = &run_image_list, .open = nullptr},        {.call = nullptr, .open = &run_image_load},
-    {.call = &run_image_remove, .open = nullptr},      {.call = &run_image_tag, .open = nullptr},
-    {.call = &run_system_check, .open = nullptr},      {.call = &run_system_diagnose, .open = nullptr},
-    {.call = nullptr, .open = &run_system_events},     {.call = &run_system_info, .open = nullptr},
-    {.call = &run_system_ping, .open = nullptr},       {.call = nullptr, .open = &run_system_session},
-    {.call = &run_system_version, .open = nullptr},
+    {.call = nullptr, .open = &run_image_pull},        {.call = &run_image_remove, .open = nullptr},
+    {.call = &run_image_tag, .open = nullptr},         {.call = &run_system_check, .open = nullptr},
+    {.call = &run_system_diagnose, .open = nullptr},   {.call = nullptr, .open = &run_system_events},
+    {.call = &run_system_info, .open = nullptr},       {.call = &run_system_ping, .open = nullptr},
+    {.call = nullptr, .open = &run_system_session},    {.call = &run_system_version, .open = nullptr},
 }};
 
 }  // namespace

@@ -242,6 +242,10 @@ Result<StreamPtr> LocalEngine::image_load(const api::ImageLoadOptions& options, 
   POUCH_FORWARD(images, load(options, call));
 }
 
+Result<StreamPtr> LocalEngine::image_pull(const api::ImagePullOptions& options, const Call& call) {
+  POUCH_FORWARD(images, pull(options, call));
+}
+
 Result<std::vector<api::ImageDeleteItem>> LocalEngine::image_remove(const std::string& name,
                                                                     const api::ImageRemoveOptions& options,
                                                                     const Call& call) {

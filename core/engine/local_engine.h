@@ -72,6 +72,7 @@ class LocalEngine final : public Engine {
   Result<std::vector<api::ImageSummary>> image_list(const api::ImageListOptions& options,
                                                     const Call& call) override;
   Result<StreamPtr> image_load(const api::ImageLoadOptions& options, const Call& call) override;
+  Result<StreamPtr> image_pull(const api::ImagePullOptions& options, const Call& call) override;
   Result<std::vector<api::ImageDeleteItem>> image_remove(const std::string& name,
                                                          const api::ImageRemoveOptions& options,
                                                          const Call& call) override;

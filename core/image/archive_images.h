@@ -22,7 +22,7 @@ struct ImageLayer {
 
 /// An image as it can be put into the content store: manifest, config and what they refer to.
 struct ImageContent {
-  std::vector<Reference> names;  ///< all with a tag
+  std::vector<Reference> names;  ///< each with a tag or a digest
   ctrd::Descriptor manifest;
   std::string manifest_json;
   ctrd::Descriptor config;  ///< its digest is the image's id

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/sha256.h"
 #include "core/base/text.h"
-#include "core/image/sha256.h"
 #include "core/image/tar_reader.h"
 
 namespace pouch::image {

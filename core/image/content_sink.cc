@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "core/base/id.h"
+#include "core/base/sha256.h"
 #include "core/ctrd/content.h"
-#include "core/image/sha256.h"
 
 namespace pouch::image {
 namespace {

@@ -77,12 +77,13 @@ Status append_image_event(const EngineContext& context, store::Transaction& tran
   return context.events->append(transaction, std::move(event)).status();
 }
 
-Result<ImportedImage> ImageImporter::import(const Call& call, const ImageContent& content) {
+Result<ImportedImage> ImageImporter::import(const Call& call, const ImageContent& content,
+                                            LayerBlobs& blobs) {
   const std::vector<ChainId> chain = chain_ids(content.facts.diff_ids);
   const std::string& snapshotter = context_.options.snapshotter;
   ImportedImage image;
   POUCH_ASSIGN_OR_RETURN(image.layers,
-                         LayerImporter(leased_, snapshotter).import(call, content.layers, chain));
+                         LayerImporter(leased_, snapshotter).import(call, content.layers, chain, blobs));
   ctrd::Labels config_labels;
   if (!chain.empty()) config_labels[kSnapshotRefLabel + snapshotter] = chain.back().str();
   POUCH_RETURN_IF_ERROR(
@@ -90,6 +91,8 @@ Result<ImportedImage> ImageImporter::import(const Call& call, const ImageContent
   POUCH_RETURN_IF_ERROR(leased_->content().write_blob(call, ingest_ref(), content.manifest,
                                                       content.manifest_json, manifest_labels(content)));
   image.names = content.names;
+  image.event_id = content.config.digest.str();
+  image.event_name = image.event_id;
   if (content.facts.config && content.facts.config->labels) image.labels = *content.facts.config->labels;
   ImageRow& row = image.row;
   row.id = content.config.digest;
@@ -146,7 +149,8 @@ Result<std::vector<MovedName>> ImageImporter::commit(const Call& call,
       POUCH_RETURN_IF_ERROR(
           append_image_event(context_, transaction, "tag", id, name.familiar(), image.labels));
     }
-    POUCH_RETURN_IF_ERROR(append_image_event(context_, transaction, action, id, id.str(), image.labels));
+    POUCH_RETURN_IF_ERROR(append_image_event(context_, transaction, action, Digest(image.event_id),
+                                             image.event_name, image.labels));
   }
   POUCH_RETURN_IF_ERROR(transaction.commit());
   return moved;

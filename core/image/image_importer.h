@@ -13,6 +13,7 @@
 #include "core/ctrd/leases.h"
 #include "core/image/archive_images.h"
 #include "core/image/image_store.h"
+#include "core/image/layer_blobs.h"
 #include "core/store/engine_context.h"
 
 namespace pouch::image {
@@ -23,6 +24,9 @@ struct ImportedImage {
   std::vector<LayerRow> layers;
   std::vector<Reference> names;
   ctrd::Labels labels;  ///< of the image's config, for events
+  // What the event of its coming calls it; a pull's has the name in both.
+  std::string event_id;
+  std::string event_name;
 };
 
 /// A name that moved away from another image.
@@ -38,9 +42,9 @@ class ImageImporter {
   ImageImporter(EngineContext& context, std::shared_ptr<ctrd::Client> leased)
       : context_(context), leased_(std::move(leased)) {}
 
-  /// Unpacks the layers (whose blobs are stored), stores config and manifest with the references that the
-  /// garbage collector follows.
-  Result<ImportedImage> import(const Call& call, const ImageContent& content);
+  /// Unpacks the layers as their blobs come, stores config and manifest with the references that the garbage
+  /// collector follows.
+  Result<ImportedImage> import(const Call& call, const ImageContent& content, LayerBlobs& blobs);
 
   /// Makes the images and their names known: containerd's image records first, then one kept transaction with
   /// the events ("tag" for each name where `with_tag_events`, `action` for each image). All or none.

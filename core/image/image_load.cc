@@ -59,7 +59,8 @@ Result<api::ImageLoadResult> load_under_lease(EngineContext& context, const Call
     progress.status(short_id(content.config.digest.str()),
                     "Loading " + std::to_string(content.layers.size()) + " layers");
     POUCH_RETURN_IF_ERROR(store_small_layers(*client, call, stage, content));
-    POUCH_ASSIGN_OR_RETURN(ImportedImage image, importer.import(call, content));
+    StoredBlobs blobs;
+    POUCH_ASSIGN_OR_RETURN(ImportedImage image, importer.import(call, content, blobs));
     images.push_back(std::move(image));
   }
   POUCH_RETURN_IF_ERROR(call.check());

@@ -11,10 +11,12 @@
 #include "core/ctrd/client.h"
 #include "core/ctrd/images.h"
 #include "core/image/byte_source.h"
+#include "core/image/credential_helper.h"
 #include "core/image/image_config.h"
 #include "core/image/image_importer.h"
 #include "core/image/image_list.h"
 #include "core/image/image_load.h"
+#include "core/image/image_pull.h"
 #include "core/image/image_remove.h"
 #include "core/image/image_rootfs.h"
 #include "core/image/image_session.h"
@@ -72,12 +74,34 @@ struct ImageManager::Impl {
   image::ImageLimits limits;
   std::atomic<bool> closing{false};
   std::shared_mutex users_gate;  ///< shared while the users are asked
+  std::mutex registry_mutex;
+  std::unique_ptr<registry::Client> registry_client;  ///< protected by registry_mutex
 
-  using Work = std::function<Result<std::string>(const Call& call, image::ByteSource& upload,
-                                                 const std::shared_ptr<StreamPipe>& pipe)>;
+  /// Made at the first use; the same for all, so that tokens are.
+  registry::Client& registry() {
+    const std::lock_guard lock(registry_mutex);
+    if (registry_client) return *registry_client;
+    registry::Settings settings;
+    settings.run_helper = image::run_credential_helper;
+    registry_client = std::make_unique<registry::Client>(std::move(settings));
+    return *registry_client;
+  }
+
+  using Work = std::function<Result<std::string>(const Call& call, const std::shared_ptr<StreamPipe>& pipe)>;
+  using UploadWork = std::function<Result<std::string>(const Call& call, image::ByteSource& upload,
+                                                       const std::shared_ptr<StreamPipe>& pipe)>;
+
+  static StreamPtr run_upload(const std::shared_ptr<Impl>& self, const Call& call, UploadWork work) {
+    return run_stream(
+        self, call,
+        [self, work = std::move(work)](const Call& inner, const std::shared_ptr<StreamPipe>& pipe) {
+          image::UploadSource upload(pipe, self->closing);
+          return work(inner, upload, pipe);
+        });
+  }
 
   /// Runs `work` on the executor behind a stream; a cancelled stream cancels its calls.
-  static StreamPtr run_upload(const std::shared_ptr<Impl>& self, const Call& call, Work work) {
+  static StreamPtr run_stream(const std::shared_ptr<Impl>& self, const Call& call, Work work) {
     auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kLatest);
     StreamPtr stream = pipe->open();
     self->context.executor->submit(
@@ -92,8 +116,7 @@ struct ImageManager::Impl {
             // To a pipe without a consumer a push only says why there is none.
             if (alive && alive->push(Channel::kMessage, {}).code() == Code::kCancelled) token->fire();
           });
-          image::UploadSource upload(pipe, self->closing);
-          pipe->finish(work(inner, upload, pipe));
+          pipe->finish(work(inner, pipe));
         });
     return stream;
   }
@@ -150,6 +173,27 @@ Result<StreamPtr> ImageManager::load(const api::ImageLoadOptions& options, const
                                                                       progress, impl->limits));
                             return api::to_json_text(result);
                           });
+}
+
+Result<StreamPtr> ImageManager::pull(const api::ImagePullOptions& options, const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(const image::PullRequest request, image::parse_pull(options));
+  using Answer = Result<StreamPtr>;
+  return run_detached<Answer>(*impl_->context.executor, call, [impl = impl_, request, call]() -> Answer {
+    POUCH_ASSIGN_OR_RETURN(std::shared_ptr<registry::Repository> repository,
+                           impl->registry().open(request.name, request.credentials));
+    POUCH_ASSIGN_OR_RETURN(std::vector<image::PullTarget> targets,
+                           image::resolve_targets(*repository, call, request, impl->limits));
+    return Impl::run_stream(
+        impl, call,
+        [impl, repository, targets = std::move(targets), all_tags = request.all_tags](
+            const Call& inner, const std::shared_ptr<StreamPipe>& pipe) -> Result<std::string> {
+          image::Progress progress(pipe, /*is_quiet=*/false);
+          POUCH_ASSIGN_OR_RETURN(const api::ImagePullResult result,
+                                 image::pull_images(impl->context, inner, *repository, targets, all_tags,
+                                                    progress, impl->limits));
+          return api::to_json_text(result);
+        });
+  });
 }
 
 Result<api::ImageInspect> ImageManager::inspect(const std::string& name,

@@ -44,6 +44,7 @@ class ImageManager final : public ImageLookup {
                                     const Call& call);
   Result<std::vector<api::ImageSummary>> list(const api::ImageListOptions& options, const Call& call);
   Result<StreamPtr> load(const api::ImageLoadOptions& options, const Call& call);
+  Result<StreamPtr> pull(const api::ImagePullOptions& options, const Call& call);
   Result<std::vector<api::ImageDeleteItem>> remove(const std::string& name,
                                                    const api::ImageRemoveOptions& options, const Call& call);
   Status tag(const std::string& name, const api::ImageTagOptions& options, const Call& call);

@@ -100,7 +100,8 @@ Result<ImportedImage> import_under_lease(EngineContext& context, const Call& cal
   POUCH_ASSIGN_OR_RETURN(const ImageLayer layer, make_layer(call, leased, options, upload, limits));
   POUCH_ASSIGN_OR_RETURN(const ImageContent content, make_content(options, layer));
   ImageImporter importer(context, leased);
-  POUCH_ASSIGN_OR_RETURN(ImportedImage image, importer.import(call, content));
+  StoredBlobs blobs;
+  POUCH_ASSIGN_OR_RETURN(ImportedImage image, importer.import(call, content, blobs));
   POUCH_RETURN_IF_ERROR(call.check());
   POUCH_RETURN_IF_ERROR(importer.record(settled(call), {image}, "import", /*with_tag_events=*/true).status());
   return image;

@@ -10,6 +10,7 @@
 #include "core/ctrd/client.h"
 #include "core/image/archive_images.h"
 #include "core/image/image_store.h"
+#include "core/image/layer_blobs.h"
 
 namespace pouch::image {
 
@@ -23,7 +24,7 @@ class LayerImporter {
   /// Unpacks what is not there yet, lowest first, and keeps what is there from being collected while the
   /// lease lives. Every layer is compared with its diff id (DataLoss). `chain` has one id per layer.
   Result<std::vector<LayerRow>> import(const Call& call, const std::vector<ImageLayer>& layers,
-                                       const std::vector<ChainId>& chain);
+                                       const std::vector<ChainId>& chain, LayerBlobs& blobs);
 
  private:
   Result<size_t> count_present(const Call& call, const std::vector<ChainId>& chain);

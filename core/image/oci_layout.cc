@@ -7,23 +7,17 @@
 
 #include "core/base/text.h"
 #include "core/image/docker_archive.h"
+#include "core/image/manifest.h"
 
 namespace pouch::image {
 namespace {
 
 constexpr const char* kNameAnnotation = "io.containerd.image.name";          // containerd, buildx: full name
 constexpr const char* kRefAnnotation = "org.opencontainers.image.ref.name";  // OCI: a tag, or a name and tag
-constexpr const char* kAttestationAnnotation = "vnd.docker.reference.type";
 
 Status bad_layout(std::string_view what, std::string_view why) {
   return invalid_argument("the archive's " + std::string(what) + " is invalid: " + std::string(why));
 }
-
-struct IndexEntry {
-  ctrd::Descriptor descriptor;
-  std::optional<api::Platform> platform;
-  bool is_attestation = false;
-};
 
 // Reads a layout that is staged.
 class LayoutReader {
@@ -35,8 +29,9 @@ class LayoutReader {
   Result<std::vector<ImageContent>> run() {
     POUCH_RETURN_IF_ERROR(check_version());
     POUCH_ASSIGN_OR_RETURN(const std::string text, stage_.text("index.json"));
-    POUCH_ASSIGN_OR_RETURN(const std::vector<IndexEntry> entries, read_index(text, "index.json"));
-    for (const IndexEntry& entry : entries) {
+    POUCH_ASSIGN_OR_RETURN(const Manifest index, parse_manifest(text, "the archive's index.json", limits_));
+    if (!index.is_index) return bad_layout("index.json", "manifests is not an array");
+    for (const IndexEntry& entry : index.entries) {
       if (entry.is_attestation) continue;
       POUCH_ASSIGN_OR_RETURN(std::optional<ImageContent> image, resolve(entry.descriptor, 0));
       if (!image) continue;
@@ -62,52 +57,6 @@ class LayoutReader {
       return bad_layout("oci-layout", "imageLayoutVersion is not 1.x");
     }
     return {};
-  }
-
-  Result<ctrd::Descriptor> read_descriptor(const Json& json, std::string_view what) const {
-    ctrd::Descriptor out;
-    if (!json.isObject()) return bad_layout(what, "a descriptor is not an object");
-    const Json& digest = json["digest"];
-    if (!digest.isString() || !is_digest(digest.asString())) {
-      return bad_layout(what, "a descriptor has no sha256 digest");
-    }
-    const Json& size = json["size"];
-    if (!size.isInt64() || size.asInt64() < 0) return bad_layout(what, "a descriptor has no size");
-    const Json& type = json["mediaType"];
-    if (!type.isNull() && !type.isString()) return bad_layout(what, "mediaType is not a string");
-    out.media_type = type.isString() ? type.asString() : std::string();
-    out.digest = Digest(digest.asString());
-    out.size = size.asInt64();
-    const Json& annotations = json["annotations"];
-    if (!annotations.isNull() && !annotations.isObject())
-      return bad_layout(what, "annotations is not an object");
-    for (auto at = annotations.begin(); at != annotations.end(); ++at) {
-      if (at->isString()) out.annotations[at.name()] = at->asString();
-    }
-    return out;
-  }
-
-  Result<std::vector<IndexEntry>> read_index(const std::string& text, std::string_view what) const {
-    POUCH_ASSIGN_OR_RETURN(const Json root, parse(text, what));
-    const Json& manifests = root["manifests"];
-    if (!manifests.isArray()) return bad_layout(what, "manifests is not an array");
-    if (manifests.size() > limits_.max_images) {
-      return Status(Code::kResourceExhausted, "the archive's " + std::string(what) + " has more than " +
-                                                  std::to_string(limits_.max_images) + " manifests");
-    }
-    std::vector<IndexEntry> entries;
-    for (const Json& json : manifests) {
-      IndexEntry entry;
-      POUCH_ASSIGN_OR_RETURN(entry.descriptor, read_descriptor(json, what));
-      entry.is_attestation = entry.descriptor.annotations.contains(kAttestationAnnotation);
-      if (json.isMember("platform")) {
-        auto platform = api::from_json<api::Platform>(json["platform"], api::DecodeMode::kLenient);
-        if (!platform.is_ok()) return bad_layout(what, platform.status().message());
-        entry.platform = std::move(*platform);
-      }
-      entries.push_back(std::move(entry));
-    }
-    return entries;
   }
 
   // The blob's file, its bytes as the descriptor says; null when the archive does not hold it.
@@ -137,11 +86,10 @@ class LayoutReader {
   Result<std::optional<ImageContent>> resolve(const ctrd::Descriptor& descriptor, int depth) {
     POUCH_ASSIGN_OR_RETURN(const std::string text, blob_text(descriptor));
     const std::string what = "manifest " + descriptor.digest.str();
-    POUCH_ASSIGN_OR_RETURN(const Json root, parse(text, what));
-    if (!root.isMember("manifests")) return read_manifest(root, descriptor, text);
+    POUCH_ASSIGN_OR_RETURN(const Manifest manifest, parse_manifest(text, "the archive's " + what, limits_));
+    if (!manifest.is_index) return read_manifest(manifest, descriptor, text);
     if (depth >= limits_.max_index_depth) return bad_layout(what, "too many indexes inside indexes");
-    POUCH_ASSIGN_OR_RETURN(const std::vector<IndexEntry> entries, read_index(text, what));
-    for (const IndexEntry* entry : candidates(entries)) {
+    for (const IndexEntry* entry : candidates(manifest.entries)) {
       POUCH_ASSIGN_OR_RETURN(const StagedFile* file, blob(entry->descriptor));
       if (file != nullptr) return resolve(entry->descriptor, depth + 1);
     }
@@ -150,40 +98,24 @@ class LayoutReader {
 
   // Those that may be taken, best first: the platform asked for, or the host's and then the others.
   std::vector<const IndexEntry*> candidates(const std::vector<IndexEntry>& entries) const {
-    const auto fits = [](const IndexEntry& entry, std::string_view os, std::string_view architecture) {
-      return !entry.platform || (entry.platform->os == os && entry.platform->architecture == architecture);
-    };
-    std::vector<const IndexEntry*> first;
-    std::vector<const IndexEntry*> others;
+    std::vector<const IndexEntry*> all = entries_for(entries, wanted_ ? *wanted_ : host_platform());
+    if (wanted_) return all;
     for (const IndexEntry& entry : entries) {
-      if (entry.is_attestation) continue;
-      const bool good = wanted_ ? fits(entry, wanted_->os, wanted_->architecture)
-                                : fits(entry, "linux", host_architecture());
-      if (good) {
-        first.push_back(&entry);
-      } else if (!wanted_) {
-        others.push_back(&entry);
-      }
+      if (!entry.is_attestation && std::ranges::find(all, &entry) == all.end()) all.push_back(&entry);
     }
-    first.insert(first.end(), others.begin(), others.end());
-    return first;
+    return all;
   }
 
-  Result<std::optional<ImageContent>> read_manifest(const Json& root, const ctrd::Descriptor& descriptor,
+  Result<std::optional<ImageContent>> read_manifest(const Manifest& manifest,
+                                                    const ctrd::Descriptor& descriptor,
                                                     const std::string& text) {
     const std::string what = "manifest " + descriptor.digest.str();
     ImageContent image;
-    const Json& layers = root["layers"];
-    if (!layers.isArray()) return bad_layout(what, "layers is not an array");
-    if (layers.size() > limits_.max_layers) {
-      return Status(Code::kResourceExhausted, "an image of the archive has more than " +
-                                                  std::to_string(limits_.max_layers) + " layers");
-    }
-    for (const Json& json : layers) {
-      POUCH_ASSIGN_OR_RETURN(ImageLayer layer, read_layer(json, what));
+    for (const ctrd::Descriptor& blob : manifest.layers) {
+      POUCH_ASSIGN_OR_RETURN(ImageLayer layer, read_layer(blob, what));
       image.layers.push_back(std::move(layer));
     }
-    POUCH_ASSIGN_OR_RETURN(const ctrd::Descriptor config, read_descriptor(root["config"], what));
+    const ctrd::Descriptor& config = manifest.config;
     POUCH_ASSIGN_OR_RETURN(std::string config_json, blob_text(config));
     POUCH_RETURN_IF_ERROR(set_config(std::move(config_json), kOciConfigType, limits_, image));
     if (!config.media_type.empty()) image.config.media_type = config.media_type;
@@ -195,9 +127,9 @@ class LayoutReader {
   }
 
   // The media type must tell the compression as it is: containerd unpacks by it.
-  Result<ImageLayer> read_layer(const Json& json, const std::string& what) const {
+  Result<ImageLayer> read_layer(const ctrd::Descriptor& descriptor, const std::string& what) const {
     ImageLayer layer;
-    POUCH_ASSIGN_OR_RETURN(layer.blob, read_descriptor(json, what));
+    layer.blob = descriptor;
     layer.blob.annotations.clear();
     POUCH_ASSIGN_OR_RETURN(const StagedFile* file, blob(layer.blob));
     if (file == nullptr) return invalid_argument("the archive has no layer " + layer.blob.digest.str());

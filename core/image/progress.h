@@ -26,16 +26,37 @@ class Progress {
     message.status = id;
     pipe_->push_latest("result", api::to_json_text(message)).ignore();
   }
+  /// A line about one object, or about none when `id` is empty; always sent.
+  void note(const std::string& id, const std::string& text) {
+    api::ProgressMessage message;
+    if (!id.empty()) message.id = id;
+    message.status = text;
+    pipe_->push_latest("line " + std::to_string(++lines_), api::to_json_text(message)).ignore();
+  }
+  /// How far one object has come, in bytes; a newer one replaces an unread older one. Not sent when quiet.
+  /// From any thread.
+  void part(const std::string& id, const std::string& text, int64_t current, int64_t total) {
+    if (is_quiet_) return;
+    api::ProgressDetail detail;
+    detail.current = current;
+    detail.total = total;
+    push(id, text, detail);
+  }
   /// What goes on with one object; a newer one replaces an unread older one. Not sent when quiet.
   void status(const std::string& id, const std::string& text) {
-    if (is_quiet_) return;
-    api::ProgressMessage message;
-    message.id = id;
-    message.status = text;
-    pipe_->push_latest(id, api::to_json_text(message)).ignore();
+    if (!is_quiet_) push(id, text, {});
   }
 
  private:
+  // By the empty details Docker's clients know what is to be shown in one place.
+  void push(const std::string& id, const std::string& text, const api::ProgressDetail& detail) {
+    api::ProgressMessage message;
+    message.id = id;
+    message.status = text;
+    message.progress_detail = detail;
+    pipe_->push_latest(id, api::to_json_text(message)).ignore();
+  }
+
   std::shared_ptr<StreamPipe> pipe_;
   bool is_quiet_;
   int lines_ = 0;

@@ -8,9 +8,9 @@
 
 #include "core/base/clock.h"
 #include "core/base/id.h"
+#include "core/base/sha256.h"
 #include "core/base/status.h"
 #include "core/image/blob_sink.h"
-#include "core/image/sha256.h"
 
 struct archive;
 

@@ -20,7 +20,10 @@ struct State;
 }  // namespace mock
 
 /// The whole contract in memory: for the unit tests of programs that use Pouch. Needs no rights, touches
-/// nothing; its processes are threads that know a few commands (mock_process.h). Thread-safe.
+/// nothing; its processes are threads that know a few commands (mock_process.h). Every registry has every
+/// image, but for repositories whose last part begins with "absent" (NotFound), "private" (Unauthenticated,
+/// but with the password "secret"), "denied" (PermissionDenied), "broken" (DataLoss), "artifact"
+/// (NotImplemented) or "huge" (ResourceExhausted). Thread-safe.
 class MockEngine : public Engine {
   struct Private {};
 
@@ -69,6 +72,7 @@ class MockEngine : public Engine {
   Result<std::vector<api::ImageSummary>> image_list(const api::ImageListOptions& options,
                                                     const Call& call) override;
   Result<StreamPtr> image_load(const api::ImageLoadOptions& options, const Call& call) override;
+  Result<StreamPtr> image_pull(const api::ImagePullOptions& options, const Call& call) override;
   Result<std::vector<api::ImageDeleteItem>> image_remove(const std::string& name,
                                                          const api::ImageRemoveOptions& options,
                                                          const Call& call) override;

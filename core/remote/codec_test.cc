@@ -53,6 +53,37 @@ TEST(Target, TimesListsAndFalse) {
   EXPECT_EQ(request_target(op("container.logs"), "", {"x"}, &options).code(), Code::kInvalidArgument);
 }
 
+TEST(Target, AccountsGoInHeaders) {
+  Json options = json_object();
+  options["fromImage"] = "busybox";
+  options["auth"]["username"] = "me";
+  EXPECT_EQ(*request_target(op("image.pull"), "1.50", {}, &options),
+            "/v1.50/images/create?fromImage=busybox");
+  EXPECT_EQ(option_headers(op("image.pull"), &options),
+            std::vector<std::string>{"X-Registry-Auth: eyJ1c2VybmFtZSI6Im1lIn0="});
+  options.removeMember("auth");
+  EXPECT_TRUE(option_headers(op("image.pull"), &options).empty());
+  EXPECT_TRUE(option_headers(op("image.list"), nullptr).empty());
+}
+
+TEST(Dockerd, IsAskedForOneTag) {
+  const auto tag_of = [](const char* image) {
+    Json options = json_object();
+    options["fromImage"] = image;
+    options["all-tags"] = false;
+    const Json out = options_for_dockerd(op("image.pull"), &options);
+    EXPECT_FALSE(out.isMember("all-tags"));
+    return out["tag"].isString() ? out["tag"].asString() : "";
+  };
+  EXPECT_EQ(tag_of("busybox"), "latest");
+  EXPECT_EQ(tag_of("localhost:5000/busybox"), "latest");
+  EXPECT_EQ(tag_of("localhost:5000/busybox:1"), "");
+  EXPECT_EQ(tag_of("busybox@sha256:0"), "");
+  Json all = json_object();
+  all["all-tags"] = true;
+  EXPECT_EQ(check_dockerd_knows(op("image.pull"), &all, {1, 41}).code(), Code::kNotImplemented);
+}
+
 TEST(HeadParser, SkipsInformationAndRefusesNonsense) {
   HeadParser parser;
   for (const char* line :

@@ -57,6 +57,9 @@ Status check_dockerd_knows(const api::OpInfo& op, const Json* options, ApiVersio
     if (op.name == ours)
       return not_implemented(std::string(op.name) + ": a stock dockerd has no such operation");
   }
+  if (op.name == "image.pull" && is_asked_for(options, "all-tags")) {
+    return not_implemented("image.pull: option all-tags: a stock dockerd does not tell what it pulled");
+  }
   for (const Addition& addition : kAdditions) {
     if (op.name != addition.op || version >= addition.since) continue;
     if (!is_asked_for(options, std::string(addition.option))) continue;
@@ -64,6 +67,17 @@ Status check_dockerd_knows(const api::OpInfo& op, const Json* options, ApiVersio
                            ": needs API " + addition.since.str() + ", this dockerd has " + version.str());
   }
   return {};
+}
+
+Json options_for_dockerd(const api::OpInfo& op, const Json* options) {
+  Json out = options == nullptr || options->isNull() ? json_object() : *options;
+  if (op.name != "image.pull") return out;
+  out.removeMember("all-tags");  // false
+  const std::string name = out["fromImage"].isString() ? out["fromImage"].asString() : "";
+  const std::string last = name.substr(name.rfind('/') + 1);
+  const bool has_tag = last.find_first_of(":@") != std::string::npos;
+  if (!has_tag && !is_asked_for(&out, "tag")) out["tag"] = "latest";
+  return out;
 }
 
 Result<std::string> canonical_message(std::string_view op, std::string_view line) {
@@ -81,7 +95,12 @@ Result<std::string> canonical_message(std::string_view op, std::string_view line
 
 void LoadedImages::take(std::string_view message) {
   const Result<Json> json = parse_json(message);
-  if (!json.is_ok() || !json->isObject() || !(*json)["stream"].isString()) return;
+  if (!json.is_ok() || !json->isObject()) return;
+  const std::string status = (*json)["status"].isString() ? (*json)["status"].asString() : "";
+  constexpr std::string_view kDigest = "Digest: ";
+  if (status.starts_with(kDigest)) digest_ = status.substr(kDigest.size());
+  if (status.starts_with("Status: Downloaded")) is_new_ = true;
+  if (!(*json)["stream"].isString()) return;
   const std::string text((*json)["stream"].asString());
   constexpr std::string_view kById = "Loaded image ID: ";
   constexpr std::string_view kByName = "Loaded image: ";

@@ -158,6 +158,11 @@ Result<StreamPtr> RemoteCalls::image_load(const api::ImageLoadOptions& options, 
   return open_json(*api::find_operation("image.load"), {}, nullptr, &options_json, call);
 }
 
+Result<StreamPtr> RemoteCalls::image_pull(const api::ImagePullOptions& options, const Call& call) {
+  const Json options_json = api::encode_value(options);
+  return open_json(*api::find_operation("image.pull"), {}, nullptr, &options_json, call);
+}
+
 Result<std::vector<api::ImageDeleteItem>> RemoteCalls::image_remove(const std::string& name,
                                                                     const api::ImageRemoveOptions& options,
                                                                     const Call& call) {

@@ -107,7 +107,10 @@ Result<Request> RemoteEngine::make_request(const Operation& operation, const Ser
     POUCH_RETURN_IF_ERROR(check_dockerd_knows(op, operation.options, server.version));
   }
   const std::string version = (server.is_pouchd ? kOurVersion : server.version).str();
-  POUCH_ASSIGN_OR_RETURN(request.target, request_target(op, version, operation.ids, operation.options));
+  const Json adapted = server.is_pouchd ? Json() : options_for_dockerd(op, operation.options);
+  const Json* const options = server.is_pouchd ? operation.options : &adapted;
+  POUCH_ASSIGN_OR_RETURN(request.target, request_target(op, version, operation.ids, options));
+  for (std::string& header : option_headers(op, options)) request.headers.push_back(std::move(header));
   if (operation.config != nullptr) request.body = write_json(*operation.config);
   return request;
 }
@@ -241,12 +244,34 @@ Result<bool> RemoteEngine::has_terminal(const Operation& operation, const Call& 
   return is_true(&container["Config"], "Tty");
 }
 
+// dockerd says neither id nor digest as a document: the image and what was said of it tell them.
+Completion RemoteEngine::pull_completion(const Operation& operation,
+                                         const std::shared_ptr<LoadedImages>& said) {
+  const Json options = options_for_dockerd(operation.op, operation.options);
+  std::string name = options["fromImage"].asString();
+  const std::string tag = options["tag"].isString() ? options["tag"].asString() : "";
+  if (!tag.empty()) name += (tag.find(':') == std::string::npos ? ":" : "@") + tag;
+  return [this, name, said]() -> Result<std::string> {
+    POUCH_ASSIGN_OR_RETURN(const Json image,
+                           call_json(*api::find_operation("image.inspect"), {name}, nullptr, nullptr,
+                                     {Deadline::after_ms(kQuestionMs), closing_, {}}));
+    Json pulled = json_object();
+    pulled["Id"] = image["Id"];
+    pulled["Digest"] = said->digest();
+    pulled["Reference"] = name;
+    pulled["IsNew"] = said->is_new();
+    Json answer = json_object();
+    answer["Images"].append(std::move(pulled));
+    return write_json(answer);
+  };
+}
+
 Completion RemoteEngine::completion_of(const Operation& operation, const Server& server,
                                        const std::shared_ptr<LoadedImages>& loaded) {
   const std::string op(operation.op.name);
-  if (server.is_pouchd || (op != "exec.start" && op != "image.load" && op != "container.attach")) {
-    return nullptr;
-  }
+  if (server.is_pouchd) return nullptr;
+  if (op == "image.pull") return pull_completion(operation, loaded);
+  if (op != "exec.start" && op != "image.load" && op != "container.attach") return nullptr;
   if (op == "container.attach") {
     return []() -> Result<std::string> { return std::string("{}"); };
   }

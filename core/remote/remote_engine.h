@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "core/base/executor.h"
+#include "core/net/curl_handle.h"
 #include "core/remote/address.h"
 #include "core/remote/body_stream.h"
-#include "core/remote/curl_handle.h"
 #include "core/remote/dockerd.h"
 #include "core/remote/remote_calls.gen.h"
 
@@ -58,6 +58,7 @@ class RemoteEngine : public RemoteCalls {
   void allow_resize(const Operation& operation, std::optional<bool> terminal, StreamPipe& pipe);
   /// What dockerd does with a terminal in another way than an engine of ours.
   Status adapt_terminal(const Operation& operation, const Call& call, Hijack& task);
+  Completion pull_completion(const Operation& operation, const std::shared_ptr<LoadedImages>& said);
   Completion completion_of(const Operation& operation, const Server& server,
                            const std::shared_ptr<LoadedImages>& loaded);
   void start(const std::shared_ptr<StreamTask>& task);
@@ -65,7 +66,7 @@ class RemoteEngine : public RemoteCalls {
   const Address address_;
   /// Fired by the destructor: ends questions asked in the name of a stream.
   const CancelPtr closing_ = std::make_shared<CancelToken>();
-  const std::shared_ptr<HandlePool> pool_ = std::make_shared<HandlePool>();
+  const std::shared_ptr<net::HandlePool> pool_ = std::make_shared<net::HandlePool>();
 
   std::mutex mutex_;
   // Below protected by mutex_.

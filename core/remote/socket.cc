@@ -21,9 +21,9 @@ Socket::Socket(Address address, std::string op)
 
 Status Socket::broken(CURLcode code) const {
   long os_error = 0;
-  curl().easy_getinfo(handle_.easy.get(), CURLINFO_OS_ERRNO, &os_error);
+  net::curl().easy_getinfo(handle_.easy.get(), CURLINFO_OS_ERRNO, &os_error);
   const std::string why =
-      os_error != 0 ? std::strerror(static_cast<int>(os_error)) : curl().easy_strerror(code);
+      os_error != 0 ? std::strerror(static_cast<int>(os_error)) : net::curl().easy_strerror(code);
   if (fd_ == CURL_SOCKET_BAD) {
     return address_.connect_error(op_, static_cast<int>(os_error), why);
   }
@@ -31,40 +31,42 @@ Status Socket::broken(CURLcode code) const {
 }
 
 Status Socket::connect(const Call& call) {
-  HandlePool maker;  // its connection is never another request's
-  POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<CurlHandle> made, maker.take());
+  net::HandlePool maker;  // its connection is never another request's
+  POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<net::CurlHandle> made, maker.take());
   handle_ = std::move(*made);
   CURL* const easy = handle_.easy.get();
   CURLM* const multi = handle_.multi.get();
-  curl().easy_setopt(easy, CURLOPT_URL, ("http://" + address_.authority + "/").c_str());
-  curl().easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-  curl().easy_setopt(easy, CURLOPT_PROXY, "");
-  curl().easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
-  curl().easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-  curl().easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+  net::curl().easy_setopt(easy, CURLOPT_URL, ("http://" + address_.authority + "/").c_str());
+  net::curl().easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  net::curl().easy_setopt(easy, CURLOPT_PROXY, "");
+  net::curl().easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+  net::curl().easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+  net::curl().easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
   handle_.end_connections_when_closed();
-  if (!address_.socket.empty()) curl().easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, address_.socket.c_str());
-  if (curl().multi_add_handle(multi, easy) != CURLM_OK)
+  if (!address_.socket.empty())
+    net::curl().easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, address_.socket.c_str());
+  if (net::curl().multi_add_handle(multi, easy) != CURLM_OK)
     return internal_error(op_ + ": libcurl refused to connect");
-  const CancelLink link(call.cancel, [multi] { curl().multi_wakeup(multi); });
+  const net::CancelLink link(call.cancel, [multi] { net::curl().multi_wakeup(multi); });
   while (true) {
     int running = 0;
-    curl().multi_perform(multi, &running);
+    net::curl().multi_perform(multi, &running);
     int left = 0;
-    if (const CURLMsg* message = curl().multi_info_read(multi, &left); message != nullptr) {
+    if (const CURLMsg* message = net::curl().multi_info_read(multi, &left); message != nullptr) {
       if (message->data.result != CURLE_OK) return broken(message->data.result);
-      curl().easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd_);
+      net::curl().easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd_);
       return fd_ == CURL_SOCKET_BAD ? broken(CURLE_COULDNT_CONNECT) : Status();
     }
     if (Status status = call.check(); !status.is_ok()) return status.prefix(op_);
     const int timeout = call.deadline.poll_timeout_ms();
-    curl().multi_poll(multi, nullptr, 0, timeout < 0 ? kMaxPollMs : std::min(timeout, kMaxPollMs), nullptr);
+    net::curl().multi_poll(multi, nullptr, 0, timeout < 0 ? kMaxPollMs : std::min(timeout, kMaxPollMs),
+                           nullptr);
   }
 }
 
 Result<size_t> Socket::try_send(std::string_view data) {
   size_t sent = 0;
-  const CURLcode code = curl().easy_send(handle_.easy.get(), data.data(), data.size(), &sent);
+  const CURLcode code = net::curl().easy_send(handle_.easy.get(), data.data(), data.size(), &sent);
   if (code == CURLE_AGAIN) return size_t{0};
   if (code != CURLE_OK) return broken(code);
   return sent;
@@ -73,7 +75,7 @@ Result<size_t> Socket::try_send(std::string_view data) {
 Result<std::string> Socket::try_receive(bool* ended) {
   std::string buffer(kReceiveBytes, '\0');
   size_t received = 0;
-  const CURLcode code = curl().easy_recv(handle_.easy.get(), buffer.data(), buffer.size(), &received);
+  const CURLcode code = net::curl().easy_recv(handle_.easy.get(), buffer.data(), buffer.size(), &received);
   if (code == CURLE_AGAIN) return std::string();
   if (code != CURLE_OK) return broken(code);
   if (received == 0) *ended = true;
@@ -95,7 +97,7 @@ void Socket::wait(bool want_write, bool want_read, int other_fd, int timeout_ms)
 }
 
 Status Socket::send_all(std::string_view data, const Call& call) {
-  const CancelLink link(call.cancel, [this] { wake(); });
+  const net::CancelLink link(call.cancel, [this] { wake(); });
   while (!data.empty()) {
     if (Status status = call.check(); !status.is_ok()) return status.prefix(op_);
     POUCH_ASSIGN_OR_RETURN(const size_t sent, try_send(data));
@@ -106,7 +108,7 @@ Status Socket::send_all(std::string_view data, const Call& call) {
 }
 
 Result<std::string> Socket::receive(const Call& call) {
-  const CancelLink link(call.cancel, [this] { wake(); });
+  const net::CancelLink link(call.cancel, [this] { wake(); });
   while (true) {
     if (Status status = call.check(); !status.is_ok()) return status.prefix(op_);
     bool ended = false;

@@ -4,8 +4,8 @@
 #include <string_view>
 
 #include "core/base/unique_fd.h"
+#include "core/net/curl_handle.h"
 #include "core/remote/address.h"
-#include "core/remote/curl_handle.h"
 
 namespace pouch::remote {
 
@@ -35,7 +35,7 @@ class Socket {
 
   const Address address_;
   const std::string op_;
-  CurlHandle handle_;
+  net::CurlHandle handle_;
   curl_socket_t fd_ = CURL_SOCKET_BAD;
   UniqueFd wake_;
 };

@@ -1,5 +1,6 @@
 #include "core/remote/target.h"
 
+#include "core/base/base64.h"
 #include "core/base/text.h"
 
 namespace pouch::remote {
@@ -76,7 +77,7 @@ Result<std::string> request_target(const api::OpInfo& op, std::string_view versi
     const std::string name(parameter.name);
     if (options == nullptr || !options->isObject() || !options->isMember(name)) continue;
     const Json& value = (*options)[name];
-    if (value.isNull()) continue;
+    if (value.isNull() || !parameter.header.empty()) continue;
     if (parameter.type == ParamType::kStringList) {
       for (const Json& item : value) add(query, name, item.asString());
       continue;
@@ -87,6 +88,17 @@ Result<std::string> request_target(const api::OpInfo& op, std::string_view versi
   }
   const std::string prefix = version.empty() ? "" : "/v" + std::string(version);
   return prefix + path_of(op, ids) + query;
+}
+
+std::vector<std::string> option_headers(const api::OpInfo& op, const Json* options) {
+  std::vector<std::string> headers;
+  for (const api::ParamInfo& parameter : op.options) {
+    const std::string name(parameter.name);
+    if (parameter.header.empty() || options == nullptr || !options->isObject()) continue;
+    if (!options->isMember(name) || (*options)[name].isNull()) continue;
+    headers.push_back(std::string(parameter.header) + ": " + base64url_encode(write_json((*options)[name])));
+  }
+  return headers;
 }
 
 }  // namespace pouch::remote

@@ -16,4 +16,7 @@ std::string percent_encode(std::string_view text, bool keep_slashes = false);
 Result<std::string> request_target(const api::OpInfo& op, std::string_view version,
                                    const std::vector<std::string>& ids, const Json* options);
 
+/// "X-Registry-Auth: eyJ1c2Vybm…": those options that do not stand in the target.
+std::vector<std::string> option_headers(const api::OpInfo& op, const Json* options);
+
 }  // namespace pouch::remote

@@ -16,13 +16,13 @@ constexpr long kDownloadBufferBytes = 128L << 10;
 
 template <class T>
 bool set(CURL* easy, CURLoption option, T value) {
-  return curl().easy_setopt(easy, option, value) == CURLE_OK;
+  return net::curl().easy_setopt(easy, option, value) == CURLE_OK;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Transfer>> Transfer::begin(std::shared_ptr<HandlePool> pool, const Address& address,
-                                                  Request request) {
+Result<std::unique_ptr<Transfer>> Transfer::begin(std::shared_ptr<net::HandlePool> pool,
+                                                  const Address& address, Request request) {
   std::unique_ptr<Transfer> transfer(new Transfer(std::move(pool), address, std::move(request)));
   POUCH_ASSIGN_OR_RETURN(transfer->handle_, transfer->pool_->take());
   POUCH_RETURN_IF_ERROR(transfer->set_up());
@@ -32,21 +32,23 @@ Result<std::unique_ptr<Transfer>> Transfer::begin(std::shared_ptr<HandlePool> po
 Transfer::~Transfer() {
   if (!handle_) return;
   // Removing a transfer that has not ended closes its connection.
-  if (added_) curl().multi_remove_handle(handle_->multi.get(), handle_->easy.get());
+  if (added_) net::curl().multi_remove_handle(handle_->multi.get(), handle_->easy.get());
   pool_->give_back(std::move(handle_));
 }
 
 Status Transfer::set_up() {
   CURL* const easy = handle_->easy.get();
   const std::string url = "http://" + address_.authority + request_.target;
+  // A wish: a handle whose last request did not get to a connection keeps its buffer.
+  static_cast<void>(set(easy, CURLOPT_BUFFERSIZE, kDownloadBufferBytes));
   bool ok = set(easy, CURLOPT_URL, url.c_str()) &&
             set(easy, CURLOPT_CUSTOMREQUEST, request_.method.c_str()) && set(easy, CURLOPT_NOSIGNAL, 1L) &&
             set(easy, CURLOPT_PATH_AS_IS, 1L) && set(easy, CURLOPT_PROTOCOLS_STR, "http") &&
             set(easy, CURLOPT_PROXY, "") && set(easy, CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1}) &&
-            set(easy, CURLOPT_BUFFERSIZE, kDownloadBufferBytes) && set(easy, CURLOPT_TCP_NODELAY, 1L) &&
-            set(easy, CURLOPT_TCP_KEEPALIVE, 1L) && set(easy, CURLOPT_HEADERFUNCTION, &Transfer::on_header) &&
-            set(easy, CURLOPT_HEADERDATA, this) && set(easy, CURLOPT_WRITEFUNCTION, &Transfer::on_body) &&
-            set(easy, CURLOPT_WRITEDATA, this) && handle_->end_connections_when_closed();
+            set(easy, CURLOPT_TCP_NODELAY, 1L) && set(easy, CURLOPT_TCP_KEEPALIVE, 1L) &&
+            set(easy, CURLOPT_HEADERFUNCTION, &Transfer::on_header) && set(easy, CURLOPT_HEADERDATA, this) &&
+            set(easy, CURLOPT_WRITEFUNCTION, &Transfer::on_body) && set(easy, CURLOPT_WRITEDATA, this) &&
+            handle_->end_connections_when_closed();
   if (!address_.socket.empty()) ok = ok && set(easy, CURLOPT_UNIX_SOCKET_PATH, address_.socket.c_str());
   if (request_.method == "HEAD") ok = ok && set(easy, CURLOPT_NOBODY, 1L);
   if (request_.body) {
@@ -72,7 +74,7 @@ Status Transfer::add_headers(bool chunked) {
   }
   headers_.reset();
   for (const std::string& line : lines) {
-    curl_slist* const longer = curl().slist_append(headers_.get(), line.c_str());
+    curl_slist* const longer = net::curl().slist_append(headers_.get(), line.c_str());
     if (longer == nullptr) return {Code::kOutOfMemory, request_.op + ": out of memory"};
     static_cast<void>(headers_.release());
     headers_.reset(longer);
@@ -117,9 +119,9 @@ void Transfer::stop_upload_and_collect(const Call& call) {
 
 Status Transfer::drive(const Call& call, const std::function<bool()>& done) {
   CURLM* const multi = handle_->multi.get();
-  const CancelLink link(call.cancel, [multi] { curl().multi_wakeup(multi); });
+  const net::CancelLink link(call.cancel, [multi] { net::curl().multi_wakeup(multi); });
   if (!added_) {
-    if (curl().multi_add_handle(multi, handle_->easy.get()) != CURLM_OK) {
+    if (net::curl().multi_add_handle(multi, handle_->easy.get()) != CURLM_OK) {
       return internal_error(request_.op + ": libcurl refused the request");
     }
     added_ = true;
@@ -127,7 +129,7 @@ Status Transfer::drive(const Call& call, const std::function<bool()>& done) {
   while (true) {
     if (!ended_) {
       int running = 0;
-      curl().multi_perform(multi, &running);
+      net::curl().multi_perform(multi, &running);
       read_messages();
     }
     if (!failure_.is_ok()) return failure_;
@@ -143,16 +145,16 @@ void Transfer::wait(const Call& call) {
   const int timeout = left < 0 ? kMaxPollMs : std::min(left, kMaxPollMs);
   curl_waitfd source{source_fd_, CURL_WAIT_POLLIN, 0};
   const bool watch = upload_paused_ && !upload_stopped_ && source_fd_ >= 0;
-  curl().multi_poll(handle_->multi.get(), watch ? &source : nullptr, watch ? 1 : 0, timeout, nullptr);
+  net::curl().multi_poll(handle_->multi.get(), watch ? &source : nullptr, watch ? 1 : 0, timeout, nullptr);
   if (watch && source.revents != 0) {
     upload_paused_ = false;
-    curl().easy_pause(handle_->easy.get(), CURLPAUSE_CONT);
+    net::curl().easy_pause(handle_->easy.get(), CURLPAUSE_CONT);
   }
 }
 
 void Transfer::read_messages() {
   int left = 0;
-  while (const CURLMsg* message = curl().multi_info_read(handle_->multi.get(), &left)) {
+  while (const CURLMsg* message = net::curl().multi_info_read(handle_->multi.get(), &left)) {
     if (message->msg == CURLMSG_DONE) ended_ = message->data.result;
   }
 }
@@ -164,7 +166,7 @@ Status Transfer::set_sink(BodySink sink) {
 
 void Transfer::abort() {
   aborted_.store(true);
-  curl().multi_wakeup(handle_->multi.get());
+  net::curl().multi_wakeup(handle_->multi.get());
 }
 
 std::string Transfer::trailer(const std::string& name) const {
@@ -184,12 +186,12 @@ Status Transfer::ended_status() const {
 Status Transfer::connect_error(CURLcode code) const {
   const std::string what = request_.op + ": ";
   long os_error = 0;
-  curl().easy_getinfo(handle_->easy.get(), CURLINFO_OS_ERRNO, &os_error);
+  net::curl().easy_getinfo(handle_->easy.get(), CURLINFO_OS_ERRNO, &os_error);
   switch (code) {
     case CURLE_COULDNT_CONNECT:
       return address_.connect_error(
           request_.op, static_cast<int>(os_error),
-          os_error != 0 ? std::strerror(static_cast<int>(os_error)) : curl().easy_strerror(code));
+          os_error != 0 ? std::strerror(static_cast<int>(os_error)) : net::curl().easy_strerror(code));
     case CURLE_COULDNT_RESOLVE_HOST:
       return unavailable(what + "connect to " + address_.uri + ": the name cannot be resolved");
     case CURLE_OUT_OF_MEMORY:  // also what libcurl calls a header that is too long
@@ -199,9 +201,9 @@ Status Transfer::connect_error(CURLcode code) const {
     case CURLE_SEND_ERROR:
     case CURLE_GOT_NOTHING:
       return unavailable(what + "the connection to " + address_.uri +
-                         " broke: " + curl().easy_strerror(code));
+                         " broke: " + net::curl().easy_strerror(code));
     default:
-      return {Code::kDataLoss, what + "talk to " + address_.uri + ": " + curl().easy_strerror(code)};
+      return {Code::kDataLoss, what + "talk to " + address_.uri + ": " + net::curl().easy_strerror(code)};
   }
 }
 

@@ -10,9 +10,9 @@
 
 #include "core/base/cancel.h"
 #include "core/base/status.h"
+#include "core/net/curl_handle.h"
 #include "core/remote/address.h"
 #include "core/remote/answer.h"
-#include "core/remote/curl_handle.h"
 
 namespace pouch::remote {
 
@@ -32,8 +32,8 @@ using BodySink = std::function<Status(std::string_view bytes)>;
 /// One HTTP exchange. Driven by one thread at a time, which may change; abort() from any thread.
 class Transfer {
  public:
-  static Result<std::unique_ptr<Transfer>> begin(std::shared_ptr<HandlePool> pool, const Address& address,
-                                                 Request request);
+  static Result<std::unique_ptr<Transfer>> begin(std::shared_ptr<net::HandlePool> pool,
+                                                 const Address& address, Request request);
   ~Transfer();
   Transfer(const Transfer&) = delete;
   Transfer& operator=(const Transfer&) = delete;
@@ -61,7 +61,7 @@ class Transfer {
   std::string trailer(const std::string& name) const;
 
  private:
-  Transfer(std::shared_ptr<HandlePool> pool, Address address, Request request)
+  Transfer(std::shared_ptr<net::HandlePool> pool, Address address, Request request)
       : pool_(std::move(pool)), address_(std::move(address)), request_(std::move(request)) {}
 
   Status set_up();
@@ -79,11 +79,11 @@ class Transfer {
   static size_t on_body(char* data, size_t size, size_t count, void* self);
   static size_t on_upload(char* data, size_t size, size_t count, void* self);
 
-  const std::shared_ptr<HandlePool> pool_;
+  const std::shared_ptr<net::HandlePool> pool_;
   const Address address_;
   const Request request_;
-  std::unique_ptr<CurlHandle> handle_;
-  std::unique_ptr<curl_slist, SlistDeleter> headers_;
+  std::unique_ptr<net::CurlHandle> handle_;
+  std::unique_ptr<curl_slist, net::SlistDeleter> headers_;
   bool added_ = false;
 
   HeadParser parser_;

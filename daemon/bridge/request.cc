@@ -35,7 +35,8 @@ constexpr std::array kOptionGates = {
     Gate{"container.stop", "signal", 42},     Gate{"container.wait", "condition", 30},
     Gate{"image.inspect", "manifests", 48},   Gate{"image.inspect", "platform", 49},
     Gate{"image.list", "manifests", 47},      Gate{"image.list", "shared-size", 42},
-    Gate{"image.load", "platform", 48},       Gate{"image.remove", "platforms", 50},
+    Gate{"image.pull", "platform", 32},       Gate{"image.load", "platform", 48},
+    Gate{"image.remove", "platforms", 50},
 };
 
 template <size_t N>
@@ -89,6 +90,20 @@ void normalise_image_list(int minor, const QueryItems& query, Json& options) {
   }
 }
 
+// To Moby a pull without a tag is one of all tags, and the same route imports a file system.
+Status normalise_pull(const QueryItems& query, Json& options) {
+  for (const auto& [name, value] : query) {
+    if (name == "fromSrc" && !value.empty()) return not_implemented("images/create: the option fromSrc");
+  }
+  const std::string name = options["fromImage"].isString() ? options["fromImage"].asString() : "";
+  if (name.empty()) return invalid_argument("images/create: fromImage is missing");
+  const bool has_tag =
+      name.rfind(':') != std::string::npos && name.find('/', name.rfind(':')) == std::string::npos;
+  const bool has_own_tag = options["tag"].isString() && !options["tag"].asString().empty();
+  if (!has_tag && !has_own_tag) options["all-tags"] = true;
+  return {};
+}
+
 }  // namespace
 
 Status normalise_request(const api::OpInfo& op, int minor, const QueryItems& query, Json& options,
@@ -102,6 +117,7 @@ Status normalise_request(const api::OpInfo& op, int minor, const QueryItems& que
   if (op.name == "container.create" && config.isObject()) normalise_create(minor, config);
   if (op.name == "system.events") normalise_events(options);
   if (op.name == "container.logs") return normalise_logs(options);
+  if (op.name == "image.pull") return normalise_pull(query, options);
   if (op.name == "image.list") normalise_image_list(minor, query, options);
   return {};
 }

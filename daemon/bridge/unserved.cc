@@ -42,7 +42,6 @@ constexpr std::array kKnown = {
     Known{"GET", "images", "get"},
     Known{"GET", "images", "history"},
     Known{"GET", "images", "search"},
-    Known{"POST", "images", "create"},
     Known{"POST", "images", "prune"},
     Known{"POST", "images", "push"},
     Known{"GET", "networks", ""},
@@ -57,11 +56,6 @@ constexpr std::array kKnown = {
     Known{"POST", "volumes", "create"},
     Known{"POST", "volumes", "prune"},
 };
-
-// The docker CLI shows it for an image that is absent.
-constexpr const char* kImageHint =
-    " yet: load the image from an archive (docker load), or make it from a root file system (pouch image "
-    "from-rootfs)";
 
 constexpr std::array<std::string_view, 6> kSwarm = {"configs",  "nodes", "secrets",
                                                     "services", "swarm", "tasks"};
@@ -88,9 +82,7 @@ Status unserved(std::string_view method, std::string_view path) {
     if (known.method != method || known.first != first || known.last != last) continue;
     const std::string path_text =
         "/" + first + (segments.size() > 3 ? "/…" : "") + (last.empty() ? "" : "/" + last);
-    const bool pulls = first == "images" && last == "create";
-    return not_implemented(std::string(method) + " " + path_text + " is not supported" +
-                           (pulls ? kImageHint : ""));
+    return not_implemented(std::string(method) + " " + path_text + " is not supported");
   }
   if (segments.size() == 3 || (segments.size() == 4 && first == "plugins")) {
     POUCH_RETURN_IF_ERROR(no_such_object(method, first, segments[2]));

@@ -118,6 +118,7 @@ Status ApiHandler::prepare(Exchange& exchange, Request& request) {
   request.ids = std::move(route.ids);
   POUCH_ASSIGN_OR_RETURN(const QueryItems query, parse_query(target.query));
   POUCH_ASSIGN_OR_RETURN(request.options, options_from_query(*request.op, query, request.is_strict));
+  POUCH_RETURN_IF_ERROR(add_options_from_headers(*request.op, head, request.is_strict, request.options));
   POUCH_RETURN_IF_ERROR(read_config(exchange, request));
   if (request.is_strict) return {};
   return bridge::normalise_request(*request.op, request.minor, query, request.options, request.config);

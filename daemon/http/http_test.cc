@@ -134,6 +134,29 @@ std::string parse_in_steps(const std::string& bytes, size_t step) {
          (parser.is_done() ? " done " : " open ") + buffer;
 }
 
+TEST(QueryTest, OptionsInHeaders) {
+  const auto auth_of = [](const std::string& value, bool is_strict) -> Result<Json> {
+    RequestHead head;
+    head.headers.emplace_back("X-Registry-Auth", value);
+    Json options = json_object();
+    POUCH_RETURN_IF_ERROR(
+        add_options_from_headers(*api::find_operation("image.pull"), head, is_strict, options));
+    return options["auth"];
+  };
+  EXPECT_EQ((*auth_of("eyJ1c2VybmFtZSI6Im1lIn0=", true))["username"].asString(), "me");
+  EXPECT_EQ((*auth_of("eyJ1c2VybmFtZSI6Im1lIn0", false))["username"].asString(), "me");
+  for (const char* bad : {"%%%", "bm8ganNvbg==", "W10="}) {
+    EXPECT_TRUE(auth_of(bad, false)->isNull()) << bad;
+    const Status refused = auth_of(bad, true).status();
+    EXPECT_EQ(refused.code(), Code::kInvalidArgument) << bad;
+    EXPECT_EQ(refused.message().find(bad), std::string::npos) << "it may be secret";
+  }
+  // Not by the query.
+  EXPECT_EQ(
+      options_from_query(*api::find_operation("image.pull"), parse_query("auth={}").value(), true).code(),
+      Code::kInvalidArgument);
+}
+
 TEST(ParserTest, BodiesInAnyPieces) {
   const std::string head = "POST /x HTTP/1.1\r\nHost: d\r\n";
   for (const size_t step : {1U, 2U, 3U, 5U, 1000U}) {

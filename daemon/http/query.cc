@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "core/base/base64.h"
 #include "core/base/text.h"
 
 namespace pouch::http {
@@ -81,7 +82,7 @@ Result<Json> param_value(const api::ParamInfo& param, const std::string& text, b
 
 const api::ParamInfo* find_param(const api::OpInfo& op, const std::string& name) {
   for (const api::ParamInfo& param : op.options) {
-    if (param.name == name) return &param;
+    if (param.name == name && param.header.empty()) return &param;
   }
   return nullptr;
 }
@@ -110,6 +111,22 @@ Result<Json> options_from_query(const api::OpInfo& op, const QueryItems& query, 
     }
   }
   return options;
+}
+
+Status add_options_from_headers(const api::OpInfo& op, const RequestHead& head, bool is_strict,
+                                Json& options) {
+  for (const api::ParamInfo& param : op.options) {
+    if (param.header.empty() || head.header(param.header).empty()) continue;
+    const std::optional<std::string> text = base64_decode(trim(head.header(param.header)));
+    const Result<Json> value = parse_json(text.value_or(""));
+    if (value.is_ok() && value->isObject()) {
+      options[std::string(param.name)] = *value;
+    } else if (is_strict) {
+      return invalid_argument("header " + std::string(param.header) +
+                              ": expected a JSON object in base64url");
+    }
+  }
+  return {};
 }
 
 }  // namespace pouch::http

@@ -11,4 +11,9 @@ namespace pouch::http {
 /// counts, an empty one is absent, and anything but "", 0, no, false, none is true.
 Result<Json> options_from_query(const api::OpInfo& op, const QueryItems& query, bool is_strict);
 
+/// Adds the options that travel in headers. What cannot be read is InvalidArgument when strict (its value is
+/// not told, for it may be secret), else left out, as Moby does.
+Status add_options_from_headers(const api::OpInfo& op, const RequestHead& head, bool is_strict,
+                                Json& options);
+
 }  // namespace pouch::http

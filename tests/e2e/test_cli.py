@@ -77,10 +77,16 @@ def test_run_cannot_start(pouch):
 
 
 def test_absent_image(pouch):
-    result = pouch("run", *NONE, "nosuch", check=False)
-    assert result.code == 125 and "No such image: nosuch:latest" in result.err and "pouch load" in result.err
-    result = pouch("create", *NONE, "nosuch", check=False)
-    assert result.code == 1 and result.err.startswith("Error: No such image: nosuch:latest")
+    """What no registry can give: who says so, and the other ways to an image."""
+    name = "127.0.0.1:1/nosuch"
+    for command, code in (("run", 125), ("create", 1)):
+        result = pouch(command, *NONE, name, check=False)
+        assert result.code == code and result.err.startswith(f"Unable to find image '{name}:latest' locally\n")
+        assert "Connection refused" in result.err and "pouch load" in result.err
+    result = pouch("run", *NONE, "--pull=never", name, check=False)
+    assert result.code == 125 and f"No such image: {name}:latest" in result.err and "pouch load" in result.err
+    result = pouch("create", *NONE, "--pull=never", name, check=False)
+    assert result.code == 1 and result.err.startswith(f"Error: No such image: {name}:latest")
 
 
 def test_input(pouch):

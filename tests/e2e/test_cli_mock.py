@@ -29,7 +29,7 @@ def test_version_needs_no_engine():
     (["rm", "-f", "nosuch"], 0, "Error: No such container: nosuch\n"),
     (["inspect", "nosuch"], 1, "Error: No such object: nosuch\n"),
     (["inspect", "-f", "{{x", "nosuch"], 64, "template parsing error: template: :1: unclosed action\n"),
-    (["run", "--network", "none", "nosuch"], 125, "pouch: No such image: nosuch:latest; "),
+    (["run", "--network", "none", "--pull", "never", "nosuch"], 125, "pouch: No such image: nosuch:latest; "),
     (["run", "--env-file", "/nosuch", "x"], 125, "pouch: open /nosuch: No such file or directory\n"),
     (["run", "-it", "x"], 1, "the input device is not a TTY\n"),
     (["load", "-i", "/nosuch"], 1, "open /nosuch: No such file or directory\n"),
@@ -101,7 +101,7 @@ def test_every_command_has_help():
 def test_id_file(tmp_path):
     """An id file that was not written goes again."""
     path = tmp_path / "id"
-    assert pouch("run", "--cidfile", path, "--network", "none", "nosuch").code == 125
+    assert pouch("run", "--cidfile", path, "--network", "none", "absent").code == 125
     assert not os.path.exists(path)
     path.write_text("x")
     result = pouch("run", "--cidfile", path, "nosuch")

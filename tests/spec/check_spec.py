@@ -34,7 +34,7 @@ XPOUCH = {
 }
 XPOUCH_KEYS = set(XPOUCH) | {"op", "since", "errors", "message", "result"}
 OP_KEYS = {"operationId", "summary", "description", "x-pouch", "parameters", "requestBody", "responses"}
-PARAM_KEYS = {"name", "in", "required", "description", "schema", "content", "x-cpp", "x-slashes", "x-keys"}
+PARAM_KEYS = {"name", "in", "required", "description", "schema", "content", "x-cpp", "x-option", "x-slashes", "x-keys"}
 JSON = "application/json"
 
 
@@ -217,8 +217,10 @@ class Checker:
             at = f"{where} {p['name']}"
             self.keys(at, p, PARAM_KEYS)
             self.described(at, p)
-            if p["in"] not in ("path", "query") or (p["in"] == "path" and not p.get("required")):
+            if p["in"] not in ("path", "query", "header") or (p["in"] == "path" and not p.get("required")):
                 self.err(at, "bad place, or path parameter that is not required")
+            if (p["in"] == "header") != ("x-option" in p) or (p["in"] == "header" and "content" not in p):
+                self.err(at, "a header has a JSON document and x-option, and only a header has the latter")
             schema = p["content"][JSON]["schema"] if "content" in p else p["schema"]
             self.type(file, at, schema, p.get("required", False))
 

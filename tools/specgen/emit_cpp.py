@@ -215,7 +215,8 @@ def emit_ops(spec):
             text += f"\nconstexpr std::array kOptions_{op.snake} = {{\n"
             for p in op.options:
                 required = "true" if p.required else "false"
-                text += f"    ParamInfo{{\"{p.name}\", ParamType::{param_type(p.type)}, {required}}},\n"
+                header = f", \"{p.header}\"" if p.header else ""
+                text += f"    ParamInfo{{\"{p.name}\", ParamType::{param_type(p.type)}, {required}{header}}},\n"
             text += "};\n"
         if op.errors:
             text += f"\nconstexpr std::array kErrors_{op.snake} = {{{', '.join('Code::k' + e for e in op.errors)}}};\n"

@@ -67,6 +67,7 @@ class Param:
     enum: Optional[list] = None
     slashes: bool = False  # path parameters: the value may hold "/"
     keys: Optional[list] = None  # filters: the names that the operation knows
+    header: str = ""  # options that travel in a header: its name
 
 
 @dataclasses.dataclass
@@ -207,9 +208,12 @@ def parse_param(raw, where):
     where = f"{where}?{raw['name']}"
     if not raw.get("description"):
         fail(where, "needs a description")
-    return Param(raw["name"], parse_type(schema, where), bool(raw.get("required")), raw["description"].strip(),
-                 schema.get("default"), schema.get("enum"), bool(raw.get("x-slashes")),
-                 raw.get("x-keys") or schema.get("x-keys"))
+    header = raw["name"] if raw["in"] == "header" else ""
+    if header and not raw.get("x-option"):
+        fail(where, "a header needs x-option, its name in the options document")
+    return Param(raw.get("x-option") or raw["name"], parse_type(schema, where), bool(raw.get("required")),
+                 raw["description"].strip(), schema.get("default"), schema.get("enum"), bool(raw.get("x-slashes")),
+                 raw.get("x-keys") or schema.get("x-keys"), header)
 
 
 def parse_operation(path, method, raw, noun):
@@ -231,7 +235,7 @@ def parse_operation(path, method, raw, noun):
             fail(where, f"unknown error code {code}")
     params = raw.get("parameters", [])
     ids = [parse_param(p, where) for p in params if p["in"] == "path"]
-    options = [parse_param(p, where) for p in params if p["in"] == "query"]
+    options = [parse_param(p, where) for p in params if p["in"] in ("query", "header")]
     if [i.name for i in ids] != re.findall(r"{(\w+)}", path):
         fail(where, "path parameters and template differ")
     config, config_required = "", False

@@ -601,6 +601,30 @@ ImageFromRootfsResult = TypedDict('ImageFromRootfsResult', {
 }, total=False)
 ImageFromRootfsResult.__doc__ = 'The image that was made.'
 
+ImagePullResult = TypedDict('ImagePullResult', {
+    'Images': List["PulledImage"],
+}, total=False)
+ImagePullResult.__doc__ = 'What was pulled.'
+
+PulledImage = TypedDict('PulledImage', {
+    'Id': str,
+    'Digest': str,
+    'Reference': str,
+    'IsNew': bool,
+}, total=False)
+PulledImage.__doc__ = 'An image that was asked for.'
+
+AuthConfig = TypedDict('AuthConfig', {
+    'username': str,
+    'password': str,
+    'auth': str,
+    'email': str,
+    'serveraddress': str,
+    'identitytoken': str,
+    'registrytoken': str,
+}, total=False)
+AuthConfig.__doc__ = 'An account at a registry.'
+
 PortBinding = TypedDict('PortBinding', {
     'HostIp': str,
     'HostPort': str,

@@ -453,6 +453,35 @@ class ImageOperations:
         return self._connection.open(
             "image.load", [], None, {"quiet": quiet, "platform": platform}, timeout=timeout, cancel=cancel)
 
+    def pull(
+            self,
+            *,
+            from_image: str,
+            tag: Optional[str] = None,
+            platform: Optional[str] = None,
+            all_tags: Optional[bool] = None,
+            auth: Optional["AuthConfig"] = None,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> Stream:
+        """Get an image from a registry.
+
+        Names it `fromImage`, and with a tag by that tag; without tag and digest the tag is latest. What is here already is
+        not fetched again; a name that another image had moves to this one. Messages tell the progress, the result what
+        is here now. The stream opens once the registry has answered for the image.
+        InvalidArgument: a bad reference or platform, or a manifest, config or layer that is not as its format wants it.
+        NotFound: the registry has no such image, or none for the platform. PermissionDenied, Unauthenticated: the
+        registry wants an account, or another one. DataLoss: content does not match its digest.
+        NotImplemented: the image is of another kind than images of containers.
+        from_image: Name of the image, with or without tag or digest.
+        tag: Tag or digest, where fromImage has none.
+        platform: os[/architecture[/variant]] to be taken of an image with several; the host's by default.
+        all_tags: Whether to get the images of all tags of the repository.
+        auth: Account for the registry; without it, what the engine's host has stored for it.
+        Raises: InvalidArgument, NotFound, PermissionDenied, Unauthenticated, DataLoss, NotImplemented, ResourceExhausted.
+        """
+        return self._connection.open(
+            "image.pull", [], None, {"fromImage": from_image, "tag": tag, "platform": platform, "all-tags": all_tags, "auth": auth}, timeout=timeout, cancel=cancel)
+
     def remove(
             self,
             name: str,

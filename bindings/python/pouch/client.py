@@ -169,6 +169,17 @@ class Images(ImageOperations):
             stream.write_from(file)
             return stream.finish()["References"]
 
+    def pull_image(self, image: str, auth: Optional[dict] = None, on_progress: Any = None, **options: Any) -> dict:
+        """Gets an image from a registry (without tag and digest: latest); its document (Id, Digest, Reference, IsNew).
+
+        `auth` is {"username": …, "password": …}; without it the engine's host uses what `docker login` stored there.
+        `on_progress` is called with each message."""
+        with self.pull(from_image=image, auth=auth, **options) as stream:
+            for message in stream.messages():
+                if on_progress is not None:
+                    on_progress(message)
+            return stream.finish()["Images"][0]
+
     def from_tar(self, path: str, reference: str, **options: Any) -> str:
         """Makes an image of one layer from a tar of a root file system; its id."""
         with self.from_rootfs(reference=reference, **options) as stream, open(path, "rb") as file:

@@ -51,6 +51,19 @@ def test_runs_and_returns_output(client):
     assert client.containers.run("busybox", ["cat"], network="none", stdin=b"a\0b\xff") == b"a\0b\xff"
 
 
+def test_pulls_with_progress_and_accounts(client):
+    said = []
+    image = client.images.pull_image("team/box:1", on_progress=said.append)
+    assert image["Reference"] == "team/box:1" and image["IsNew"]
+    assert said[-1]["status"] == "Status: Downloaded newer image for team/box:1"
+    assert not client.images.pull_image("team/box:1")["IsNew"]
+    with pytest.raises(pouch.Unauthenticated):
+        client.images.pull_image("team/private")
+    assert client.images.pull_image("team/private", auth={"username": "a", "password": "secret"})["IsNew"]
+    with pytest.raises(pouch.NotFound):
+        client.images.pull_image("absent")
+
+
 def test_failure_is_an_exception_with_the_exit_code(client):
     with pytest.raises(pouch.ContainerError) as caught:
         client.containers.run("busybox", "echo bad >&2; exit 3", network="none")

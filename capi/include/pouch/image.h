@@ -59,6 +59,24 @@ POUCH_API pouch_status_t pouch_image_load(pouch_client_t *client, const char *op
                                           const pouch_call_t *call, pouch_stream_t **out,
                                           pouch_error_t **error);
 
+/** Get an image from a registry.
+ *  Names it `fromImage`, and with a tag by that tag; without tag and digest the tag is latest. What is here
+ *  already is not fetched again; a name that another image had moves to this one. Messages tell the
+ *  progress, the result what is here now. The stream opens once the registry has answered for the image.
+ *  InvalidArgument: a bad reference or platform, or a manifest, config or layer that is not as its format
+ *  wants it. NotFound: the registry has no such image, or none for the platform. PermissionDenied,
+ *  Unauthenticated: the registry wants an account, or another one. DataLoss: content does not match its
+ *  digest. NotImplemented: the image is of another kind than images of containers.
+ *  @param options_json {fromImage: string (required), tag: string, platform: string, all-tags: bool, auth:
+ *      AuthConfig}
+ *  @param out MESSAGE frames, ProgressMessage each; result: ImagePullResult; pouch_stream_free
+ *  Errors of its own: InvalidArgument, NotFound, PermissionDenied, Unauthenticated, DataLoss,
+ *  NotImplemented, ResourceExhausted.
+ *  @threads any @since 1.0 */
+POUCH_API pouch_status_t pouch_image_pull(pouch_client_t *client, const char *options_json,
+                                          const pouch_call_t *call, pouch_stream_t **out,
+                                          pouch_error_t **error);
+
 /** Remove a name of an image, and with the last name the image.
  *  By name: the name goes; when it was the last one and no container needs the image, the image goes too.
  *  By id: all names and the image go. NotFound: there is no such image. Conflict: a container uses it, or

@@ -24,7 +24,7 @@ namespace {
 constexpr size_t kLarge = size_t{1} << 20U;
 const std::set<std::string> kStreams = {"container.attach", "container.logs",    "container.wait",
                                         "exec.start",       "image.from_rootfs", "image.load",
-                                        "system.events",    "system.session"};
+                                        "image.pull",       "system.events",     "system.session"};
 
 std::string write_compact(const Json::Value& value) {
   Json::StreamWriterBuilder builder;

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The raw HTTP driver: docs/wire.md over a unix socket, with nothing of Pouch's own client code."""
 
+import base64
 import http.client
 import json
 import pathlib
@@ -40,10 +41,20 @@ def unix_time(text):
     return str(calendar.timegm(seconds)) + (f".{fraction}" if fraction else "")
 
 
+def headers_of(op, options):
+    """Options that are not in the query: accounts."""
+    names = {p.name: p.header for p in op.options if p.header}
+    return {header: base64.urlsafe_b64encode(json.dumps(options[name]).encode()).decode()
+            for name, header in names.items() if name in options}
+
+
 def query_of(op, options):
-    kinds = {p.name: p.type for p in op.options}
+    kinds = {p.name: p.type for p in op.options if not p.header}
+    in_headers = {p.name for p in op.options if p.header}
     pairs = []
     for name, value in options.items():
+        if name in in_headers:
+            continue
         kind = kinds.get(name)
         if kind is not None and kind.kind == "time" and isinstance(value, str):
             value = unix_time(value)
@@ -259,7 +270,7 @@ class Backend:
             connection.endheaders()
             return Stream(operation, connection)
         body = json.dumps(config) if config is not None else None
-        headers = {"Pouch-Strict": "1", "Content-Type": "application/json"}
+        headers = {"Pouch-Strict": "1", "Content-Type": "application/json", **headers_of(operation, options)}
         if operation.kind == "duplex":
             return self._upgrade(operation, connection, path, headers, body or "")
         connection.request(operation.method, path, body, headers)

@@ -13,7 +13,7 @@ def stream_cells(operation):
         return ()
     cells = ["abandoned"]
     has_one_message = operation.op in ("container.wait", "system.session")
-    if not has_one_message:
+    if not has_one_message and operation.op != "image.pull":
         cells.append("empty")
     if operation.kind != "upload" and not has_one_message:
         cells.append("slow_reader")
@@ -71,10 +71,10 @@ def step_problem(step, line, engine, variables):
     return None
 
 
-def script_problems(script, lines, engine):
+def script_problems(script, lines, engine, values=None):
     if len(lines) != len(script["steps"]):
         return [f"{len(lines)} lines for {len(script['steps'])} steps"]
-    problems, variables = [], {}
+    problems, variables = [], dict(values or {})
     for number, (step, line) in enumerate(zip(script["steps"], lines)):
         wrong = step_problem(step, line, engine, variables)
         if wrong:

@@ -88,6 +88,19 @@ public final class Client extends Connection {
     return GSON.fromJson(run(config, options, null, Call.NONE), Models.ContainerCreateResult.class).Id;
   }
 
+  /**
+   * Gets an image from a registry; without a tag or digest the latest. Without an account (null) the engine's host uses
+   * what "docker login" stored there.
+   */
+  public Models.PulledImage pullImage(String image, Models.AuthConfig auth) {
+    Models.ImagePullOptions options = new Models.ImagePullOptions();
+    options.fromImage = image;
+    options.auth = auth;
+    try (PouchStream stream = images.pull(options, Call.NONE)) {
+      return GSON.fromJson(stream.finish(), Models.ImagePullResult.class).Images.get(0);
+    }
+  }
+
   /** Loads an archive (docker save, OCI layout); the references it held. */
   public List<String> loadImages(Path archive) throws IOException {
     try (PouchStream stream = images.load(null, Call.NONE); InputStream in = Files.newInputStream(archive)) {

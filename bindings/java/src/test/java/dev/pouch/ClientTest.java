@@ -76,6 +76,18 @@ class ClientTest {
   }
 
   @Test
+  void pullsWithAccounts() {
+    Models.PulledImage image = client.pullImage("team/box:1", null);
+    assertEquals("team/box:1", image.Reference);
+    assertTrue(image.IsNew);
+    assertThrows(PouchException.class, () -> client.pullImage("team/private", null));
+    Models.AuthConfig account = new Models.AuthConfig();
+    account.password = "secret";
+    assertTrue(client.pullImage("team/private", account).IsNew);
+    assertThrows(PouchException.class, () -> client.pullImage("absent", null));
+  }
+
+  @Test
   void runsAndReturnsOutput() throws IOException {
     Client.Run run = client.run(sh("echo out; echo err >&2; exit 3"), null, null);
     assertEquals("out\n", new String(run.stdout(), StandardCharsets.UTF_8));

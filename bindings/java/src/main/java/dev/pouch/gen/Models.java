@@ -999,6 +999,42 @@ public final class Models {
     public String Reference;
   }
 
+  /** What was pulled. */
+  public static final class ImagePullResult {
+    /** One for each tag. */
+    public List<PulledImage> Images;
+  }
+
+  /** An image that was asked for. */
+  public static final class PulledImage {
+    /** Id, sha256:hex. */
+    public String Id;
+    /** Digest of the manifest or index that the registry has under the name. */
+    public String Digest;
+    /** Name, with tag or digest. */
+    public String Reference;
+    /** Whether the name was not here or meant something else. */
+    public Boolean IsNew;
+  }
+
+  /** An account at a registry. */
+  public static final class AuthConfig {
+    /** Name of the user. */
+    public String username;
+    /** Password. */
+    public String password;
+    /** username:password in base64, instead of these. */
+    public String auth;
+    /** Obsolete. */
+    public String email;
+    /** Host of the registry that the account is for. */
+    public String serveraddress;
+    /** Token that is exchanged for ones with less rights. */
+    public String identitytoken;
+    /** Token that is sent as it is. */
+    public String registrytoken;
+  }
+
   /** A port of the host that leads to a port of the container. */
   public static final class PortBinding {
     /** Address on the host; empty is all. */
@@ -1920,6 +1956,21 @@ public final class Models {
     public Boolean quiet;
     /** OCI platform as JSON; only this one is loaded of an image with several. */
     public String platform;
+  }
+
+  /** Options of image.pull. */
+  public static final class ImagePullOptions {
+    /** Name of the image, with or without tag or digest. */
+    public String fromImage;
+    /** Tag or digest, where fromImage has none. */
+    public String tag;
+    /** os[/architecture[/variant]] to be taken of an image with several; the host's by default. */
+    public String platform;
+    /** Whether to get the images of all tags of the repository. */
+    @SerializedName("all-tags")
+    public Boolean all_tags;
+    /** Account for the registry; without it, what the engine's host has stored for it. */
+    public AuthConfig auth;
   }
 
   /** Options of image.remove. */

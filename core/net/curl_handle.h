@@ -7,9 +7,9 @@
 
 #include "core/base/cancel.h"
 #include "core/base/status.h"
-#include "core/remote/curl_api.h"
+#include "core/net/curl_api.h"
 
-namespace pouch::remote {
+namespace pouch::net {
 
 struct EasyDeleter {
   void operator()(CURL* easy) const { curl().easy_cleanup(easy); }
@@ -61,4 +61,4 @@ class CancelLink {
   int id_ = 0;
 };
 
-}  // namespace pouch::remote
+}  // namespace pouch::net

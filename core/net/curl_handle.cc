@@ -1,11 +1,11 @@
-#include "core/remote/curl_handle.h"
+#include "core/net/curl_handle.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/base/fork.h"
 
-namespace pouch::remote {
+namespace pouch::net {
 namespace {
 
 // A close alone is not seen by the server while a child of fork() has the socket as well. The child, in turn,
@@ -51,4 +51,4 @@ void HandlePool::give_back(std::unique_ptr<CurlHandle> handle) {
   if (idle_.size() < kMaxIdle) idle_.push_back(std::move(handle));
 }
 
-}  // namespace pouch::remote
+}  // namespace pouch::net

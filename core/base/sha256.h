@@ -7,7 +7,7 @@
 
 struct SHA256state_st;
 
-namespace pouch::image {
+namespace pouch {
 
 /// SHA-256 of bytes that come in pieces.
 class Sha256 {
@@ -25,4 +25,4 @@ class Sha256 {
   std::unique_ptr<SHA256state_st> state_;
 };
 
-}  // namespace pouch::image
+}  // namespace pouch

@@ -1,11 +1,11 @@
-#include "core/remote/curl_api.h"
+#include "core/net/curl_api.h"
 
 #include <dlfcn.h>
 
 #include <memory>
 #include <string>
 
-namespace pouch::remote {
+namespace pouch::net {
 namespace {
 
 constexpr char kLibrary[] = "libcurl.so.4";
@@ -51,7 +51,7 @@ Loaded load() {
   void* const library = ::dlopen(kLibrary, RTLD_LAZY | RTLD_LOCAL);
   if (library == nullptr) {
     loaded.status =
-        unavailable("remote engines need " + std::string(kLibrary) + " (package libcurl4): " + ::dlerror());
+        unavailable("HTTP needs " + std::string(kLibrary) + " (package libcurl4): " + ::dlerror());
     return loaded;
   }
   find_all(library, loaded.api, loaded.status);
@@ -77,4 +77,4 @@ const CurlApi& curl() {
   return loaded().api;
 }
 
-}  // namespace pouch::remote
+}  // namespace pouch::net

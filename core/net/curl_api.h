@@ -4,7 +4,7 @@
 
 #include "core/base/status.h"
 
-namespace pouch::remote {
+namespace pouch::net {
 
 /// The functions of libcurl that we call. It is loaded at the first use and not with libpouch: libcurl draws
 /// in twenty libraries (TLS twice, Kerberos, LDAP, SSH), which the loader would bind at each start of a
@@ -39,4 +39,4 @@ Status load_curl();
 /// Only after load_curl() succeeded. Thread-safe.
 const CurlApi& curl();
 
-}  // namespace pouch::remote
+}  // namespace pouch::net

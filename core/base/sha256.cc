@@ -1,4 +1,4 @@
-#include "core/image/sha256.h"
+#include "core/base/sha256.h"
 
 // The old functions are all computation. The new ones look up what OpenSSL's own handler of exit() has freed,
 // while threads may still be at work.
@@ -9,7 +9,7 @@
 #include <memory>
 #include <string>
 
-namespace pouch::image {
+namespace pouch {
 
 Sha256::Sha256() : state_(std::make_unique<SHA256_CTX>()) {
   ::SHA256_Init(state_.get());
@@ -35,4 +35,4 @@ Digest Sha256::finish() {
   return Digest(std::move(text));
 }
 
-}  // namespace pouch::image
+}  // namespace pouch

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cli/api.h"
+#include "cli/console.h"
+
+namespace pouch::cli {
+
+/// Shows the progress of a pull (ProgressMessage) as Docker's CLI does: on a terminal one line per layer,
+/// rewritten with a bar; elsewhere a line per change, without the bytes.
+class PullDisplay {
+ public:
+  /// `to_err`: to standard error, for the pull is not what the command was asked for.
+  PullDisplay(const Console& console, bool to_err) : console_(console), to_err_(to_err) {}
+  void show(const Json::Value& message);
+
+ private:
+  void print(const std::string& text) const;
+  void print_in_place(const std::string& id, const std::string& text);
+
+  const Console& console_;
+  const bool to_err_;
+  std::map<std::string, size_t> lines_;  ///< of a terminal, by id, from the top
+};
+
+/// "[====>      ]  1.2MB/3.4MB" of a message's progressDetail, in `width` columns; empty when there is none.
+std::string progress_bar(const Json::Value& detail, size_t width);
+
+struct PullWish {
+  std::string image;  ///< with or without tag or digest
+  std::string platform;
+  bool all_tags = false;
+  bool is_quiet = false;
+  bool to_err = false;
+};
+
+/// Pulls; what image.pull gives. Throws ApiError.
+Json::Value pull_image(Client& client, const Console& console, const PullWish& wish);
+
+}  // namespace pouch::cli

@@ -1,0 +1,58 @@
+#include "core/image/work_lock.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+
+#include "core/base/executor.h"
+
+namespace pouch::image {
+namespace {
+
+constexpr int64_t kPollMs = 20;
+
+// Whoever had the lock before has taken the file's name away: such a lock locks nobody out.
+bool has_name(const sys::FileLock& lock, const std::string& path) {
+  struct stat mine {};
+  struct stat named {};
+  return ::fstat(lock.fd(), &mine) == 0 && ::stat(path.c_str(), &named) == 0 && mine.st_ino == named.st_ino &&
+         mine.st_dev == named.st_dev;
+}
+
+// Until `ms` have passed or the call is over.
+Status pause(const Call& call, int64_t ms) {
+  std::mutex mutex;
+  std::condition_variable never;
+  std::unique_lock lock(mutex);
+  Call bounded = call;
+  bounded.deadline = call.deadline.earlier(Deadline::after_ms(ms));
+  wait_for(lock, never, bounded, [] { return false; }).ignore();
+  return call.check();
+}
+
+}  // namespace
+
+Result<WorkLock> WorkLock::acquire(const EngineContext& context, const std::string& what, const Call& call) {
+  const std::string folder = context.run_dir() + "/pull";
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
+    return errno_status(errno, "make the folder " + folder);
+  const std::string path = folder + "/" + what.substr(what.find(':') + 1);
+  while (true) {
+    auto lock = sys::FileLock::try_acquire(path);
+    if (lock.is_ok() && has_name(*lock, path)) return WorkLock(path, std::move(*lock));
+    if (!lock.is_ok() && lock.code() != Code::kConflict) return lock.status();
+    if (lock.is_ok()) continue;
+    POUCH_RETURN_IF_ERROR(pause(call, kPollMs));
+  }
+}
+
+WorkLock::~WorkLock() {
+  // Still locked: nobody has begun to wait for another file of this name.
+  if (lock_.fd() >= 0) ::unlink(path_.c_str());
+}
+
+}  // namespace pouch::image

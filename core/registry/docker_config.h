@@ -1,0 +1,34 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/base/status.h"
+#include "core/registry/settings.h"
+
+namespace pouch::registry {
+
+/// The accounts in Docker's config.json.
+class DockerConfig {
+ public:
+  /// The file of the settings; one that is not there is empty. Errors name the file, never its content.
+  static Result<DockerConfig> load(const Settings& settings);
+  /// InvalidArgument where it is no JSON object, or an account in it cannot be read.
+  static Result<DockerConfig> parse(std::string_view json);
+
+  /// The account for a registry's domain ("docker.io", "localhost:5000"): of its helper, of the store, or of
+  /// the file.
+  Result<std::optional<Credentials>> account(const std::string& domain, const Settings& settings) const;
+
+ private:
+  std::map<std::string, Credentials> auths_;  ///< by host
+  std::map<std::string, std::string> helpers_;
+  std::string store_;
+};
+
+/// Docker Hub's name in config.json and to helpers is a URL; others are known by their host.
+std::string account_key(const std::string& domain);
+
+}  // namespace pouch::registry

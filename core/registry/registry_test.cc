@@ -1,0 +1,188 @@
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "core/registry/challenge.h"
+#include "core/registry/docker_config.h"
+#include "core/registry/endpoints.h"
+#include "core/registry/retry.h"
+
+namespace pouch::registry {
+namespace {
+
+TEST(Challenge, AsServersSendThem) {
+  const auto one = parse_challenges(
+      R"(Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull,push")");
+  ASSERT_EQ(one.size(), 1U);
+  EXPECT_EQ(one[0].scheme, "bearer");
+  EXPECT_EQ(one[0].parameters.at("realm"), "https://auth.docker.io/token");
+  EXPECT_EQ(one[0].parameters.at("scope"), "repository:a/b:pull,push");
+
+  const auto two = parse_challenges(R"(Basic realm="a, \"b\"", Bearer realm=x , service = "s")");
+  ASSERT_EQ(two.size(), 2U);
+  EXPECT_EQ(two[0].parameters.at("realm"), "a, \"b\"");
+  EXPECT_EQ(two[1].scheme, "bearer");
+  EXPECT_EQ(two[1].parameters.at("service"), "s");
+}
+
+TEST(Challenge, WhatCannotBeReadIsLeftOut) {
+  EXPECT_TRUE(parse_challenges("").empty());
+  EXPECT_TRUE(parse_challenges(" ,,; \"").empty());
+  EXPECT_EQ(parse_challenges("Bearer realm=\"never ends")[0].parameters.at("realm"), "never ends");
+  EXPECT_EQ(parse_challenges("Bearer realm=\"x\\").size(), 1U);
+  EXPECT_EQ(parse_challenges("Negotiate").size(), 1U);
+  EXPECT_EQ(parse_challenges(std::string("B\0asic r=1", 10)).size(), 2U);
+}
+
+TEST(Retry, After) {
+  const Timestamp now = *Timestamp::parse_rfc3339("2026-11-26T12:00:00Z");
+  EXPECT_EQ(retry_after_ms("3", now), 3'000);
+  EXPECT_EQ(retry_after_ms(" 0 ", now), 0);
+  EXPECT_EQ(retry_after_ms("Thu, 26 Nov 2026 12:00:05 GMT", now), 5'000);
+  EXPECT_EQ(retry_after_ms("Thu, 26 Nov 2026 11:00:00 GMT", now), 0);
+  EXPECT_EQ(retry_after_ms("86400", now), 120'000) << "nobody waits for a day";
+  EXPECT_EQ(retry_after_ms("99999999999999999999", now), 120'000);
+  for (const char* text : {"", "soon", "1.5", "-", "Thu, 26 Nov 2026 12:00:05 GMT x"}) {
+    EXPECT_EQ(retry_after_ms(text, now), std::nullopt) << text;
+  }
+}
+
+TEST(Retry, PausesGrowToALimit) {
+  for (int attempt = 2; attempt < 40; ++attempt) {
+    const int64_t longest = std::min<int64_t>(int64_t{200} << std::min(attempt - 2, 10), 5'000);
+    const int64_t pause = backoff_ms(attempt);
+    EXPECT_GE(pause, longest / 2);
+    EXPECT_LE(pause, longest);
+  }
+}
+
+TEST(DockerConfig, AccountsOfTheFile) {
+  // alice:secret, with Docker Hub's old key and one with an identity token.
+  const auto config = DockerConfig::parse(R"({"auths": {
+      "https://index.docker.io/v1/": {"auth": "YWxpY2U6c2VjcmV0"},
+      "localhost:5000": {"username": "bob", "password": "p:w"},
+      "https://other.example/v2/": {"identitytoken": "t"},
+      "empty.example": {}}, "HttpHeaders": {"X": "y"}})");
+  ASSERT_TRUE(config.is_ok()) << config.status().message();
+  const Settings settings;
+  const auto hub = *config->account("docker.io", settings);
+  ASSERT_TRUE(hub.has_value());
+  EXPECT_EQ(hub->username + "/" + hub->password, "alice/secret");
+  EXPECT_EQ((*config->account("localhost:5000", settings))->password, "p:w");
+  EXPECT_EQ((*config->account("other.example", settings))->identity_token, "t");
+  EXPECT_FALSE(config->account("empty.example", settings)->has_value());
+  EXPECT_FALSE(config->account("localhost:5001", settings)->has_value());
+}
+
+TEST(DockerConfig, WhatIsWrongIsToldWithoutSecrets) {
+  EXPECT_TRUE(DockerConfig::parse("").is_ok());
+  EXPECT_EQ(DockerConfig::parse("[]").code(), Code::kInvalidArgument);
+  EXPECT_EQ(DockerConfig::parse("{").code(), Code::kInvalidArgument);
+  const auto bad = DockerConfig::parse(R"({"auths": {"a.example": {"auth": "c2VjcmV0"}}})");
+  EXPECT_EQ(bad.code(), Code::kInvalidArgument);
+  EXPECT_NE(bad.status().message().find("a.example"), std::string::npos);
+  EXPECT_EQ(bad.status().message().find("c2VjcmV0"), std::string::npos);
+}
+
+TEST(DockerConfig, Helpers) {
+  const auto config = DockerConfig::parse(
+      R"({"credsStore": "store", "credHelpers": {"a.example": "one", "t.example": "token"},
+          "auths": {"b.example": {"auth": "YWxpY2U6c2VjcmV0"}}})");
+  ASSERT_TRUE(config.is_ok());
+  Settings settings;
+  EXPECT_EQ(config->account("a.example", settings).code(), Code::kNotImplemented);
+  std::vector<std::string> asked;
+  settings.run_helper = [&](const std::string& program, const std::string& verb,
+                            const std::string& input) -> Result<std::string> {
+    asked.push_back(program + " " + verb + " " + input);
+    if (program.ends_with("-one")) return std::string(R"({"Username": "u", "Secret": "s"})");
+    if (program.ends_with("-token")) return std::string(R"({"Username": "<token>", "Secret": "id"})");
+    return not_found("credentials not found in native keychain");
+  };
+  EXPECT_EQ((*config->account("a.example", settings))->password, "s");
+  EXPECT_EQ((*config->account("t.example", settings))->identity_token, "id");
+  EXPECT_EQ((*config->account("b.example", settings))->username, "alice") << "the file's, after the store";
+  EXPECT_FALSE(config->account("docker.io", settings)->has_value());
+  EXPECT_EQ(asked, (std::vector<std::string>{"docker-credential-one get a.example",
+                                             "docker-credential-token get t.example",
+                                             "docker-credential-store get b.example",
+                                             "docker-credential-store get https://index.docker.io/v1/"}));
+}
+
+TEST(Endpoints, OfDockerHubAndOthers) {
+  Settings settings;
+  settings.http_proxy = settings.https_proxy = settings.no_proxy = "";
+  const auto hub = *endpoints_of(settings, "docker.io");
+  ASSERT_EQ(hub.size(), 1U);
+  EXPECT_EQ(hub[0].base, "https://registry-1.docker.io");
+  EXPECT_TRUE(hub[0].transport.verify);
+  const auto local = *endpoints_of(settings, "localhost:5000");
+  ASSERT_EQ(local.size(), 2U);
+  EXPECT_EQ(local[0].base, "https://localhost:5000");
+  EXPECT_FALSE(local[0].transport.verify);
+  EXPECT_EQ(local[1].base, "http://localhost:5000");
+}
+
+TEST(Endpoints, MirrorsComeFirst) {
+  Settings settings;
+  settings.https_proxy = "http://proxy.example:3128";
+  settings.no_proxy = ".internal,10.0.0.0/8";
+  settings.mirrors["docker.io"] = {"https://a.example/cache/", "http://127.0.0.1:5000"};
+  const auto endpoints = endpoints_of(settings, "docker.io");
+  ASSERT_TRUE(endpoints.is_ok());
+  ASSERT_EQ(endpoints->size(), 3U);
+  EXPECT_EQ((*endpoints)[0].base, "https://a.example/cache");
+  EXPECT_EQ((*endpoints)[0].host, "a.example");
+  EXPECT_TRUE((*endpoints)[0].is_mirror);
+  EXPECT_EQ((*endpoints)[0].transport.proxy, "http://proxy.example:3128");
+  EXPECT_EQ((*endpoints)[0].transport.no_proxy, "localhost,127.0.0.0/8,::1,.internal,10.0.0.0/8");
+  EXPECT_EQ((*endpoints)[1].transport.proxy, "") << "http has a proxy of its own";
+  EXPECT_FALSE((*endpoints)[2].is_mirror);
+  settings.mirrors["docker.io"] = {"a.example"};
+  EXPECT_EQ(endpoints_of(settings, "docker.io").code(), Code::kInvalidArgument);
+  settings.mirrors["docker.io"] = {"https:///x"};
+  EXPECT_EQ(endpoints_of(settings, "docker.io").code(), Code::kInvalidArgument);
+}
+
+TEST(Endpoints, InsecureByNameAddressAndNetwork) {
+  const std::vector<std::string> list{"a.example", "b.example:5000", "10.1.0.0/16", "fd00::/8", "broken/99"};
+  for (const char* host :
+       {"localhost", "localhost:1", "127.0.0.1:5000", "127.9.9.9", "[::1]:5000", "a.example", "a.example:443",
+        "b.example:5000", "10.1.2.3", "10.1.255.255:5000", "[fd12::1]:80"}) {
+    EXPECT_TRUE(is_insecure(host, list)) << host;
+  }
+  for (const char* host :
+       {"docker.io", "b.example", "b.example:5001", "10.2.0.1", "128.0.0.1", "[::2]:5000", "[fe80::1]"}) {
+    EXPECT_FALSE(is_insecure(host, list)) << host;
+  }
+}
+
+TEST(Endpoints, CertificatesOfDockersLayout) {
+  std::string folder = "/tmp/pouch-certs-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const std::string host = folder + "/r.example:5000";
+  std::filesystem::create_directories(host);
+  std::ofstream(host + "/b.crt") << "two";
+  std::ofstream(host + "/a.crt") << "one";
+  std::ofstream(host + "/readme") << "no";
+  Settings settings;
+  settings.certs_dirs = {folder, folder + "/nosuch"};
+  auto endpoints = endpoints_of(settings, "r.example:5000");
+  ASSERT_TRUE(endpoints.is_ok());
+  EXPECT_EQ((*endpoints)[0].transport.ca_pem, "one\ntwo\n");
+  std::ofstream(host + "/client.cert") << "c";
+  EXPECT_EQ(endpoints_of(settings, "r.example:5000").status().message(),
+            "missing key client.key for client certificate client.cert in " + host);
+  std::ofstream(host + "/client.key") << "k";
+  endpoints = endpoints_of(settings, "r.example:5000");
+  ASSERT_TRUE(endpoints.is_ok());
+  EXPECT_EQ((*endpoints)[0].transport.cert_file, host + "/client.cert");
+  EXPECT_EQ((*endpoints)[0].transport.key_file, host + "/client.key");
+  EXPECT_EQ((*endpoints_of(settings, "r.example"))[0].transport.ca_pem, "");
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace pouch::registry
