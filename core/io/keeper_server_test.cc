@@ -487,6 +487,24 @@ TEST_F(KeeperServerTest, AnotherWorkerTakesUpWhereOneLeft) {
   EXPECT_EQ(logged(), "whole\nhalf line\nmore\n");
 }
 
+// The worker may have died before the runtime was told: a process that reads to the end of its input would
+// wait for ever.
+TEST_F(KeeperServerTest, AnotherWorkerTellsAgainThatStdinIsClosed) {
+  StdioSpec with_stdin = spec();
+  with_stdin.want_stdin = with_stdin.stdin_once = true;
+  const StdioPaths paths = open(with_stdin);
+  ASSERT_TRUE(client_->mark_started("c1", soon()).is_ok());
+  UniqueFd out = open_end(paths.stdout_path, O_RDWR);
+  ASSERT_TRUE(client_->close_stdin("c1", soon()).is_ok());
+  EXPECT_EQ(hooks_.closes, 1);
+  stop();
+  start();
+  EXPECT_EQ(hooks_.closes, 2);
+  EXPECT_EQ(hooks_.closed_stream, "c1");
+  ASSERT_TRUE(client_->close_stdin("c1", soon()).is_ok());
+  EXPECT_EQ(hooks_.closes, 2) << "once by each worker";
+}
+
 TEST_F(KeeperServerTest, HooksMayDrain) {
   open(spec());
   std::atomic<bool> is_done{false};

@@ -78,6 +78,7 @@ Result<std::unique_ptr<Stream>> Stream::adopt(StreamContext& context, const std:
   stream->is_stdin_closing_ = text[1] == '1';
   stream->is_stdin_closed_ = text[2] == '1';
   POUCH_RETURN_IF_ERROR(stream->open_all(true));
+  stream->take_up_stdin();
   return stream;
 }
 
@@ -376,6 +377,14 @@ void Stream::finish_stdin() {
     context_.hooks->close_stdin(spec_.stream_id, spec_.container_id, spec_.generation);
   }
   save_or_warn();
+}
+
+// The worker before may have died between its note of the close and the runtime's; CloseIO may come twice.
+void Stream::take_up_stdin() {
+  if (is_stdin_closed_ && is_started_ && context_.hooks != nullptr) {
+    context_.hooks->close_stdin(spec_.stream_id, spec_.container_id, spec_.generation);
+  }
+  finish_stdin();
 }
 
 void Stream::drop_stdin() {

@@ -112,6 +112,7 @@ class Stream {
   void flush_stdin();
   void drop_stdin();
   void finish_stdin();
+  void take_up_stdin();
   uint64_t bytes_read() const;
   OutputTap::Outcome pump_last(Watched& output);
   void wait_for_rest();
