@@ -12,9 +12,8 @@ import time
 
 import pouch
 import pytest
-from pouchtest import procs
 from pouchtest.containerd import PrivateContainerd
-from pouchtest.embed import embed_root
+from pouchtest.embed import embed_root, keepers
 from pouchtest.paths import find_program
 from pouchtest.procs import wait_until
 from pouchtest.run import run
@@ -46,8 +45,7 @@ class Root:
         return {found["Id"] for found in self.client.containers.list(all=True)}
 
     def keepers(self):
-        found = procs.mentioning(f"{self.folder}/")
-        return [pid for pid in found if procs.cmdline(pid).split(" ")[0].endswith("pouch-keeper")]
+        return keepers(f"{self.folder}/")
 
     def suffer(self):
         """Programs with sessions, killed at any moment; sometimes the keeper or its worker at the same time."""

@@ -13,7 +13,7 @@ import pytest
 from pouchtest import procs
 from pouchtest.containerd import PrivateContainerd
 from pouchtest.dockerd import PrivateDockerd
-from pouchtest.embed import embed_root
+from pouchtest.embed import embed_root, keepers
 from pouchtest.images import busybox_image_tar
 from pouchtest.paths import build_dir
 from pouchtest.pouchd import Pouchd
@@ -53,7 +53,7 @@ class Engine:
         return {event["Actor"]["ID"]: event["timeNano"] / 1e9 for event in found}
 
     def keepers(self):
-        return [pid for pid in procs.mentioning(str(self.folder)) if procs.cmdline(pid).split(" ")[0].endswith("pouch-keeper")]
+        return keepers(self.folder)
 
 
 def stamp(seconds):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -22,7 +23,10 @@ from pouchtest import (
     hugetlb_cgroup,
     run,
 )
+from pouchtest import networks
 from pouchtest.cgroups import is_v1
+from pouchtest.embed import embed_root, keepers
+from pouchtest.paths import build_dir
 from pouchtest.run import CommandError
 
 
@@ -162,3 +166,17 @@ def test_guard_finds_what_the_network_and_folders_keep(make, remove, kind):
     finally:
         run("sh", "-c", remove.format(name))
     guard.check()
+
+
+def test_a_root_whose_keeper_was_killed_takes_its_network_along(image, leak_guard):
+    """So that one test's failure stays one: nothing else would take the bridge down."""
+    with embed_root() as uri:
+        folder = uri.removeprefix("embed://").partition("/root?")[0]
+        pouch = build_dir() / "bin/pouch"
+        run(pouch, "-H", uri, "load", "-i", image)
+        run(pouch, "-H", uri, "run", "-d", "busybox", "sleep", "100")
+        bridge, table = networks.names_of(f"{folder}/root")
+        assert bridge in networks.bridges() and table in networks.tables()
+        for pid in keepers(folder):
+            os.kill(pid, signal.SIGKILL)
+    assert bridge not in networks.bridges() and table not in networks.tables()

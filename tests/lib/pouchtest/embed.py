@@ -2,7 +2,7 @@
 
 import contextlib
 
-from . import mounts, procs
+from . import mounts, networks, procs
 from .containerd import PrivateContainerd, end_shims
 from .paths import private_dir
 
@@ -13,6 +13,7 @@ def new_root(folder=None):
     with contextlib.ExitStack() as stack:
         folder = folder or stack.enter_context(private_dir())
         stack.callback(mounts.unmount_below, folder)
+        stack.callback(networks.remove_remains, f"{folder}/root")
         stack.callback(end_shims, folder)
         stack.callback(end_keepers, folder)
         yield f"embed://{folder}/root?run={folder}/run"
@@ -25,6 +26,7 @@ def embed_root(containerd=None):
         folder = stack.enter_context(private_dir())
         containerd = containerd or stack.enter_context(PrivateContainerd())
         stack.callback(mounts.unmount_below, folder)
+        stack.callback(networks.remove_remains, f"{folder}/root")
         stack.callback(end_keepers, folder)
         yield f"embed://{folder}/root?run={folder}/run&containerd={containerd.socket}"
 

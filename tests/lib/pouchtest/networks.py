@@ -3,7 +3,9 @@
 import contextlib
 import json
 import os
+import pathlib
 import shutil
+import sqlite3
 import subprocess
 
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
@@ -36,6 +38,25 @@ def tables():
     """Names of the nftables tables of all roots."""
     out = subprocess.run([shutil.which("nft", path=_PATH), "list", "tables"], capture_output=True, text=True, check=True)
     return {line.split()[2] for line in out.stdout.splitlines() if line.startswith("table inet pouch_")}
+
+
+def names_of(root):
+    """What the bridge and the table of a root (its folder) are called."""
+    file = pathlib.Path(root) / "pouch.db"
+    if not file.exists():
+        return None, None
+    with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+        row = database.execute("SELECT value FROM root WHERE key = 'id'").fetchone()
+    return (f"pb-{row[0]}", f"pouch_{row[0]}") if row and row[0] else (None, None)
+
+
+def remove_remains(root):
+    """The bridge and the table of a root whose keeper was killed, so that one failure stays one."""
+    bridge, table = names_of(root)
+    if bridge in bridges():
+        ip("link", "delete", bridge, check=False)
+    if table in tables():
+        subprocess.run([shutil.which("nft", path=_PATH), "delete", "table", "inet", table], check=False)
 
 
 @contextlib.contextmanager
