@@ -1,5 +1,6 @@
 #include <signal.h>
 
+#include "core/api/console_size.h"
 #include "core/api/detach_keys.h"
 #include "core/base/base64.h"
 #include "core/base/log.h"
@@ -30,7 +31,7 @@ Status check_exec_config(const api::ExecConfig& config) {
       return invalid_argument("invalid environment variable: " + quote(entry));
     }
   }
-  POUCH_RETURN_IF_ERROR(container::check_console_size(config.console_size, "ConsoleSize"));
+  POUCH_RETURN_IF_ERROR(api::check_console_size(config.console_size, "ConsoleSize"));
   return parse_detach_keys(config.detach_keys.value_or("")).status();
 }
 
@@ -128,7 +129,7 @@ Result<std::shared_ptr<ExecRun>> ContainerManager::Impl::claim_exec(const std::s
   }
   run->container = *row;
   run->detach = config.detach.value_or(false);
-  POUCH_RETURN_IF_ERROR(container::check_console_size(config.console_size, "ConsoleSize"));
+  POUCH_RETURN_IF_ERROR(api::check_console_size(config.console_size, "ConsoleSize"));
   if (config.console_size) run->config.console_size = config.console_size;
   POUCH_RETURN_IF_ERROR(
       transaction

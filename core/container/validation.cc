@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 
+#include "core/api/console_size.h"
 #include "core/base/id.h"
 #include "core/base/text.h"
 #include "core/container/signals.h"
@@ -264,11 +265,6 @@ Result<LogOptions> parse_log_options(const api::HostConfig& host) {
   return out;
 }
 
-Status check_console_size(const std::optional<std::vector<uint64_t>>& size, const char* where) {
-  if (!size || size->size() == 2) return {};
-  return invalid_argument(std::string(where) + ": wants two numbers, [rows, columns]");
-}
-
 Status validate_merged(const api::ContainerConfig& config) {
   return check_config(config);
 }
@@ -291,7 +287,7 @@ Status validate_request(const api::ContainerCreateConfig& request) {
   }
   POUCH_RETURN_IF_ERROR(spec::validate(config, host));
   POUCH_RETURN_IF_ERROR(check_host(host));
-  POUCH_RETURN_IF_ERROR(check_console_size(host.console_size, "HostConfig.ConsoleSize"));
+  POUCH_RETURN_IF_ERROR(api::check_console_size(host.console_size, "HostConfig.ConsoleSize"));
   POUCH_RETURN_IF_ERROR(check_config(config));
   POUCH_RETURN_IF_ERROR(check_network(host));
   const api::NetworkingConfig networks = request.networking_config.value_or(api::NetworkingConfig{});

@@ -20,9 +20,6 @@ EndpointRequests endpoints_of(const api::ContainerCreateConfig& request);
 /// The configuration as it is kept and shown: defaults in place of what is absent.
 void fill_host_config(api::HostConfig& host, const std::string& default_runtime, bool cgroup_v2);
 
-/// Rows and columns; absent is well.
-Status check_console_size(const std::optional<std::vector<uint64_t>>& size, const char* where);
-
 struct LogOptions {
   std::string driver;
   int64_t max_size = -1;  ///< bytes

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/api/console_size.h"
 #include "core/base/id.h"
 #include "core/base/text.h"
 #include "core/mock/mock_engine.h"
@@ -143,6 +144,10 @@ Result<api::ContainerCreateResult> MockEngine::container_create(const api::Conta
                             "), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
   }
   POUCH_RETURN_IF_ERROR(check_supported(config));
+  if (config.host_config) {
+    POUCH_RETURN_IF_ERROR(
+        api::check_console_size(config.host_config->console_size, "HostConfig.ConsoleSize"));
+  }
   const std::lock_guard lock(state_->mutex);
   POUCH_RETURN_IF_ERROR(state_->check_session(call.session));
   if (config.image.value_or("").empty()) return invalid_argument("Config.Image: no image was named");

@@ -1,5 +1,6 @@
 #include <chrono>
 
+#include "core/api/console_size.h"
 #include "core/base/id.h"
 #include "core/mock/mock_engine.h"
 #include "core/mock/mock_state.h"
@@ -17,6 +18,7 @@ Result<api::IdResult> MockEngine::exec_create(const std::string& id, const api::
   if (config.cmd.value_or(std::vector<std::string>{}).empty())
     return invalid_argument("No exec command specified");
   POUCH_RETURN_IF_ERROR(parse_detach_keys(config.detach_keys.value_or("")).status());
+  POUCH_RETURN_IF_ERROR(api::check_console_size(config.console_size, "ConsoleSize"));
   auto exec = std::make_shared<Exec>();
   exec->id = new_object_id();
   exec->container = container;
@@ -106,6 +108,7 @@ mock::Input input_of(const std::shared_ptr<mock::State>& state, const std::share
 
 Result<StreamPtr> MockEngine::exec_start(const std::string& id, const api::ExecStartConfig& config,
                                          const Call& /*call*/) {
+  POUCH_RETURN_IF_ERROR(api::check_console_size(config.console_size, "ConsoleSize"));
   const auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kBlock);
   std::shared_ptr<Exec> exec;
   const bool detach = config.detach.value_or(false);
