@@ -28,9 +28,15 @@ Status AttachPump::reconnect() {
   if (!reconnect_) return unavailable("the keeper's worker was restarted");
   POUCH_ASSIGN_OR_RETURN(std::unique_ptr<io::AttachConnection> fresh, reconnect_());
   if (!fresh) return {Code::kClosed, "the process has ended"};
-  const std::lock_guard lock(mutex_);
-  if (stopped_) return {Code::kClosed, "the attach was ended"};
-  connection_ = std::move(fresh);
+  std::shared_ptr<io::AttachConnection> to_tell;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopped_) return {Code::kClosed, "the attach was ended"};
+    connection_ = std::move(fresh);
+    if (input_closed_) to_tell = connection_;
+  }
+  // The worker that was told may have died before it made a note of it; twice does no harm.
+  if (to_tell) to_tell->close_stdin(Deadline::never()).ignore();
   return {};
 }
 
@@ -58,12 +64,22 @@ void AttachPump::pump_input() {
     if (!bytes.is_ok()) return;
     if (bytes->empty()) {
       if (keys_ && !send_input(keys_->rest()).is_ok()) return;
-      connection()->close_stdin(Deadline::never()).ignore();  // fails when the process has ended
+      close_input();
       return;
     }
     if (!send_input(keys_ ? keys_->pass(*bytes) : *bytes).is_ok()) return;
     if (keys_ && keys_->were_pressed()) return detach();
   }
+}
+
+void AttachPump::close_input() {
+  std::shared_ptr<io::AttachConnection> told;
+  {
+    const std::lock_guard lock(mutex_);
+    input_closed_ = true;
+    told = connection_;
+  }
+  told->close_stdin(Deadline::never()).ignore();  // fails when the process has ended
 }
 
 Status AttachPump::send_input(const std::string& bytes) {

@@ -39,6 +39,7 @@ class AttachPump {
   std::shared_ptr<io::AttachConnection> connection();
   Status reconnect();
   Status send_input(const std::string& bytes);
+  void close_input();
   void detach();
 
   // Blocks rather than lags: a full pipe makes the keeper's side fill up, and it is the keeper who tells a
@@ -50,6 +51,7 @@ class AttachPump {
   std::mutex mutex_;
   std::shared_ptr<io::AttachConnection> connection_;  // protected by mutex_
   bool stopped_ = false;                              // protected by mutex_
+  bool input_closed_ = false;                         // protected by mutex_
 };
 
 /// What a client is told of the end: Ok where all output was sent.

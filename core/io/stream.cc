@@ -363,8 +363,8 @@ void Stream::close_stdin() {
 void Stream::mark_started() {
   if (is_started_) return;
   is_started_ = true;
-  finish_stdin();
   save_or_warn();
+  finish_stdin();
 }
 
 // Before the runtime has its end open, a close would lose what is in the FIFO, and CloseIO would be too
@@ -373,10 +373,11 @@ void Stream::finish_stdin() {
   if (!is_stdin_closing_ || is_stdin_closed_ || !is_started_ || !stdin_queue_.empty()) return;
   is_stdin_closed_ = true;
   stdin_.reset();
+  // First the note: who dies after it is followed by one that tells the runtime.
+  save_or_warn();
   if (context_.hooks != nullptr) {
     context_.hooks->close_stdin(spec_.stream_id, spec_.container_id, spec_.generation);
   }
-  save_or_warn();
 }
 
 // The worker before may have died between its note of the close and the runtime's; CloseIO may come twice.
