@@ -86,3 +86,11 @@ def wait_until(condition, seconds, pause=0.01):
             return False
         time.sleep(pause)
     return True
+
+
+def heed_signals():
+    """What a shell's background job ignores is not ignored by the programs that tests start, as by those of users."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGQUIT) == signal.SIG_IGN:
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
