@@ -1,6 +1,7 @@
 """Private daemons and roots, and the peers on them."""
 
 import json
+import resource
 import shutil
 
 from pouchtest import (BUSYBOX, Pouchd, PrivateContainerd, PrivateDockerd, busybox_image_tar, busybox_rootfs,
@@ -80,7 +81,9 @@ class Setup:
         words = [program, f"--root={store}/root", f"--runroot={store}/run", f"--tmpdir={store}/tmp",
                  "--cgroup-manager=cgroupfs", "--events-backend=none"]
         try:
-            run(*words, "load", "--input", tar)
+            loaded = run(*words, "load", "--input", tar)
+            # Docker Hub's or localhost's, by podman's version.
+            self._podman_image = loaded.out.split("Loaded image")[-1].split(":", 1)[1].split()[0]
         except CommandError as error:
             self.skipped.append(f"podman: {error}")
             return None
@@ -121,8 +124,14 @@ class Setup:
         if self._podman:
             found.append(CommandPeer("podman run --rm", "podman", lambda name: [
                 *self._podman, f"--runtime={binary}", "run", "--rm", "--network=none", "--pull=never",
-                _FULL_NAME, "true"]))
+                *self._limits(),                 self._podman_image, "true"]))
         return found
+
+    @staticmethod
+    def _limits():
+        """The limits that are: podman raises some, which wants a capability that not every machine gives."""
+        names = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+        return [f"--ulimit={name}={':'.join(map(str, resource.getrlimit(number)))}" for name, number in names.items()]
 
     def _docker_cli(self, name, group, address, runtime):
         words = [docker_cli(), "run", "--rm", "--network=none", f"--runtime={runtime}", BUSYBOX, "true"]
