@@ -256,6 +256,11 @@ bool StreamPipe::is_abandoned() const {
   return gone_ || cancelled_;
 }
 
+bool StreamPipe::is_cancelled() const {
+  const std::lock_guard lock(mutex_);
+  return cancelled_;
+}
+
 void StreamPipe::consumer_gone(bool cancelled) {
   std::function<void()> callback;
   {

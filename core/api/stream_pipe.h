@@ -63,6 +63,8 @@ class StreamPipe : public std::enable_shared_from_this<StreamPipe> {
   void on_resize(std::function<Status(uint32_t rows, uint32_t cols)> callback);
   /// True once nobody will read or write any more (cancelled or consumer destroyed).
   bool is_abandoned() const;
+  /// The consumer wants the operation to end; one that is only gone does not.
+  bool is_cancelled() const;
 
  private:
   friend class PipeStream;

@@ -113,8 +113,7 @@ struct ImageManager::Impl {
           // A consumer that is only gone lets the operation go on once all its bytes are there.
           pipe->on_cancel([weak = std::weak_ptr<StreamPipe>(pipe), token = inner.cancel] {
             const auto alive = weak.lock();
-            // To a pipe without a consumer a push only says why there is none.
-            if (alive && alive->push(Channel::kMessage, {}).code() == Code::kCancelled) token->fire();
+            if (alive && alive->is_cancelled()) token->fire();
           });
           pipe->finish(work(inner, pipe));
         });

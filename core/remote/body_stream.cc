@@ -33,6 +33,11 @@ void BodyStream::upload() {
   transfer_->upload([this](size_t max) { return read_input(max); }, pipe_->input_fd());
 }
 
+void BodyStream::go_on() {
+  goes_on_ = true;
+  decoder_.ignore_lost_reader();
+}
+
 Result<std::optional<std::string>> BodyStream::read_input(size_t max) {
   Result<std::string> bytes = pipe_->read_input(max, Deadline::after_ms(0));
   if (bytes.code() == Code::kDeadlineExceeded) return std::optional<std::string>();
@@ -42,8 +47,9 @@ Result<std::optional<std::string>> BodyStream::read_input(size_t max) {
 }
 
 void BodyStream::reader_is_gone() {
-  // An upload that is complete goes on to its end, unless it was cancelled.
-  if (is_upload_ && upload_complete_.load() && !cancelled_.load()) return;
+  // An upload that is complete goes on to its end, too, unless it was cancelled.
+  const bool may_go_on = goes_on_ || (is_upload_ && upload_complete_.load());
+  if (may_go_on && !pipe_->is_cancelled() && !cancelled_.load()) return;
   transfer_->abort();
 }
 

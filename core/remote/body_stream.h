@@ -32,6 +32,8 @@ class BodyStream : public StreamTask, public std::enable_shared_from_this<BodySt
   Status open(const Call& call);
   /// Uploads: the request's body is the pipe's input; everything happens in run().
   void upload();
+  /// What is done goes on when the reader is gone; only a cancel ends it.
+  void go_on();
   Transfer& transfer() { return *transfer_; }
 
   void run() override;
@@ -48,6 +50,7 @@ class BodyStream : public StreamTask, public std::enable_shared_from_this<BodySt
   BodyDecoder decoder_;
   const Completion completion_;
   bool is_upload_ = false;
+  bool goes_on_ = false;
   std::atomic<bool> upload_complete_{false};
   std::atomic<bool> cancelled_{false};
 };

@@ -160,6 +160,7 @@ Result<StreamPtr> RemoteEngine::open_body(const Operation& operation, const Serv
     const bool has_path = operation.options != nullptr && operation.options->isMember("path");
     if (!has_path) task->upload();
   } else {
+    if (op.queue == QueuePolicy::kLatest) task->go_on();
     POUCH_RETURN_IF_ERROR(task->open(call));
   }
   StreamPtr stream = pipe->open();

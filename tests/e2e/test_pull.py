@@ -16,6 +16,8 @@ from pouchtest.embed import embed_root
 from pouchtest.fault_proxy import FaultProxy
 from pouchtest.images import busybox_image_tar
 from pouchtest.paths import build_dir
+from pouchtest.pouchd import Pouchd
+from pouchtest.procs import wait_until
 from pouchtest.registry import PrivateRegistry
 from pouchtest.run import run
 from pouchtest.token_server import TokenServer
@@ -317,3 +319,16 @@ def test_run_pulls_what_is_missing(root, registry):
     absent = run(POUCH, "-H", root, "run", "--pull=never", f"{registry.host}/team/box:2", check=False)
     assert absent.code == 125 and "No such image" in absent.err
     assert run(POUCH, "-H", root, "run", "--rm", "--network=none", "--pull=always", "-q", name, "echo", "hi").out == "hi\n"
+
+
+@pytest.mark.parametrize("mode", ["embed", "unix"])
+def test_a_stream_that_is_let_go_lets_the_pull_go_on(mode, registry, tmp_path):
+    """Freed without a cancel: the image comes all the same; with one it does not (test_cancelled)."""
+    with contextlib.ExitStack() as stack:
+        uri = stack.enter_context(embed_root()) if mode == "embed" else stack.enter_context(Pouchd()).uri
+        proxy = stack.enter_context(FaultProxy(registry, lambda _, path, __: time.sleep(1) if "/blobs/" in path else None))
+        name = f"{proxy.host}/team/box:1"
+        with pouch.Client(uri) as client:
+            # pouch_stream_free alone: close() of this binding cancels, too.
+            client.open("image.pull", options={"fromImage": name})._native.free()
+            assert wait_until(lambda: any(name in (image["RepoTags"] or []) for image in client.call("image.list")), 30)
