@@ -40,21 +40,22 @@ class Progress {
     api::ProgressDetail detail;
     detail.current = current;
     detail.total = total;
-    push(id, text, detail);
+    push(id, id, text, detail);
   }
-  /// What goes on with one object; a newer one replaces an unread older one. Not sent when quiet.
+  /// What goes on with one object now: each such step is told. Not sent when quiet. From any thread.
   void status(const std::string& id, const std::string& text) {
-    if (!is_quiet_) push(id, text, {});
+    if (!is_quiet_) push(id + " " + text, id, text, {});
   }
 
  private:
   // By the empty details Docker's clients know what is to be shown in one place.
-  void push(const std::string& id, const std::string& text, const api::ProgressDetail& detail) {
+  void push(const std::string& key, const std::string& id, const std::string& text,
+            const api::ProgressDetail& detail) {
     api::ProgressMessage message;
     message.id = id;
     message.status = text;
     message.progress_detail = detail;
-    pipe_->push_latest(id, api::to_json_text(message)).ignore();
+    pipe_->push_latest(key, api::to_json_text(message)).ignore();
   }
 
   std::shared_ptr<StreamPipe> pipe_;

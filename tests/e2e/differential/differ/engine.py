@@ -34,6 +34,7 @@ class Engine:
         self.daemon = daemon
         self.version = version
         self.images = {}
+        self.variables = {}  # of all cases
 
     def start(self, image_tar):
         self.daemon.start()
@@ -98,7 +99,8 @@ class CaseRun:
         self._case = case
         self._engine = engine
         self.folder = pathlib.Path(engine.daemon.dir) / "case"
-        self._variables = {"dir": str(self.folder), "image_tar": str(engine.daemon.dir / "busybox.tar")}
+        self._variables = {"dir": str(self.folder), "image_tar": str(engine.daemon.dir / "busybox.tar"),
+                           **engine.variables}
         self._background = {}
 
     def answers(self):

@@ -15,6 +15,8 @@ _TIMES = (
 _AGES = (
     re.compile(r"\b(Less than a second|\d+ seconds?|About a minute|[1-9] minutes)( ago)?\b"),
 )
+# Steps of a pull that dockerd tells when its reader is quick enough to see them.
+_PULL_STEPS = re.compile(r"^[0-9a-f]{12}: (Verifying Checksum|Waiting)\n", re.MULTILINE)
 _BLANKS = re.compile(r" {2,}")
 # Docker adds up the sizes of files, containerd the blocks that they take.
 _SIZE = re.compile(r"\b\d+(\.\d+)?(B|kB|MB|GB)\b")
@@ -42,6 +44,7 @@ def sizes(value):
 
 def text(value, names, folders):
     """`folders`: [(path, name)] of what is the engine's own."""
+    value = _PULL_STEPS.sub("", value)
     for path, name in folders:
         value = value.replace(path, name)
     for pattern, name in _TIMES:

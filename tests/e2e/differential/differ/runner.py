@@ -5,7 +5,9 @@ import contextlib
 import shutil
 
 from pouchtest.cgroups import hugetlb_cgroup
+from pouchtest.images import busybox_image_tar
 from pouchtest.leaks import LeakGuard
+from pouchtest.registry import PrivateRegistry
 
 from . import engine as engine_module
 from .allowed import Allowed
@@ -32,6 +34,12 @@ class Runner:
             undo.enter_context(hugetlb_cgroup())
             for engine in self._engines:
                 undo.enter_context(LeakGuard(own_only=str(engine.daemon.dir)))
+            registry = undo.enter_context(PrivateRegistry())
+            for tag, text in (("1", "one"), ("2", "two")):
+                archive = busybox_image_tar(registry.dir / "box.tar", name=f"box:{tag}", files={"which": text})
+                registry.push(archive, f"team/box:{tag}")
+            for engine in self._engines:
+                engine.variables["registry"] = registry.host
             undo.callback(self._stop)
             list(self._pool.map(self._start, self._engines))
             self._undo = undo.pop_all()
