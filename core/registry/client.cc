@@ -109,7 +109,7 @@ struct Repository::Impl {
   size_t first = 0;  ///< the endpoint that answered last: those before it did not
   std::map<std::string, std::string> authorizations;  ///< by host
 
-  Result<HttpAnswer> get(const Call& call, const std::string& path, HttpRequest request);
+  Result<HttpAnswer> get(const Call& call, const std::string& path, const HttpRequest& request);
   Exchange ask(const Call& call, const Endpoint& endpoint, const std::string& path,
                const HttpRequest& request);
   Exchange ask_once(const Call& call, const Endpoint& endpoint, const std::string& path, HttpRequest request);
@@ -121,7 +121,8 @@ struct Repository::Impl {
 };
 
 // One endpoint after the other until one has an answer that counts.
-Result<HttpAnswer> Repository::Impl::get(const Call& call, const std::string& path, HttpRequest request) {
+Result<HttpAnswer> Repository::Impl::get(const Call& call, const std::string& path,
+                                         const HttpRequest& request) {
   std::vector<std::string> tried;
   Status last;
   size_t begin = 0;
@@ -262,7 +263,7 @@ Result<Manifest> Repository::manifest(const Call& call, const std::string& tag_o
   HttpRequest request;
   request.headers = {kAccept};
   request.max_body = kMaxManifestBytes;
-  auto answer = impl_->get(call, "/v2/" + path + "/manifests/" + tag_or_digest, std::move(request));
+  auto answer = impl_->get(call, "/v2/" + path + "/manifests/" + tag_or_digest, request);
   const char joint = is_digest(tag_or_digest) ? '@' : ':';
   const std::string name = impl_->reference.familiar_repository() + joint + tag_or_digest;
   if (answer.code() == Code::kNotFound && answer.status().message().find("repository ") != 0) {
@@ -321,7 +322,7 @@ Status Repository::fetch_blob(const Call& call, const Digest& digest, int64_t si
     request.sink = [&stream](const HttpAnswer& head, std::string_view bytes) {
       return stream.take(head, bytes);
     };
-    const auto answer = impl_->get(call, path, std::move(request));
+    const auto answer = impl_->get(call, path, request);
     POUCH_RETURN_IF_ERROR(stream.sink_status());
     if (answer.is_ok() && size == 0) break;
     const bool may_go_on = answer.is_ok() || answer.code() == Code::kUnavailable;
