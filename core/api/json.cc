@@ -74,8 +74,12 @@ Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
 }
 
 std::string write_json(const Json& value) {
+  return write_indented_json(value, "");
+}
+
+std::string write_indented_json(const Json& value, const std::string& indent) {
   ::Json::StreamWriterBuilder builder;
-  builder["indentation"] = "";
+  builder["indentation"] = indent;
   builder["emitUTF8"] = true;
   builder["enableYAMLCompatibility"] = false;
   return ::Json::writeString(builder, value);

@@ -24,6 +24,9 @@ Result<Json> parse_json(std::string_view text, const JsonLimits& limits = {});
 /// Compact, one line, no HTML escaping; keys in byte order; non-ASCII as UTF-8.
 std::string write_json(const Json& value);
 
+/// The same on several lines, for files that people read too; `indent` is one step of it.
+std::string write_indented_json(const Json& value, const std::string& indent);
+
 /// {} rather than null: the start of a document.
 Json json_object();
 Json json_array();

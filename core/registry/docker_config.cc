@@ -16,24 +16,6 @@ constexpr const char* kHub = "docker.io";
 constexpr const char* kHubKey = "https://index.docker.io/v1/";
 constexpr const char* kTokenUser = "<token>";  // of a helper whose secret is an identity token
 
-std::string config_path(const Settings& settings) {
-  if (!settings.docker_config.empty()) return settings.docker_config + "/config.json";
-  if (const char* const folder = ::secure_getenv("DOCKER_CONFIG"); folder != nullptr && *folder != '\0') {
-    return std::string(folder) + "/config.json";
-  }
-  const char* const home = ::secure_getenv("HOME");
-  return home == nullptr ? "" : std::string(home) + "/.docker/config.json";
-}
-
-// "https://host/v1/" and "host" are the same place.
-std::string host_of(std::string_view key) {
-  for (const std::string_view scheme : {"https://", "http://"}) {
-    if (key.starts_with(scheme)) key.remove_prefix(scheme.size());
-  }
-  const std::string host(key.substr(0, key.find('/')));
-  return host == "index.docker.io" || host == "registry-1.docker.io" ? kHub : host;
-}
-
 std::string text_of(const Json& object, const char* name) {
   return object[name].isString() ? object[name].asString() : "";
 }
@@ -86,16 +68,41 @@ std::string account_key(const std::string& domain) {
   return domain == kHub ? kHubKey : domain;
 }
 
-Result<DockerConfig> DockerConfig::load(const Settings& settings) {
-  const std::string path = config_path(settings);
+std::string docker_config_path(const Settings& settings) {
+  if (!settings.docker_config.empty()) return settings.docker_config + "/config.json";
+  if (const char* const folder = ::secure_getenv("DOCKER_CONFIG"); folder != nullptr && *folder != '\0') {
+    return std::string(folder) + "/config.json";
+  }
+  const char* const home = ::secure_getenv("HOME");
+  return home == nullptr ? "" : std::string(home) + "/.docker/config.json";
+}
+
+Result<std::string> read_docker_config(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (path.empty() || !file) {
-    if (path.empty() || errno == ENOENT || errno == ENOTDIR) return DockerConfig();
+  if (!file) {
+    if (errno == ENOENT || errno == ENOTDIR) return std::string();
     return errno_status(errno, "read " + path);
   }
   std::ostringstream text;
   text << file.rdbuf();
-  auto config = parse(text.str());
+  if (file.bad()) return unavailable("read " + path + ": it cannot be read");
+  return text.str();
+}
+
+// "https://host/v1/" and "host" are the same place.
+std::string domain_of_key(std::string_view key) {
+  for (const std::string_view scheme : {"https://", "http://"}) {
+    if (key.starts_with(scheme)) key.remove_prefix(scheme.size());
+  }
+  const std::string host(key.substr(0, key.find('/')));
+  return host == "index.docker.io" || host == "registry-1.docker.io" ? kHub : host;
+}
+
+Result<DockerConfig> DockerConfig::load(const Settings& settings) {
+  const std::string path = docker_config_path(settings);
+  if (path.empty()) return DockerConfig();
+  POUCH_ASSIGN_OR_RETURN(const std::string text, read_docker_config(path));
+  auto config = parse(text);
   if (!config.is_ok()) return config.status().prefix(path);
   return config;
 }
@@ -108,12 +115,12 @@ Result<DockerConfig> DockerConfig::parse(std::string_view json) {
   if (const Json& auths = root["auths"]; auths.isObject()) {
     for (auto at = auths.begin(); at != auths.end(); ++at) {
       POUCH_ASSIGN_OR_RETURN(Credentials account, read_account(at.name(), *at));
-      if (!account.is_empty()) out.auths_[host_of(at.name())] = std::move(account);
+      if (!account.is_empty()) out.auths_[domain_of_key(at.name())] = std::move(account);
     }
   }
   if (const Json& helpers = root["credHelpers"]; helpers.isObject()) {
     for (auto at = helpers.begin(); at != helpers.end(); ++at) {
-      if (at->isString()) out.helpers_[host_of(at.name())] = at->asString();
+      if (at->isString()) out.helpers_[domain_of_key(at.name())] = at->asString();
     }
   }
   out.store_ = text_of(root, "credsStore");
@@ -122,9 +129,7 @@ Result<DockerConfig> DockerConfig::parse(std::string_view json) {
 
 Result<std::optional<Credentials>> DockerConfig::account(const std::string& domain,
                                                          const Settings& settings) const {
-  if (const auto helper = helpers_.find(domain); helper != helpers_.end()) {
-    return ask_helper(settings, helper->second, account_key(domain));
-  }
+  if (helpers_.contains(domain)) return ask_helper(settings, helpers_.at(domain), account_key(domain));
   if (!store_.empty()) {
     POUCH_ASSIGN_OR_RETURN(std::optional<Credentials> stored,
                            ask_helper(settings, store_, account_key(domain)));
@@ -132,6 +137,11 @@ Result<std::optional<Credentials>> DockerConfig::account(const std::string& doma
   }
   const auto at = auths_.find(domain);
   return at == auths_.end() ? std::optional<Credentials>() : std::optional(at->second);
+}
+
+std::string DockerConfig::helper_of(const std::string& domain) const {
+  const auto helper = helpers_.find(domain);
+  return helper == helpers_.end() ? store_ : helper->second;
 }
 
 }  // namespace pouch::registry

@@ -21,12 +21,23 @@ class DockerConfig {
   /// The account for a registry's domain ("docker.io", "localhost:5000"): of its helper, of the store, or of
   /// the file.
   Result<std::optional<Credentials>> account(const std::string& domain, const Settings& settings) const;
+  /// The helper that keeps the domain's account ("pass" is docker-credential-pass), or empty: the file does.
+  std::string helper_of(const std::string& domain) const;
 
  private:
   std::map<std::string, Credentials> auths_;  ///< by host
   std::map<std::string, std::string> helpers_;
   std::string store_;
 };
+
+/// The path of config.json; empty where nothing says where it is.
+std::string docker_config_path(const Settings& settings);
+
+/// The file's text; empty where there is none.
+Result<std::string> read_docker_config(const std::string& path);
+
+/// The domain that a key of config.json ("https://index.docker.io/v1/") is about.
+std::string domain_of_key(std::string_view key);
 
 /// Docker Hub's name in config.json and to helpers is a URL; others are known by their host.
 std::string account_key(const std::string& domain);

@@ -8,6 +8,7 @@
 #include "core/registry/docker_config.h"
 #include "core/registry/endpoints.h"
 #include "core/registry/retry.h"
+#include "core/registry/transport.h"
 
 namespace pouch::registry {
 namespace {
@@ -42,8 +43,8 @@ TEST(Retry, After) {
   EXPECT_EQ(retry_after_ms(" 0 ", now), 0);
   EXPECT_EQ(retry_after_ms("Thu, 26 Nov 2026 12:00:05 GMT", now), 5'000);
   EXPECT_EQ(retry_after_ms("Thu, 26 Nov 2026 11:00:00 GMT", now), 0);
-  EXPECT_EQ(retry_after_ms("86400", now), 120'000) << "nobody waits for a day";
-  EXPECT_EQ(retry_after_ms("99999999999999999999", now), 120'000);
+  EXPECT_EQ(retry_after_ms("86401", now), 86'400'000);
+  EXPECT_EQ(retry_after_ms("99999999999999999999", now), 86'400'000);
   for (const char* text : {"", "soon", "1.5", "-", "Thu, 26 Nov 2026 12:00:05 GMT x"}) {
     EXPECT_EQ(retry_after_ms(text, now), std::nullopt) << text;
   }
@@ -113,37 +114,33 @@ TEST(DockerConfig, Helpers) {
 
 TEST(Endpoints, OfDockerHubAndOthers) {
   Settings settings;
-  settings.http_proxy = settings.https_proxy = settings.no_proxy = "";
   const auto hub = *endpoints_of(settings, "docker.io");
   ASSERT_EQ(hub.size(), 1U);
-  EXPECT_EQ(hub[0].base, "https://registry-1.docker.io");
-  EXPECT_TRUE(hub[0].transport.verify);
+  EXPECT_EQ(hub[0].base.str(), "https://registry-1.docker.io");
   const auto local = *endpoints_of(settings, "localhost:5000");
   ASSERT_EQ(local.size(), 2U);
-  EXPECT_EQ(local[0].base, "https://localhost:5000");
-  EXPECT_FALSE(local[0].transport.verify);
-  EXPECT_EQ(local[1].base, "http://localhost:5000");
+  EXPECT_EQ(local[0].base.str(), "https://localhost:5000");
+  EXPECT_EQ(local[1].base.str(), "http://localhost:5000");
 }
 
 TEST(Endpoints, MirrorsComeFirst) {
   Settings settings;
-  settings.https_proxy = "http://proxy.example:3128";
-  settings.no_proxy = ".internal,10.0.0.0/8";
   settings.mirrors["docker.io"] = {"https://a.example/cache/", "http://127.0.0.1:5000"};
   const auto endpoints = endpoints_of(settings, "docker.io");
   ASSERT_TRUE(endpoints.is_ok());
   ASSERT_EQ(endpoints->size(), 3U);
-  EXPECT_EQ((*endpoints)[0].base, "https://a.example/cache");
-  EXPECT_EQ((*endpoints)[0].host, "a.example");
+  EXPECT_EQ((*endpoints)[0].base.str(), "https://a.example/cache");
+  EXPECT_EQ((*endpoints)[0].base.host, "a.example");
   EXPECT_TRUE((*endpoints)[0].is_mirror);
-  EXPECT_EQ((*endpoints)[0].transport.proxy, "http://proxy.example:3128");
-  EXPECT_EQ((*endpoints)[0].transport.no_proxy, "localhost,127.0.0.0/8,::1,.internal,10.0.0.0/8");
-  EXPECT_EQ((*endpoints)[1].transport.proxy, "") << "http has a proxy of its own";
+  EXPECT_EQ((*endpoints)[1].base.str(), "http://127.0.0.1:5000");
   EXPECT_FALSE((*endpoints)[2].is_mirror);
-  settings.mirrors["docker.io"] = {"a.example"};
-  EXPECT_EQ(endpoints_of(settings, "docker.io").code(), Code::kInvalidArgument);
-  settings.mirrors["docker.io"] = {"https:///x"};
-  EXPECT_EQ(endpoints_of(settings, "docker.io").code(), Code::kInvalidArgument);
+  for (const char* bad :
+       {"a.example", "https:///x", "ftp://a.example", "https://a.example/?q=1", "https://a b"}) {
+    settings.mirrors["docker.io"] = {bad};
+    EXPECT_EQ(endpoints_of(settings, "docker.io").code(), Code::kInvalidArgument) << bad;
+  }
+  settings.mirrors["docker.io"] = {"ftp://user:geheim@a.example"};
+  EXPECT_EQ(endpoints_of(settings, "docker.io").status().message().find("geheim"), std::string::npos);
 }
 
 TEST(Endpoints, InsecureByNameAddressAndNetwork) {
@@ -159,29 +156,60 @@ TEST(Endpoints, InsecureByNameAddressAndNetwork) {
   }
 }
 
-TEST(Endpoints, CertificatesOfDockersLayout) {
-  std::string folder = "/tmp/pouch-certs-XXXXXX";
-  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
-  const std::string host = folder + "/r.example:5000";
-  std::filesystem::create_directories(host);
-  std::ofstream(host + "/b.crt") << "two";
-  std::ofstream(host + "/a.crt") << "one";
-  std::ofstream(host + "/readme") << "no";
-  Settings settings;
-  settings.certs_dirs = {folder, folder + "/nosuch"};
-  auto endpoints = endpoints_of(settings, "r.example:5000");
-  ASSERT_TRUE(endpoints.is_ok());
-  EXPECT_EQ((*endpoints)[0].transport.ca_pem, "one\ntwo\n");
-  std::ofstream(host + "/client.cert") << "c";
-  EXPECT_EQ(endpoints_of(settings, "r.example:5000").status().message(),
-            "missing key client.key for client certificate client.cert in " + host);
-  std::ofstream(host + "/client.key") << "k";
-  endpoints = endpoints_of(settings, "r.example:5000");
-  ASSERT_TRUE(endpoints.is_ok());
-  EXPECT_EQ((*endpoints)[0].transport.cert_file, host + "/client.cert");
-  EXPECT_EQ((*endpoints)[0].transport.key_file, host + "/client.key");
-  EXPECT_EQ((*endpoints_of(settings, "r.example"))[0].transport.ca_pem, "");
-  std::filesystem::remove_all(folder);
+class Certificates : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_NE(::mkdtemp(folder_.data()), nullptr);
+    host_ = folder_ + "/r.example:5000";
+    std::filesystem::create_directories(host_);
+    settings_.certs_dirs = {folder_, folder_ + "/nosuch"};
+    settings_.https_proxy = settings_.no_proxy = "";
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  void write(const std::string& name, const char* text) const { std::ofstream(host_ + "/" + name) << text; }
+  Result<Transport> ask(const char* url, const char* home = "r.example:5000") const {
+    return transport_of(settings_, *parse_url(url), home);
+  }
+
+  std::string folder_ = "/tmp/pouch-certs-XXXXXX";
+  std::string host_;
+  Settings settings_;
+};
+
+TEST_F(Certificates, OfDockersLayout) {
+  write("b.crt", "two");
+  write("a.crt", "one");
+  write("readme", "no");
+  auto transport = ask("https://r.example:5000");
+  ASSERT_TRUE(transport.is_ok());
+  EXPECT_EQ(transport->ca_pem, "one\ntwo\n");
+  EXPECT_TRUE(transport->verify);
+  write("client.cert", "c");
+  EXPECT_EQ(ask("https://r.example:5000").status().message(),
+            "missing key client.key for client certificate client.cert in " + host_);
+  write("client.key", "k");
+  transport = ask("https://r.example:5000");
+  ASSERT_TRUE(transport.is_ok());
+  EXPECT_EQ(transport->cert_file, host_ + "/client.cert");
+  EXPECT_EQ(transport->key_file, host_ + "/client.key");
+  write("other.key", "k");
+  EXPECT_EQ(ask("https://r.example:5000").status().message(),
+            "missing client certificate other.cert for key other.key in " + host_);
+}
+
+TEST_F(Certificates, AreThoseOfTheHostAndOfItsRegistry) {
+  write("ca.crt", "one");
+  EXPECT_EQ(ask("https://r.example", "r.example")->ca_pem, "");
+  EXPECT_EQ(ask("http://r.example:5000")->ca_pem, "");
+  EXPECT_EQ(ask("https://tokens.example")->ca_pem, "one\n") << "the token server of the registry";
+}
+
+TEST_F(Certificates, EachHostIsJudgedByItsOwnName) {
+  settings_.insecure = {"r.example:5000"};
+  EXPECT_FALSE(ask("https://r.example:5000")->verify);
+  EXPECT_TRUE(ask("https://tokens.example")->verify);
+  EXPECT_FALSE(ask("https://127.0.0.1:99")->verify);
 }
 
 }  // namespace

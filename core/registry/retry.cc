@@ -11,7 +11,7 @@
 namespace pouch::registry {
 namespace {
 
-constexpr int64_t kMaxWaitMs = 120'000;
+constexpr int64_t kMaxWaitMs = 24LL * 3'600 * 1'000;
 constexpr int64_t kFirstMs = 200;
 constexpr int64_t kLongestMs = 5'000;
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
@@ -35,8 +36,13 @@ struct Settings {
   std::optional<std::string> http_proxy;
   std::optional<std::string> https_proxy;
   std::optional<std::string> no_proxy;
-  /// Runs a credential helper ("docker-credential-pass", "get") with its input and gives its output; unset:
-  /// helpers are not supported.
+  /// A transfer without a byte for so long is given up, and resumed where it can be.
+  int64_t stall_ms = 30'000;
+  /// Blobs are pushed in pieces of this size, each of which is there for good when it has been taken. A
+  /// registry may want larger ones.
+  int64_t chunk_bytes = int64_t{32} << 20U;
+  /// Runs a credential helper ("docker-credential-pass", "get") with its input and gives its output; NotFound
+  /// when it has nothing for that. Unset: helpers are not supported.
   std::function<Result<std::string>(const std::string& program, const std::string& verb,
                                     const std::string& input)>
       run_helper;

@@ -6,6 +6,8 @@
 #include "core/api/json.h"
 #include "core/base/base64.h"
 #include "core/base/text.h"
+#include "core/registry/retrying.h"
+#include "core/registry/url.h"
 
 namespace pouch::registry {
 namespace {
@@ -14,24 +16,6 @@ constexpr int64_t kDefaultSeconds = 60;  // the specification's, for a server th
 constexpr int64_t kMaxSeconds = 3'600;
 constexpr size_t kMaxEntries = 1'000;
 constexpr const char* kClientId = "pouch";
-
-std::string escape(std::string_view text) {
-  static constexpr std::string_view kHex = "0123456789ABCDEF";
-  static constexpr std::string_view kPlain =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-  std::string out;
-  for (const char c : text) {
-    if (kPlain.find(c) != std::string_view::npos) {
-      out += c;
-      continue;
-    }
-    const auto byte = static_cast<unsigned char>(c);
-    out += '%';
-    out += kHex[byte >> 4U];
-    out += kHex[byte & 15U];
-  }
-  return out;
-}
 
 std::string parameter(const Challenge& challenge, const char* name) {
   const auto at = challenge.parameters.find(name);
@@ -48,10 +32,12 @@ std::string scopes(const Challenge& challenge) {
 }
 
 // With an identity token by POST (OAuth2), else by GET.
-HttpRequest token_request(const Challenge& challenge, const std::optional<Credentials>& account) {
+HttpRequest token_request(const Challenge& challenge, const std::optional<Credentials>& account,
+                          bool wants_identity) {
   const std::string realm = parameter(challenge, "realm");
   const std::string service = parameter(challenge, "service");
   HttpRequest request;
+  request.has_secret = true;
   if (account && !account->identity_token.empty()) {
     request.method = "POST";
     request.url = realm;
@@ -61,16 +47,24 @@ HttpRequest token_request(const Challenge& challenge, const std::optional<Creden
                    "&refresh_token=" + escape(account->identity_token);
     return request;
   }
-  request.url = realm + (realm.find('?') == std::string::npos ? "?" : "&") + "service=" + escape(service) +
-                scopes(challenge);
+  request.url = with_parameter(realm, "service", service) + scopes(challenge);
   if (account && !account->username.empty()) {
-    request.url += "&account=" + escape(account->username);
+    request.url = with_parameter(request.url, "account", account->username);
+    if (wants_identity) {
+      request.url =
+          with_parameter(with_parameter(request.url, "client_id", kClientId), "offline_token", "true");
+    }
     request.headers = {"Authorization: Basic " + base64_encode(account->username + ":" + account->password)};
   }
   return request;
 }
 
-Result<std::pair<std::string, int64_t>> read_token(const HttpAnswer& answer, const std::string& realm) {
+struct Granted {
+  Token token;
+  int64_t seconds = 0;
+};
+
+Result<Granted> read_token(const HttpAnswer& answer, const std::string& realm) {
   const Result<Json> json = parse_json(answer.body);
   if (!json.is_ok() || !json->isObject())
     return unavailable("token server " + quote(realm) + ": its answer is no JSON object");
@@ -83,46 +77,62 @@ Result<std::pair<std::string, int64_t>> read_token(const HttpAnswer& answer, con
   const int64_t life = seconds.isInt64()
                            ? std::clamp<int64_t>(seconds.asInt64(), kDefaultSeconds, kMaxSeconds)
                            : kDefaultSeconds;
-  return std::pair(token.asString(), life);
+  const Json& identity = (*json)["refresh_token"];
+  return Granted{{token.asString(), identity.isString() ? identity.asString() : ""}, life};
+}
+
+Result<Granted> ask_realm(Network& network, const std::string& home, const Challenge& challenge,
+                          const std::optional<Credentials>& account, bool wants_identity, const Call& call) {
+  const std::string realm = parameter(challenge, "realm");
+  if (!parse_url(realm)) {
+    return unavailable("the registry's token server " + quote(without_account(realm)) +
+                       " is no http or https URL");
+  }
+  const HttpRequest request = token_request(challenge, account, wants_identity);
+  const Exchange exchange = with_retries(call, Patience{}, [&] { return network.send(home, request, call); });
+  const std::string who = "token server " + quote(without_account(realm));
+  if (exchange.trouble == Trouble::kOurs) return exchange.status;
+  if (exchange.trouble != Trouble::kNone)
+    return exchange.status.prefix(who + (exchange.proxy.empty() ? "" : " by the proxy " + exchange.proxy));
+  const int status = exchange.answer.status;
+  if (status == 401 || status == 403) {
+    return Status(Code::kUnauthenticated, "unauthorized: incorrect username or password");
+  }
+  if (status == 429) return Status(Code::kResourceExhausted, who + ": it wants fewer requests (429)");
+  if (status != 200) return unavailable(who + ": it answered " + std::to_string(status));
+  return read_token(exchange.answer, without_account(realm));
 }
 
 }  // namespace
 
-Result<std::string> TokenCache::get(net::HandlePool& pool, const Transport& transport,
-                                    const Challenge& challenge, const std::optional<Credentials>& account,
-                                    const Call& call) {
-  const std::string realm = parameter(challenge, "realm");
-  if (!realm.starts_with("http://") && !realm.starts_with("https://")) {
-    return unavailable("the registry's token server " + quote(realm) + " is no http or https URL");
-  }
+Result<std::string> TokenCache::get(Network& network, const std::string& home, const Challenge& challenge,
+                                    const std::optional<Credentials>& account, const Call& call) {
   const std::string user =
       account ? account->username + "\n" + account->password + "\n" + account->identity_token : "";
-  const std::string key =
-      realm + "\n" + parameter(challenge, "service") + "\n" + parameter(challenge, "scope") + "\n" + user;
+  const std::string key = parameter(challenge, "realm") + "\n" + parameter(challenge, "service") + "\n" +
+                          parameter(challenge, "scope") + "\n" + user;
   {
     const std::lock_guard lock(mutex_);
     const auto at = entries_.find(key);
     if (at != entries_.end() && !at->second.end.has_passed()) return at->second.token;
   }
-  const Exchange exchange = http_exchange(pool, transport, token_request(challenge, account), call);
-  if (exchange.trouble == Trouble::kOurs) return exchange.status;
-  if (exchange.trouble != Trouble::kNone) return exchange.status.prefix("token server " + quote(realm));
-  const int status = exchange.answer.status;
-  if (status == 401 || status == 403) {
-    return Status(Code::kUnauthenticated, "unauthorized: incorrect username or password");
-  }
-  if (status != 200)
-    return unavailable("token server " + quote(realm) + ": it answered " + std::to_string(status));
-  POUCH_ASSIGN_OR_RETURN(auto token, read_token(exchange.answer, realm));
+  POUCH_ASSIGN_OR_RETURN(const Granted granted, ask_realm(network, home, challenge, account, false, call));
   const std::lock_guard lock(mutex_);
   if (entries_.size() >= kMaxEntries) entries_.clear();
-  entries_[key] = {token.first, Deadline::after_ms(token.second * 900)};  // nine tenths of its life
-  return token.first;
+  entries_[key] = {granted.token.value,
+                   Deadline::after_ms(granted.seconds * 900)};  // nine tenths of its life
+  return granted.token.value;
 }
 
 void TokenCache::forget(const std::string& token) {
   const std::lock_guard lock(mutex_);
   std::erase_if(entries_, [&token](const auto& item) { return item.second.token == token; });
+}
+
+Result<Token> log_in_to_realm(Network& network, const std::string& home, const Challenge& challenge,
+                              const Credentials& account, const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(Granted granted, ask_realm(network, home, challenge, account, true, call));
+  return std::move(granted.token);
 }
 
 }  // namespace pouch::registry

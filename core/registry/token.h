@@ -8,18 +8,24 @@
 #include "core/base/cancel.h"
 #include "core/base/status.h"
 #include "core/registry/challenge.h"
-#include "core/registry/http.h"
+#include "core/registry/network.h"
 #include "core/registry/settings.h"
 
 namespace pouch::registry {
+
+/// What a token server gave.
+struct Token {
+  std::string value;
+  std::string identity_token;  ///< in exchange for a password, when that was asked for; may be empty
+};
 
 /// Bearer tokens of token servers (the distribution project's token specification), kept until shortly before
 /// they end. Thread-safe.
 class TokenCache {
  public:
-  /// A token for what the challenge asks, of the cache or of its realm. Unauthenticated when the realm
-  /// refuses the account.
-  Result<std::string> get(net::HandlePool& pool, const Transport& transport, const Challenge& challenge,
+  /// A token for what the challenge asks, of the cache or of its realm. `home` is the registry's host.
+  /// Unauthenticated when the realm refuses the account; Unavailable names the realm.
+  Result<std::string> get(Network& network, const std::string& home, const Challenge& challenge,
                           const std::optional<Credentials>& account, const Call& call);
   /// One that was refused although it should be good.
   void forget(const std::string& token);
@@ -32,5 +38,9 @@ class TokenCache {
   std::mutex mutex_;
   std::map<std::string, Entry> entries_;  ///< protected by mutex_
 };
+
+/// Asks the realm anew, also for an identity token: what `docker login` does.
+Result<Token> log_in_to_realm(Network& network, const std::string& home, const Challenge& challenge,
+                              const Credentials& account, const Call& call);
 
 }  // namespace pouch::registry
