@@ -109,6 +109,28 @@ Json::Value reset_root(const std::string& uri, const Json::Value& options) {
   return result.json();
 }
 
+std::optional<Json::Value> find_account(const std::string& registry) {
+  Buffer account;
+  Error error;
+  const pouch_status_t status = pouch_account_find(registry.c_str(), account.out(), error.out());
+  if (status == POUCH_ERR_NOT_FOUND || status == POUCH_ERR_NOT_IMPLEMENTED) return std::nullopt;
+  error.check(status);
+  return account.json();
+}
+
+void store_account(const std::string& registry, const Json::Value& account) {
+  Error error;
+  error.check(pouch_account_store(registry.c_str(), to_text(account).c_str(), nullptr, error.out()));
+}
+
+bool erase_account(const std::string& registry) {
+  Error error;
+  const pouch_status_t status = pouch_account_erase(registry.c_str(), nullptr, error.out());
+  if (status == POUCH_ERR_NOT_FOUND) return false;
+  error.check(status);
+  return true;
+}
+
 std::optional<Stream::Frame> Stream::next() {
   pouch_frame_t frame = POUCH_FRAME_INIT;
   Error error;

@@ -27,6 +27,12 @@ Json::Value check_engine(const std::string& uri);
 /// Removes the root at an address; what is gone. Throws Exit.
 Json::Value reset_root(const std::string& uri, const Json::Value& options);
 
+/// The account that this host keeps for a registry. Throws ApiError.
+std::optional<Json::Value> find_account(const std::string& registry);
+void store_account(const std::string& registry, const Json::Value& account);
+/// False: there was none.
+bool erase_account(const std::string& registry);
+
 /// A means to give up a call from another thread.
 class Cancel {
  public:

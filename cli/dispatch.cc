@@ -16,18 +16,21 @@ struct Command {
 constexpr const char* kCheck = "Check that the engine has all that containers need";
 constexpr const char* kCreate = "Create a new container";
 constexpr const char* kExec = "Execute a command in a running container";
+constexpr const char* kHistory = "Show the history of an image";
 constexpr const char* kInspect = "Return low-level information on objects";
 constexpr const char* kKill = "Kill one or more running containers";
 constexpr const char* kLoad = "Load an image from a tar archive or STDIN";
 constexpr const char* kLogs = "Fetch the logs of a container";
 constexpr const char* kPs = "List containers";
 constexpr const char* kPull = "Download an image from a registry";
+constexpr const char* kPush = "Upload an image to a registry";
 constexpr const char* kRename = "Rename a container";
 constexpr const char* kRm = "Remove one or more containers";
 constexpr const char* kAttach =
     "Attach local standard input, output, and error streams to a running container";
 constexpr const char* kRmi = "Remove one or more images";
 constexpr const char* kRun = "Create and run a new container from an image";
+constexpr const char* kSave = "Save one or more images to a tar archive (streamed to STDOUT by default)";
 constexpr const char* kStart = "Start one or more stopped containers";
 constexpr const char* kStop = "Stop one or more running containers";
 constexpr const char* kTag = "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE";
@@ -39,18 +42,23 @@ constexpr Command kCommands[] = {
     {"", "create", kCreate, create_command},
     {"", "events", "Get real time events from the engine", events_command},
     {"", "exec", kExec, exec_command},
+    {"", "history", kHistory, history_command},
     {"", "images", "List images", images_command},
     {"", "info", "Display system-wide information", info_command},
     {"", "inspect", kInspect, inspect_command},
     {"", "kill", kKill, kill_command},
     {"", "load", kLoad, load_command},
+    {"", "login", "Authenticate to a registry", login_command},
+    {"", "logout", "Log out from a registry", logout_command},
     {"", "logs", kLogs, logs_command},
     {"", "ps", kPs, ps_command},
     {"", "pull", kPull, pull_command},
+    {"", "push", kPush, push_command},
     {"", "rename", kRename, rename_command},
     {"", "rm", kRm, rm_command},
     {"", "rmi", kRmi, rmi_command},
     {"", "run", kRun, run_command},
+    {"", "save", kSave, save_command},
     {"", "start", kStart, start_command},
     {"", "stop", kStop, stop_command},
     {"", "tag", kTag, tag_command},
@@ -74,13 +82,17 @@ constexpr Command kCommands[] = {
     {"container", "stop", kStop, stop_command},
     {"container", "wait", kWait, wait_command},
     {"image", "from-rootfs", "Make an image from a root filesystem", from_rootfs_command},
+    {"image", "history", kHistory, history_command},
     {"image", "inspect", "Display detailed information on one or more images", inspect_image_command},
     {"image", "list", "", images_command},
     {"image", "load", kLoad, load_command},
     {"image", "ls", "List images", images_command},
+    {"image", "prune", "Remove unused images", image_prune_command},
     {"image", "pull", kPull, pull_command},
+    {"image", "push", kPush, push_command},
     {"image", "remove", "", rmi_command},
     {"image", "rm", kRmi, rmi_command},
+    {"image", "save", kSave, save_command},
     {"image", "tag", kTag, tag_command},
     {"system", "check", kCheck, check_command},
     {"system", "diagnose", "Print what a report of a bug should hold", diagnose_command},

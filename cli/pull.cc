@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "cli/format/human.h"
+#include "cli/image_name.h"
 #include "cli/terminal.h"
 
 namespace pouch::cli {
@@ -26,7 +27,7 @@ std::string progress_bar(const Json::Value& detail, size_t width) {
   return width >= kWideColumns ? bar + numbers : numbers;
 }
 
-void PullDisplay::print(const std::string& text) const {
+void ProgressDisplay::print(const std::string& text) const {
   if (to_err_) {
     console_.err(text);
   } else {
@@ -34,7 +35,8 @@ void PullDisplay::print(const std::string& text) const {
   }
 }
 
-void PullDisplay::show(const Json::Value& message) {
+void ProgressDisplay::show(const Json::Value& message) {
+  if (!message["status"].isString()) return;  // for programs
   const std::string status = sanitised(message["status"].asString());
   const std::string id = message["id"].isString() ? sanitised(message["id"].asString()) : "";
   const std::optional<TerminalSize> size = to_err_ ? std::nullopt : terminal_size(console_);
@@ -47,11 +49,20 @@ void PullDisplay::show(const Json::Value& message) {
 }
 
 // Up to the line of the id, over it, and down again.
-void PullDisplay::print_in_place(const std::string& id, const std::string& text) {
+void ProgressDisplay::print_in_place(const std::string& id, const std::string& text) {
   const auto [line, is_new] = lines_.emplace(id, lines_.size());
   if (is_new) return print(text + "\n");
   const std::string distance = std::to_string(lines_.size() - line->second);
   print("\x1b[" + distance + "A\r\x1b[2K" + text + "\x1b[" + distance + "B\r");
+}
+
+void add_account(const Console& console, const std::string& registry, Json::Value& options) {
+  try {
+    if (const std::optional<Json::Value> account = find_account(registry)) options["auth"] = *account;
+  } catch (const ApiError& error) {
+    // What needs no account goes on.
+    console.err_line("WARNING: the account for " + registry + ": " + sanitised(error.message()));
+  }
 }
 
 Json::Value pull_image(Client& client, const Console& console, const PullWish& wish) {
@@ -59,8 +70,9 @@ Json::Value pull_image(Client& client, const Console& console, const PullWish& w
   options["fromImage"] = wish.image;
   if (!wish.platform.empty()) options["platform"] = wish.platform;
   if (wish.all_tags) options["all-tags"] = true;
+  add_account(console, registry_of(wish.image), options);
   Stream stream = client.open("image.pull", {}, options);
-  PullDisplay display(console, wish.to_err);
+  ProgressDisplay display(console, wish.to_err);
   while (const std::optional<Stream::Frame> frame = stream.next()) {
     if (!wish.is_quiet) display.show(to_json(frame->data));
   }

@@ -9,12 +9,12 @@
 
 namespace pouch::cli {
 
-/// Shows the progress of a pull (ProgressMessage) as Docker's CLI does: on a terminal one line per layer,
-/// rewritten with a bar; elsewhere a line per change, without the bytes.
-class PullDisplay {
+/// Shows the progress of a pull or push (ProgressMessage) as Docker's CLI does: on a terminal one line per
+/// layer, rewritten with a bar; elsewhere a line per change, without the bytes.
+class ProgressDisplay {
  public:
   /// `to_err`: to standard error, for the pull is not what the command was asked for.
-  PullDisplay(const Console& console, bool to_err) : console_(console), to_err_(to_err) {}
+  ProgressDisplay(const Console& console, bool to_err) : console_(console), to_err_(to_err) {}
   void show(const Json::Value& message);
 
  private:
@@ -39,5 +39,8 @@ struct PullWish {
 
 /// Pulls; what image.pull gives. Throws ApiError.
 Json::Value pull_image(Client& client, const Console& console, const PullWish& wish);
+
+/// Puts the account that this host keeps for the registry, if any, among the options.
+void add_account(const Console& console, const std::string& registry, Json::Value& options);
 
 }  // namespace pouch::cli

@@ -134,6 +134,24 @@ type ProgressMessage struct {
 	Error *string `json:"error,omitempty"`
 }
 
+// AuthConfig: An account at a registry.
+type AuthConfig struct {
+	// Name of the user.
+	Username *string `json:"username,omitempty"`
+	// Password.
+	Password *string `json:"password,omitempty"`
+	// username:password in base64, instead of these.
+	Auth *string `json:"auth,omitempty"`
+	// Obsolete.
+	Email *string `json:"email,omitempty"`
+	// Host of the registry that the account is for.
+	Serveraddress *string `json:"serveraddress,omitempty"`
+	// Token that is exchanged for ones with less rights.
+	Identitytoken *string `json:"identitytoken,omitempty"`
+	// Token that is sent as it is.
+	Registrytoken *string `json:"registrytoken,omitempty"`
+}
+
 // AttachEnd: How an attached stream ended.
 type AttachEnd struct {
 	// True where the detach keys ended it: the process goes on. Absent else.
@@ -1010,22 +1028,52 @@ type PulledImage struct {
 	IsNew bool `json:"IsNew"`
 }
 
-// AuthConfig: An account at a registry.
-type AuthConfig struct {
-	// Name of the user.
-	Username *string `json:"username,omitempty"`
-	// Password.
-	Password *string `json:"password,omitempty"`
-	// username:password in base64, instead of these.
-	Auth *string `json:"auth,omitempty"`
-	// Obsolete.
-	Email *string `json:"email,omitempty"`
-	// Host of the registry that the account is for.
-	Serveraddress *string `json:"serveraddress,omitempty"`
-	// Token that is exchanged for ones with less rights.
-	Identitytoken *string `json:"identitytoken,omitempty"`
-	// Token that is sent as it is.
-	Registrytoken *string `json:"registrytoken,omitempty"`
+// ImageHistoryItem: One step by which an image was made.
+type ImageHistoryItem struct {
+	// Id of the image that the step led to, for the newest one; else <missing>.
+	Id string `json:"Id"`
+	// When, seconds since 1970.
+	Created int64 `json:"Created"`
+	// Command or instruction.
+	CreatedBy string `json:"CreatedBy"`
+	// Names of that image.
+	Tags []string `json:"Tags"`
+	// Bytes of the step's layer; 0 without one.
+	Size int64 `json:"Size"`
+	// Comment of its maker.
+	Comment string `json:"Comment"`
+}
+
+// ImagePruneResult: What was removed.
+type ImagePruneResult struct {
+	// Names, images and layers.
+	ImagesDeleted []ImageDeleteItem `json:"ImagesDeleted"`
+	// Bytes of the removed layers.
+	SpaceReclaimed uint64 `json:"SpaceReclaimed"`
+}
+
+// ImagePushResult: What the registry has now.
+type ImagePushResult struct {
+	// One for each tag.
+	Images []PushedImage `json:"Images"`
+}
+
+// PushedImage: An image that was pushed.
+type PushedImage struct {
+	// Name with tag.
+	Reference string `json:"Reference"`
+	// Digest of the manifest.
+	Digest string `json:"Digest"`
+	// Size of the manifest in bytes.
+	Size int64 `json:"Size"`
+}
+
+// DistributionInspect: What a registry has under a name.
+type DistributionInspect struct {
+	// Of the manifest or index.
+	Descriptor Descriptor `json:"Descriptor"`
+	// Platforms that it has images for.
+	Platforms []Platform `json:"Platforms"`
 }
 
 // PortBinding: A port of the host that leads to a port of the container.
@@ -1684,6 +1732,14 @@ type EventMessage struct {
 	TimeNano *int64 `json:"timeNano,omitempty"`
 }
 
+// LoginResult: A registry's yes to an account.
+type LoginResult struct {
+	// What the registry says.
+	Status string `json:"Status"`
+	// Token to be kept in place of the password; empty without one.
+	IdentityToken string `json:"IdentityToken"`
+}
+
 // VolumeDriverConfig: Driver of a volume and its options.
 type VolumeDriverConfig struct {
 	// Name of the driver; local by default.
@@ -1898,6 +1954,12 @@ type ExecResizeOptions struct {
 	W int64 `json:"w"`
 }
 
+// ImageDistributionOptions: Options of image.distribution.
+type ImageDistributionOptions struct {
+	// Account for the registry; without it, what the engine's host has stored for it.
+	Auth *AuthConfig `json:"auth,omitempty"`
+}
+
 // ImageFromRootfsOptions: Options of image.from_rootfs.
 type ImageFromRootfsOptions struct {
 	// Name of the image, name[:tag].
@@ -1918,6 +1980,12 @@ type ImageFromRootfsOptions struct {
 	Labels *map[string]string `json:"labels,omitempty"`
 	// Architecture in Go's naming; the host's by default.
 	Architecture *string `json:"architecture,omitempty"`
+}
+
+// ImageHistoryOptions: Options of image.history.
+type ImageHistoryOptions struct {
+	// OCI platform as JSON; the image must be for it.
+	Platform *string `json:"platform,omitempty"`
 }
 
 // ImageInspectOptions: Options of image.inspect.
@@ -1950,6 +2018,12 @@ type ImageLoadOptions struct {
 	Platform *string `json:"platform,omitempty"`
 }
 
+// ImagePruneOptions: Options of image.prune.
+type ImagePruneOptions struct {
+	// Which images to remove.
+	Filters *map[string][]string `json:"filters,omitempty"`
+}
+
 // ImagePullOptions: Options of image.pull.
 type ImagePullOptions struct {
 	// Name of the image, with or without tag or digest.
@@ -1964,6 +2038,18 @@ type ImagePullOptions struct {
 	Auth *AuthConfig `json:"auth,omitempty"`
 }
 
+// ImagePushOptions: Options of image.push.
+type ImagePushOptions struct {
+	// Tag, where the name has none.
+	Tag *string `json:"tag,omitempty"`
+	// Whether to push all tags that the repository has here.
+	AllTags *bool `json:"all-tags,omitempty"`
+	// OCI platform as JSON; the image must be for it.
+	Platform *string `json:"platform,omitempty"`
+	// Account for the registry; without it, what the engine's host has stored for it.
+	Auth *AuthConfig `json:"auth,omitempty"`
+}
+
 // ImageRemoveOptions: Options of image.remove.
 type ImageRemoveOptions struct {
 	// Whether to remove it although stopped containers use it or it has several names.
@@ -1972,6 +2058,14 @@ type ImageRemoveOptions struct {
 	Noprune *bool `json:"noprune,omitempty"`
 	// OCI platforms as JSON; only these are removed.
 	Platforms *[]string `json:"platforms,omitempty"`
+}
+
+// ImageSaveOptions: Options of image.save.
+type ImageSaveOptions struct {
+	// References or ids of the images.
+	Names []string `json:"names"`
+	// OCI platform as JSON; the image must be for it.
+	Platform *string `json:"platform,omitempty"`
 }
 
 // ImageTagOptions: Options of image.tag.

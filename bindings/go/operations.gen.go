@@ -186,6 +186,19 @@ func (o ExecOperations) Start(ctx context.Context, id string, config ExecStartCo
 // ImageOperations are all image.* operations.
 type ImageOperations struct{ conn *Conn }
 
+// Distribution: Ask a registry what it has under a name.
+//
+// Nothing is fetched but manifests.
+// InvalidArgument: a bad name, or a manifest that is not as its format wants it. NotFound: the registry has no such
+// image. PermissionDenied, Unauthenticated: the registry wants an account, or another one. DataLoss: a manifest does
+// not match its digest.
+// Errors: InvalidArgument, NotFound, PermissionDenied, Unauthenticated, DataLoss, ResourceExhausted.
+func (o ImageOperations) Distribution(ctx context.Context, name string, options *ImageDistributionOptions) (DistributionInspect, error) {
+	var result DistributionInspect
+	err := o.conn.Call(ctx, "image.distribution", []string{name}, nil, options, &result)
+	return result, err
+}
+
 // FromRootfs: Make an image of one layer from a root filesystem.
 //
 // Takes an uploaded tar (plain or compressed), or with `path` a folder or tar on the engine's host, makes one layer
@@ -195,6 +208,17 @@ type ImageOperations struct{ conn *Conn }
 // Errors: InvalidArgument, NotFound, PermissionDenied, ResourceExhausted.
 func (o ImageOperations) FromRootfs(ctx context.Context, options ImageFromRootfsOptions) (*Stream, error) {
 	return o.conn.OpenStream(ctx, "image.from_rootfs", nil, nil, options)
+}
+
+// History: Steps by which an image was made.
+//
+// Newest first. NotFound: there is no such image, or none for the platform. InvalidArgument: a bad reference or
+// platform, or an id prefix that fits several images.
+// Errors: InvalidArgument, NotFound.
+func (o ImageOperations) History(ctx context.Context, name string, options *ImageHistoryOptions) ([]ImageHistoryItem, error) {
+	var result []ImageHistoryItem
+	err := o.conn.Call(ctx, "image.history", []string{name}, nil, options, &result)
+	return result, err
 }
 
 // Inspect: All about one image.
@@ -230,6 +254,17 @@ func (o ImageOperations) Load(ctx context.Context, options *ImageLoadOptions) (*
 	return o.conn.OpenStream(ctx, "image.load", nil, nil, options)
 }
 
+// Prune: Remove images that nobody needs.
+//
+// Those without a name; with the filter `dangling=false` all that no container uses.
+// InvalidArgument: an unknown filter or a bad value of one.
+// Errors: InvalidArgument.
+func (o ImageOperations) Prune(ctx context.Context, options *ImagePruneOptions) (ImagePruneResult, error) {
+	var result ImagePruneResult
+	err := o.conn.Call(ctx, "image.prune", nil, nil, options, &result)
+	return result, err
+}
+
 // Pull: Get an image from a registry.
 //
 // Names it `fromImage`, and with a tag by that tag; without tag and digest the tag is latest. What is here already is
@@ -244,6 +279,19 @@ func (o ImageOperations) Pull(ctx context.Context, options ImagePullOptions) (*S
 	return o.conn.OpenStream(ctx, "image.pull", nil, nil, options)
 }
 
+// Push: Put an image into a registry.
+//
+// The registry is the one that the name tells. What it has already is not sent again; what it has in another
+// repository it takes over from there. Messages tell the progress, the result what is there now. Without tag the tag
+// is latest. The stream opens once the image is found.
+// InvalidArgument: a bad name, a name with a digest, or a bad platform. NotFound: there is no such image, or none for
+// the platform. PermissionDenied, Unauthenticated: the registry wants an account, or another one. DataLoss: containerd
+// has lost a part of the image, or the registry got other bytes than were sent.
+// Errors: InvalidArgument, NotFound, PermissionDenied, Unauthenticated, DataLoss.
+func (o ImageOperations) Push(ctx context.Context, name string, options *ImagePushOptions) (*Stream, error) {
+	return o.conn.OpenStream(ctx, "image.push", []string{name}, nil, options)
+}
+
 // Remove: Remove a name of an image, and with the last name the image.
 //
 // By name: the name goes; when it was the last one and no container needs the image, the image goes too. By id: all
@@ -256,6 +304,18 @@ func (o ImageOperations) Remove(ctx context.Context, name string, options *Image
 	var result []ImageDeleteItem
 	err := o.conn.Call(ctx, "image.remove", []string{name}, nil, options, &result)
 	return result, err
+}
+
+// Save: Write images into an archive.
+//
+// A tar in OCI layout that is in the form of `docker save`, too, so that every engine can load it. Names that are
+// given stand in it; an image that is asked for by its id has none there. Layers are as they came from the
+// registry, compressed or not.
+// InvalidArgument: no name, a bad one, a bad platform, or an id prefix that fits several images. NotFound: there is
+// no such image, or none for the platform. DataLoss: containerd has lost a part of it.
+// Errors: InvalidArgument, NotFound, DataLoss.
+func (o ImageOperations) Save(ctx context.Context, options ImageSaveOptions) (*Stream, error) {
+	return o.conn.OpenStream(ctx, "image.save", nil, nil, options)
 }
 
 // Tag: Give an image one more name.
@@ -311,6 +371,17 @@ func (o SystemOperations) Events(ctx context.Context, options *SystemEventsOptio
 func (o SystemOperations) Info(ctx context.Context) (SystemInfo, error) {
 	var result SystemInfo
 	err := o.conn.Call(ctx, "system.info", nil, nil, nil, &result)
+	return result, err
+}
+
+// Login: Ask a registry whether it takes an account.
+//
+// Nothing is stored. InvalidArgument: an account without a user and without a token, or a bad address.
+// Unauthenticated: the registry does not take it.
+// Errors: InvalidArgument, Unauthenticated.
+func (o SystemOperations) Login(ctx context.Context, config AuthConfig) (LoginResult, error) {
+	var result LoginResult
+	err := o.conn.Call(ctx, "system.login", nil, config, nil, &result)
 	return result, err
 }
 

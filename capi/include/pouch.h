@@ -38,6 +38,7 @@
 #ifndef POUCH_H
 #define POUCH_H
 
+#include "pouch/account.h"   /* IWYU pragma: export */
 #include "pouch/base.h"      /* IWYU pragma: export */
 #include "pouch/client.h"    /* IWYU pragma: export */
 #include "pouch/container.h" /* IWYU pragma: export */

@@ -22,6 +22,11 @@ pouch_status_t pouch_system_info(pouch_client_t *client, const char *options_jso
   return pouch_call(client, "system.info", nullptr, 0, nullptr, options_json, call, result_json, error);
 }
 
+pouch_status_t pouch_system_login(pouch_client_t *client, const char *config_json, const char *options_json,
+                                  const pouch_call_t *call, pouch_buf_t *result_json, pouch_error_t **error) {
+  return pouch_call(client, "system.login", nullptr, 0, config_json, options_json, call, result_json, error);
+}
+
 pouch_status_t pouch_system_ping(pouch_client_t *client, const char *options_json, const pouch_call_t *call,
                                  pouch_buf_t *result_json, pouch_error_t **error) {
   return pouch_call(client, "system.ping", nullptr, 0, nullptr, options_json, call, result_json, error);

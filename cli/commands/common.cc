@@ -22,8 +22,8 @@ int for_each_name(Context& context, const Words& names,
   return code;
 }
 
-void declare_filter(Options& options, Json::Value* filters) {
-  options.value("-f, --filter", "filter", "Filter output based on conditions provided",
+void declare_filter(Options& options, Json::Value* filters, const char* names) {
+  options.value(names, "filter", "Filter output based on conditions provided",
                 [filters](const std::string& text) {
                   const auto [name, value] = parse_filter(text);
                   (*filters)[name].append(value);

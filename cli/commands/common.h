@@ -18,8 +18,8 @@ using Words = std::vector<std::string>;
 int for_each_name(Context& context, const Words& names,
                   const std::function<std::string(const std::string&)>& act);
 
-/// Declares -f/--filter. `filters` becomes {"name": ["value"]}.
-void declare_filter(Options& options, Json::Value* filters);
+/// Declares -f/--filter, or --filter where -f means something else. `filters` becomes {"name": ["value"]}.
+void declare_filter(Options& options, Json::Value* filters, const char* names = "-f, --filter");
 
 /// The value of --since or --until as the API wants it. Throws Exit naming the flag.
 std::string time_option(const std::string& flag, const std::string& text);

@@ -2,25 +2,9 @@
 
 #include "cli/commands/commands.h"
 #include "cli/commands/common.h"
+#include "cli/image_name.h"
 
 namespace pouch::cli {
-namespace {
-
-bool has_tag_or_digest(const std::string& image) {
-  return image.substr(image.rfind('/') + 1).find_first_of(":@") != std::string::npos;
-}
-
-// "busybox" is docker.io/library/busybox; what has a host is that host's.
-std::string full_name(const std::string& image) {
-  const size_t slash = image.find('/');
-  if (slash == std::string::npos) return "docker.io/library/" + image;
-  const std::string first = image.substr(0, slash);
-  const bool is_host = first == "localhost" || first.find_first_of(".:") != std::string::npos;
-  return is_host ? image : "docker.io/" + image;
-}
-
-}  // namespace
-
 int pull_command(Context& context, const Invocation& invocation) {
   PullWish wish;
   Options options(invocation.command, "NAME[:TAG|@DIGEST]", "Download an image from a registry", {1, 1});

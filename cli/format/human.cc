@@ -83,6 +83,12 @@ std::string local_time(int64_t unix_seconds) {
   return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %z %Z", &fields)};
 }
 
+std::string local_time_rfc3339(int64_t unix_seconds) {
+  const std::tm fields = local(unix_seconds);
+  char text[64];
+  return std::string(text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &fields)) + zone(fields);
+}
+
 std::string local_time_nano(int64_t unix_nanos) {
   const std::tm fields = local(unix_nanos / kSecond);
   char fraction[16];

@@ -13,6 +13,8 @@ std::string human_bytes(double bytes);
 std::string human_duration(int64_t seconds);
 /// A time as Go shows it, in the zone of the user: "2024-01-01 00:00:00 +0000 UTC".
 std::string local_time(int64_t unix_seconds);
+/// The same in RFC 3339: "2024-01-01T00:00:00Z".
+std::string local_time_rfc3339(int64_t unix_seconds);
 /// RFC 3339 in the zone of the user with nine decimals: "2024-01-01T00:00:00.000000000Z".
 std::string local_time_nano(int64_t unix_nanos);
 /// At most `width` columns, the last one being "…" when something is left out. Counts characters.

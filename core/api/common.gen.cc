@@ -199,4 +199,28 @@ Json encode_value(const ProgressMessage& value) {
   return out;
 }
 
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, AuthConfig& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("username", out.username);
+  reader.optional("password", out.password);
+  reader.optional("auth", out.auth);
+  reader.optional("email", out.email);
+  reader.optional("serveraddress", out.serveraddress);
+  reader.optional("identitytoken", out.identitytoken);
+  reader.optional("registrytoken", out.registrytoken);
+  return reader.finish();
+}
+
+Json encode_value(const AuthConfig& value) {
+  Json out = json_object();
+  if (value.username) out["username"] = encode_value(*value.username);
+  if (value.password) out["password"] = encode_value(*value.password);
+  if (value.auth) out["auth"] = encode_value(*value.auth);
+  if (value.email) out["email"] = encode_value(*value.email);
+  if (value.serveraddress) out["serveraddress"] = encode_value(*value.serveraddress);
+  if (value.identitytoken) out["identitytoken"] = encode_value(*value.identitytoken);
+  if (value.registrytoken) out["registrytoken"] = encode_value(*value.registrytoken);
+  return out;
+}
+
 }  // namespace pouch::api

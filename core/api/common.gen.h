@@ -184,4 +184,26 @@ struct ProgressMessage {
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ProgressMessage& out);
 Json encode_value(const ProgressMessage& value);
 
+/// An account at a registry.
+struct AuthConfig {
+  /// Name of the user.
+  std::optional<std::string> username;
+  /// Password.
+  std::optional<std::string> password;
+  /// username:password in base64, instead of these.
+  std::optional<std::string> auth;
+  /// Obsolete.
+  std::optional<std::string> email;
+  /// Host of the registry that the account is for.
+  std::optional<std::string> serveraddress;
+  /// Token that is exchanged for ones with less rights.
+  std::optional<std::string> identitytoken;
+  /// Token that is sent as it is.
+  std::optional<std::string> registrytoken;
+
+  friend bool operator==(const AuthConfig&, const AuthConfig&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, AuthConfig& out);
+Json encode_value(const AuthConfig& value);
+
 }  // namespace pouch::api

@@ -152,6 +152,16 @@ class Engine {
   virtual Result<StreamPtr> exec_start(const std::string& id, const api::ExecStartConfig& config,
                                        const Call& call) = 0;
 
+  /// image.distribution: Ask a registry what it has under a name.
+  /// Nothing is fetched but manifests.
+  /// InvalidArgument: a bad name, or a manifest that is not as its format wants it. NotFound: the registry
+  /// has no such image. PermissionDenied, Unauthenticated: the registry wants an account, or another one.
+  /// DataLoss: a manifest does not match its digest. Errors: InvalidArgument, NotFound, PermissionDenied,
+  /// Unauthenticated, DataLoss, ResourceExhausted.
+  virtual Result<api::DistributionInspect> image_distribution(const std::string& name,
+                                                              const api::ImageDistributionOptions& options,
+                                                              const Call& call) = 0;
+
   /// image.from_rootfs: Make an image of one layer from a root filesystem.
   /// Takes an uploaded tar (plain or compressed), or with `path` a folder or tar on the engine's host, makes
   /// one layer of it, and an image with the given configuration and name. With `path` nothing is uploaded.
@@ -160,6 +170,13 @@ class Engine {
   /// host. Errors: InvalidArgument, NotFound, PermissionDenied, ResourceExhausted.
   virtual Result<StreamPtr> image_from_rootfs(const api::ImageFromRootfsOptions& options,
                                               const Call& call) = 0;
+
+  /// image.history: Steps by which an image was made.
+  /// Newest first. NotFound: there is no such image, or none for the platform. InvalidArgument: a bad
+  /// reference or platform, or an id prefix that fits several images. Errors: InvalidArgument, NotFound.
+  virtual Result<std::vector<api::ImageHistoryItem>> image_history(const std::string& name,
+                                                                   const api::ImageHistoryOptions& options,
+                                                                   const Call& call) = 0;
 
   /// image.inspect: All about one image.
   /// NotFound: there is no such image. InvalidArgument: a bad reference, or an id prefix that fits several
@@ -183,6 +200,13 @@ class Engine {
   /// InvalidArgument, DataLoss, NotImplemented, ResourceExhausted.
   virtual Result<StreamPtr> image_load(const api::ImageLoadOptions& options, const Call& call) = 0;
 
+  /// image.prune: Remove images that nobody needs.
+  /// Those without a name; with the filter `dangling=false` all that no container uses.
+  /// InvalidArgument: an unknown filter or a bad value of one.
+  /// Errors: InvalidArgument.
+  virtual Result<api::ImagePruneResult> image_prune(const api::ImagePruneOptions& options,
+                                                    const Call& call) = 0;
+
   /// image.pull: Get an image from a registry.
   /// Names it `fromImage`, and with a tag by that tag; without tag and digest the tag is latest. What is here
   /// already is not fetched again; a name that another image had moves to this one. Messages tell the
@@ -194,6 +218,17 @@ class Engine {
   /// NotFound, PermissionDenied, Unauthenticated, DataLoss, NotImplemented, ResourceExhausted.
   virtual Result<StreamPtr> image_pull(const api::ImagePullOptions& options, const Call& call) = 0;
 
+  /// image.push: Put an image into a registry.
+  /// The registry is the one that the name tells. What it has already is not sent again; what it has in
+  /// another repository it takes over from there. Messages tell the progress, the result what is there now.
+  /// Without tag the tag is latest. The stream opens once the image is found. InvalidArgument: a bad name, a
+  /// name with a digest, or a bad platform. NotFound: there is no such image, or none for the platform.
+  /// PermissionDenied, Unauthenticated: the registry wants an account, or another one. DataLoss: containerd
+  /// has lost a part of the image, or the registry got other bytes than were sent.
+  /// Errors: InvalidArgument, NotFound, PermissionDenied, Unauthenticated, DataLoss.
+  virtual Result<StreamPtr> image_push(const std::string& name, const api::ImagePushOptions& options,
+                                       const Call& call) = 0;
+
   /// image.remove: Remove a name of an image, and with the last name the image.
   /// By name: the name goes; when it was the last one and no container needs the image, the image goes too.
   /// By id: all names and the image go. NotFound: there is no such image. Conflict: a container uses it, or
@@ -203,6 +238,14 @@ class Engine {
   virtual Result<std::vector<api::ImageDeleteItem>> image_remove(const std::string& name,
                                                                  const api::ImageRemoveOptions& options,
                                                                  const Call& call) = 0;
+
+  /// image.save: Write images into an archive.
+  /// A tar in OCI layout that is in the form of `docker save`, too, so that every engine can load it. Names
+  /// that are given stand in it; an image that is asked for by its id has none there. Layers are as they came
+  /// from the registry, compressed or not. InvalidArgument: no name, a bad one, a bad platform, or an id
+  /// prefix that fits several images. NotFound: there is no such image, or none for the platform. DataLoss:
+  /// containerd has lost a part of it. Errors: InvalidArgument, NotFound, DataLoss.
+  virtual Result<StreamPtr> image_save(const api::ImageSaveOptions& options, const Call& call) = 0;
 
   /// image.tag: Give an image one more name.
   /// A name that another image had moves to this one. Without `tag` the tag is latest.
@@ -235,6 +278,12 @@ class Engine {
   /// Counts of objects, facts about the host, and what the engine can do.
   /// Errors: only those any operation may give.
   virtual Result<api::SystemInfo> system_info(const Call& call) = 0;
+
+  /// system.login: Ask a registry whether it takes an account.
+  /// Nothing is stored. InvalidArgument: an account without a user and without a token, or a bad address.
+  /// Unauthenticated: the registry does not take it.
+  /// Errors: InvalidArgument, Unauthenticated.
+  virtual Result<api::LoginResult> system_login(const api::AuthConfig& config, const Call& call) = 0;
 
   /// system.ping: Ask whether the engine answers, and which API it speaks.
   /// On the wire the body is the text `OK`; the fields of the result travel as the headers Api-Version,

@@ -301,27 +301,93 @@ Json encode_value(const ImagePullResult& value) {
   return out;
 }
 
-Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, AuthConfig& out) {
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageHistoryItem& out) {
   ObjectReader reader(in, path, mode);
-  reader.optional("username", out.username);
-  reader.optional("password", out.password);
-  reader.optional("auth", out.auth);
-  reader.optional("email", out.email);
-  reader.optional("serveraddress", out.serveraddress);
-  reader.optional("identitytoken", out.identitytoken);
-  reader.optional("registrytoken", out.registrytoken);
+  reader.required("Id", out.id);
+  reader.required("Created", out.created);
+  reader.required("CreatedBy", out.created_by);
+  reader.required("Tags", out.tags);
+  reader.required("Size", out.size);
+  reader.required("Comment", out.comment);
   return reader.finish();
 }
 
-Json encode_value(const AuthConfig& value) {
+Json encode_value(const ImageHistoryItem& value) {
   Json out = json_object();
-  if (value.username) out["username"] = encode_value(*value.username);
-  if (value.password) out["password"] = encode_value(*value.password);
+  out["Id"] = encode_value(value.id);
+  out["Created"] = encode_value(value.created);
+  out["CreatedBy"] = encode_value(value.created_by);
+  out["Tags"] = encode_value(value.tags);
+  out["Size"] = encode_value(value.size);
+  out["Comment"] = encode_value(value.comment);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImagePruneResult& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("ImagesDeleted", out.images_deleted);
+  reader.required("SpaceReclaimed", out.space_reclaimed);
+  return reader.finish();
+}
+
+Json encode_value(const ImagePruneResult& value) {
+  Json out = json_object();
+  out["ImagesDeleted"] = encode_value(value.images_deleted);
+  out["SpaceReclaimed"] = encode_value(value.space_reclaimed);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, PushedImage& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Reference", out.reference);
+  reader.required("Digest", out.digest);
+  reader.required("Size", out.size);
+  return reader.finish();
+}
+
+Json encode_value(const PushedImage& value) {
+  Json out = json_object();
+  out["Reference"] = encode_value(value.reference);
+  out["Digest"] = encode_value(value.digest);
+  out["Size"] = encode_value(value.size);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImagePushResult& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Images", out.images);
+  return reader.finish();
+}
+
+Json encode_value(const ImagePushResult& value) {
+  Json out = json_object();
+  out["Images"] = encode_value(value.images);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, DistributionInspect& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Descriptor", out.descriptor);
+  reader.required("Platforms", out.platforms);
+  return reader.finish();
+}
+
+Json encode_value(const DistributionInspect& value) {
+  Json out = json_object();
+  out["Descriptor"] = encode_value(value.descriptor);
+  out["Platforms"] = encode_value(value.platforms);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageDistributionOptions& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("auth", out.auth);
+  return reader.finish();
+}
+
+Json encode_value(const ImageDistributionOptions& value) {
+  Json out = json_object();
   if (value.auth) out["auth"] = encode_value(*value.auth);
-  if (value.email) out["email"] = encode_value(*value.email);
-  if (value.serveraddress) out["serveraddress"] = encode_value(*value.serveraddress);
-  if (value.identitytoken) out["identitytoken"] = encode_value(*value.identitytoken);
-  if (value.registrytoken) out["registrytoken"] = encode_value(*value.registrytoken);
   return out;
 }
 
@@ -350,6 +416,18 @@ Json encode_value(const ImageFromRootfsOptions& value) {
   if (value.user) out["user"] = encode_value(*value.user);
   if (value.labels) out["labels"] = encode_value(*value.labels);
   if (value.architecture) out["architecture"] = encode_value(*value.architecture);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageHistoryOptions& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("platform", out.platform);
+  return reader.finish();
+}
+
+Json encode_value(const ImageHistoryOptions& value) {
+  Json out = json_object();
+  if (value.platform) out["platform"] = encode_value(*value.platform);
   return out;
 }
 
@@ -401,6 +479,18 @@ Json encode_value(const ImageLoadOptions& value) {
   return out;
 }
 
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImagePruneOptions& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("filters", out.filters);
+  return reader.finish();
+}
+
+Json encode_value(const ImagePruneOptions& value) {
+  Json out = json_object();
+  if (value.filters) out["filters"] = encode_value(*value.filters);
+  return out;
+}
+
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImagePullOptions& out) {
   ObjectReader reader(in, path, mode);
   reader.required("fromImage", out.from_image);
@@ -421,6 +511,24 @@ Json encode_value(const ImagePullOptions& value) {
   return out;
 }
 
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImagePushOptions& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("tag", out.tag);
+  reader.optional("all-tags", out.all_tags);
+  reader.optional("platform", out.platform);
+  reader.optional("auth", out.auth);
+  return reader.finish();
+}
+
+Json encode_value(const ImagePushOptions& value) {
+  Json out = json_object();
+  if (value.tag) out["tag"] = encode_value(*value.tag);
+  if (value.all_tags) out["all-tags"] = encode_value(*value.all_tags);
+  if (value.platform) out["platform"] = encode_value(*value.platform);
+  if (value.auth) out["auth"] = encode_value(*value.auth);
+  return out;
+}
+
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageRemoveOptions& out) {
   ObjectReader reader(in, path, mode);
   reader.optional("force", out.force);
@@ -434,6 +542,20 @@ Json encode_value(const ImageRemoveOptions& value) {
   if (value.force) out["force"] = encode_value(*value.force);
   if (value.noprune) out["noprune"] = encode_value(*value.noprune);
   if (value.platforms) out["platforms"] = encode_value(*value.platforms);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageSaveOptions& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("names", out.names);
+  reader.optional("platform", out.platform);
+  return reader.finish();
+}
+
+Json encode_value(const ImageSaveOptions& value) {
+  Json out = json_object();
+  out["names"] = encode_value(value.names);
+  if (value.platform) out["platform"] = encode_value(*value.platform);
   return out;
 }
 

@@ -280,27 +280,83 @@ struct ImagePullResult {
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImagePullResult& out);
 Json encode_value(const ImagePullResult& value);
 
-/// An account at a registry.
-struct AuthConfig {
-  /// Name of the user.
-  std::optional<std::string> username;
-  /// Password.
-  std::optional<std::string> password;
-  /// username:password in base64, instead of these.
-  std::optional<std::string> auth;
-  /// Obsolete.
-  std::optional<std::string> email;
-  /// Host of the registry that the account is for.
-  std::optional<std::string> serveraddress;
-  /// Token that is exchanged for ones with less rights.
-  std::optional<std::string> identitytoken;
-  /// Token that is sent as it is.
-  std::optional<std::string> registrytoken;
+/// One step by which an image was made.
+struct ImageHistoryItem {
+  /// Id of the image that the step led to, for the newest one; else <missing>.
+  std::string id;
+  /// When, seconds since 1970.
+  int64_t created = 0;
+  /// Command or instruction.
+  std::string created_by;
+  /// Names of that image.
+  Nullable<std::vector<std::string>> tags;
+  /// Bytes of the step's layer; 0 without one.
+  int64_t size = 0;
+  /// Comment of its maker.
+  std::string comment;
 
-  friend bool operator==(const AuthConfig&, const AuthConfig&) = default;
+  friend bool operator==(const ImageHistoryItem&, const ImageHistoryItem&) = default;
 };
-Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, AuthConfig& out);
-Json encode_value(const AuthConfig& value);
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageHistoryItem& out);
+Json encode_value(const ImageHistoryItem& value);
+
+/// What was removed.
+struct ImagePruneResult {
+  /// Names, images and layers.
+  Nullable<std::vector<ImageDeleteItem>> images_deleted;
+  /// Bytes of the removed layers.
+  uint64_t space_reclaimed = 0;
+
+  friend bool operator==(const ImagePruneResult&, const ImagePruneResult&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImagePruneResult& out);
+Json encode_value(const ImagePruneResult& value);
+
+/// An image that was pushed.
+struct PushedImage {
+  /// Name with tag.
+  std::string reference;
+  /// Digest of the manifest.
+  std::string digest;
+  /// Size of the manifest in bytes.
+  int64_t size = 0;
+
+  friend bool operator==(const PushedImage&, const PushedImage&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, PushedImage& out);
+Json encode_value(const PushedImage& value);
+
+/// What the registry has now.
+struct ImagePushResult {
+  /// One for each tag.
+  std::vector<PushedImage> images;
+
+  friend bool operator==(const ImagePushResult&, const ImagePushResult&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImagePushResult& out);
+Json encode_value(const ImagePushResult& value);
+
+/// What a registry has under a name.
+struct DistributionInspect {
+  /// Of the manifest or index.
+  Descriptor descriptor;
+  /// Platforms that it has images for.
+  Nullable<std::vector<Platform>> platforms;
+
+  friend bool operator==(const DistributionInspect&, const DistributionInspect&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, DistributionInspect& out);
+Json encode_value(const DistributionInspect& value);
+
+/// Options of image.distribution.
+struct ImageDistributionOptions {
+  /// Account for the registry; without it, what the engine's host has stored for it.
+  std::optional<AuthConfig> auth;
+
+  friend bool operator==(const ImageDistributionOptions&, const ImageDistributionOptions&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageDistributionOptions& out);
+Json encode_value(const ImageDistributionOptions& value);
 
 /// Options of image.from_rootfs.
 struct ImageFromRootfsOptions {
@@ -327,6 +383,16 @@ struct ImageFromRootfsOptions {
 };
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageFromRootfsOptions& out);
 Json encode_value(const ImageFromRootfsOptions& value);
+
+/// Options of image.history.
+struct ImageHistoryOptions {
+  /// OCI platform as JSON; the image must be for it.
+  std::optional<std::string> platform;
+
+  friend bool operator==(const ImageHistoryOptions&, const ImageHistoryOptions&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageHistoryOptions& out);
+Json encode_value(const ImageHistoryOptions& value);
 
 /// Options of image.inspect.
 struct ImageInspectOptions {
@@ -370,6 +436,16 @@ struct ImageLoadOptions {
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageLoadOptions& out);
 Json encode_value(const ImageLoadOptions& value);
 
+/// Options of image.prune.
+struct ImagePruneOptions {
+  /// Which images to remove.
+  std::optional<std::map<std::string, std::vector<std::string>>> filters;
+
+  friend bool operator==(const ImagePruneOptions&, const ImagePruneOptions&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImagePruneOptions& out);
+Json encode_value(const ImagePruneOptions& value);
+
 /// Options of image.pull.
 struct ImagePullOptions {
   /// Name of the image, with or without tag or digest.
@@ -388,6 +464,22 @@ struct ImagePullOptions {
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImagePullOptions& out);
 Json encode_value(const ImagePullOptions& value);
 
+/// Options of image.push.
+struct ImagePushOptions {
+  /// Tag, where the name has none.
+  std::optional<std::string> tag;
+  /// Whether to push all tags that the repository has here.
+  std::optional<bool> all_tags;
+  /// OCI platform as JSON; the image must be for it.
+  std::optional<std::string> platform;
+  /// Account for the registry; without it, what the engine's host has stored for it.
+  std::optional<AuthConfig> auth;
+
+  friend bool operator==(const ImagePushOptions&, const ImagePushOptions&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImagePushOptions& out);
+Json encode_value(const ImagePushOptions& value);
+
 /// Options of image.remove.
 struct ImageRemoveOptions {
   /// Whether to remove it although stopped containers use it or it has several names.
@@ -401,6 +493,18 @@ struct ImageRemoveOptions {
 };
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageRemoveOptions& out);
 Json encode_value(const ImageRemoveOptions& value);
+
+/// Options of image.save.
+struct ImageSaveOptions {
+  /// References or ids of the images.
+  std::vector<std::string> names;
+  /// OCI platform as JSON; the image must be for it.
+  std::optional<std::string> platform;
+
+  friend bool operator==(const ImageSaveOptions&, const ImageSaveOptions&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageSaveOptions& out);
+Json encode_value(const ImageSaveOptions& value);
 
 /// Options of image.tag.
 struct ImageTagOptions {

@@ -240,6 +240,22 @@ Result<StreamPtr> run_exec_start(Engine& engine, const OpArgs& args, const Call&
   return engine.exec_start(args.ids[0], *config, call);
 }
 
+constexpr std::array kIds_image_distribution = {"name"sv};
+
+constexpr std::array kOptions_image_distribution = {
+    ParamInfo{"auth", ParamType::kJson, false, "X-Registry-Auth"},
+};
+
+constexpr std::array kErrors_image_distribution = {Code::kInvalidArgument,  Code::kNotFound,
+                                                   Code::kPermissionDenied, Code::kUnauthenticated,
+                                                   Code::kDataLoss,         Code::kResourceExhausted};
+
+Result<Json> run_image_distribution(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto options = internal::decode_argument<ImageDistributionOptions>(args.options, args.mode);
+  if (!options.is_ok()) return options.status();
+  return internal::encode_result(engine.image_distribution(args.ids[0], *options, call));
+}
+
 constexpr std::array kOptions_image_from_rootfs = {
     ParamInfo{"reference", ParamType::kString, true},
     ParamInfo{"path", ParamType::kString, false},
@@ -259,6 +275,20 @@ Result<StreamPtr> run_image_from_rootfs(Engine& engine, const OpArgs& args, cons
   const auto options = internal::decode_argument<ImageFromRootfsOptions>(args.options, args.mode);
   if (!options.is_ok()) return options.status();
   return engine.image_from_rootfs(*options, call);
+}
+
+constexpr std::array kIds_image_history = {"name"sv};
+
+constexpr std::array kOptions_image_history = {
+    ParamInfo{"platform", ParamType::kString, false},
+};
+
+constexpr std::array kErrors_image_history = {Code::kInvalidArgument, Code::kNotFound};
+
+Result<Json> run_image_history(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto options = internal::decode_argument<ImageHistoryOptions>(args.options, args.mode);
+  if (!options.is_ok()) return options.status();
+  return internal::encode_result(engine.image_history(args.ids[0], *options, call));
 }
 
 constexpr std::array kIds_image_inspect = {"name"sv};
@@ -304,6 +334,18 @@ Result<StreamPtr> run_image_load(Engine& engine, const OpArgs& args, const Call&
   return engine.image_load(*options, call);
 }
 
+constexpr std::array kOptions_image_prune = {
+    ParamInfo{"filters", ParamType::kJson, false},
+};
+
+constexpr std::array kErrors_image_prune = {Code::kInvalidArgument};
+
+Result<Json> run_image_prune(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto options = internal::decode_argument<ImagePruneOptions>(args.options, args.mode);
+  if (!options.is_ok()) return options.status();
+  return internal::encode_result(engine.image_prune(*options, call));
+}
+
 constexpr std::array kOptions_image_pull = {
     ParamInfo{"fromImage", ParamType::kString, true},
     ParamInfo{"tag", ParamType::kString, false},
@@ -322,6 +364,24 @@ Result<StreamPtr> run_image_pull(Engine& engine, const OpArgs& args, const Call&
   return engine.image_pull(*options, call);
 }
 
+constexpr std::array kIds_image_push = {"name"sv};
+
+constexpr std::array kOptions_image_push = {
+    ParamInfo{"tag", ParamType::kString, false},
+    ParamInfo{"all-tags", ParamType::kBool, false},
+    ParamInfo{"platform", ParamType::kString, false},
+    ParamInfo{"auth", ParamType::kJson, false, "X-Registry-Auth"},
+};
+
+constexpr std::array kErrors_image_push = {Code::kInvalidArgument, Code::kNotFound, Code::kPermissionDenied,
+                                           Code::kUnauthenticated, Code::kDataLoss};
+
+Result<StreamPtr> run_image_push(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto options = internal::decode_argument<ImagePushOptions>(args.options, args.mode);
+  if (!options.is_ok()) return options.status();
+  return engine.image_push(args.ids[0], *options, call);
+}
+
 constexpr std::array kIds_image_remove = {"name"sv};
 
 constexpr std::array kOptions_image_remove = {
@@ -337,6 +397,19 @@ Result<Json> run_image_remove(Engine& engine, const OpArgs& args, const Call& ca
   const auto options = internal::decode_argument<ImageRemoveOptions>(args.options, args.mode);
   if (!options.is_ok()) return options.status();
   return internal::encode_result(engine.image_remove(args.ids[0], *options, call));
+}
+
+constexpr std::array kOptions_image_save = {
+    ParamInfo{"names", ParamType::kStringList, true},
+    ParamInfo{"platform", ParamType::kString, false},
+};
+
+constexpr std::array kErrors_image_save = {Code::kInvalidArgument, Code::kNotFound, Code::kDataLoss};
+
+Result<StreamPtr> run_image_save(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto options = internal::decode_argument<ImageSaveOptions>(args.options, args.mode);
+  if (!options.is_ok()) return options.status();
+  return engine.image_save(*options, call);
 }
 
 constexpr std::array kIds_image_tag = {"name"sv};
@@ -380,6 +453,14 @@ Result<Json> run_system_info(Engine& engine, const OpArgs& /*args*/, const Call&
   return internal::encode_result(engine.system_info(call));
 }
 
+constexpr std::array kErrors_system_login = {Code::kInvalidArgument, Code::kUnauthenticated};
+
+Result<Json> run_system_login(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto config = internal::decode_argument<AuthConfig>(args.config, args.mode);
+  if (!config.is_ok()) return config.status();
+  return internal::encode_result(engine.system_login(*config, call));
+}
+
 Result<Json> run_system_ping(Engine& engine, const OpArgs& /*args*/, const Call& call) {
   return internal::encode_result(engine.system_ping(call));
 }
@@ -392,7 +473,7 @@ Result<Json> run_system_version(Engine& engine, const OpArgs& /*args*/, const Ca
   return internal::encode_result(engine.system_version(call));
 }
 
-constexpr std::array<OpInfo, 30> kOperations = {{
+constexpr std::array<OpInfo, 36> kOperations = {{
     {.name = "container.attach",
      .method = "POST",
      .path = "/containers/{id}/attach",
@@ -665,6 +746,23 @@ constexpr std::array<OpInfo, 30> kOperations = {{
      .retry_safe = false,
      .wire = "",
      .since = "1.0"},
+    {.name = "image.distribution",
+     .method = "GET",
+     .path = "/distribution/{name}/json",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = true,
+     .ids = kIds_image_distribution,
+     .options = kOptions_image_distribution,
+     .errors = kErrors_image_distribution,
+     .has_config = false,
+     .config_required = false,
+     .has_result = true,
+     .success_status = 200,
+     .retry_safe = true,
+     .wire = "",
+     .since = "1.0"},
     {.name = "image.from_rootfs",
      .method = "POST",
      .path = "/images/from-rootfs",
@@ -680,6 +778,23 @@ constexpr std::array<OpInfo, 30> kOperations = {{
      .has_result = true,
      .success_status = 200,
      .retry_safe = false,
+     .wire = "",
+     .since = "1.0"},
+    {.name = "image.history",
+     .method = "GET",
+     .path = "/images/{name}/history",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = true,
+     .ids = kIds_image_history,
+     .options = kOptions_image_history,
+     .errors = kErrors_image_history,
+     .has_config = false,
+     .config_required = false,
+     .has_result = true,
+     .success_status = 200,
+     .retry_safe = true,
      .wire = "",
      .since = "1.0"},
     {.name = "image.inspect",
@@ -733,6 +848,23 @@ constexpr std::array<OpInfo, 30> kOperations = {{
      .retry_safe = false,
      .wire = "",
      .since = "1.0"},
+    {.name = "image.prune",
+     .method = "POST",
+     .path = "/images/prune",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = {},
+     .options = kOptions_image_prune,
+     .errors = kErrors_image_prune,
+     .has_config = false,
+     .config_required = false,
+     .has_result = true,
+     .success_status = 200,
+     .retry_safe = true,
+     .wire = "",
+     .since = "1.0"},
     {.name = "image.pull",
      .method = "POST",
      .path = "/images/create",
@@ -743,6 +875,23 @@ constexpr std::array<OpInfo, 30> kOperations = {{
      .ids = {},
      .options = kOptions_image_pull,
      .errors = kErrors_image_pull,
+     .has_config = false,
+     .config_required = false,
+     .has_result = true,
+     .success_status = 200,
+     .retry_safe = true,
+     .wire = "",
+     .since = "1.0"},
+    {.name = "image.push",
+     .method = "POST",
+     .path = "/images/{name}/push",
+     .kind = OpKind::kStream,
+     .frames = OpFrames::kMessages,
+     .queue = QueuePolicy::kLatest,
+     .id_has_slashes = true,
+     .ids = kIds_image_push,
+     .options = kOptions_image_push,
+     .errors = kErrors_image_push,
      .has_config = false,
      .config_required = false,
      .has_result = true,
@@ -765,6 +914,23 @@ constexpr std::array<OpInfo, 30> kOperations = {{
      .has_result = true,
      .success_status = 200,
      .retry_safe = false,
+     .wire = "",
+     .since = "1.0"},
+    {.name = "image.save",
+     .method = "GET",
+     .path = "/images/get",
+     .kind = OpKind::kStream,
+     .frames = OpFrames::kData,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = {},
+     .options = kOptions_image_save,
+     .errors = kErrors_image_save,
+     .has_config = false,
+     .config_required = false,
+     .has_result = false,
+     .success_status = 200,
+     .retry_safe = true,
      .wire = "",
      .since = "1.0"},
     {.name = "image.tag",
@@ -852,6 +1018,23 @@ constexpr std::array<OpInfo, 30> kOperations = {{
      .retry_safe = true,
      .wire = "",
      .since = "1.0"},
+    {.name = "system.login",
+     .method = "POST",
+     .path = "/auth",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = {},
+     .options = {},
+     .errors = kErrors_system_login,
+     .has_config = true,
+     .config_required = true,
+     .has_result = true,
+     .success_status = 200,
+     .retry_safe = true,
+     .wire = "",
+     .since = "1.0"},
     {.name = "system.ping",
      .method = "GET",
      .path = "/_ping",
@@ -905,22 +1088,25 @@ constexpr std::array<OpInfo, 30> kOperations = {{
      .since = "1.0"},
 }};
 
-constexpr std::array<internal::Dispatch, 30> kDispatch = {{
-    {.call = nullptr, .open = &run_container_attach},  {.call = &run_container_create, .open = nullptr},
-    {.call = &run_container_inspect, .open = nullptr}, {.call = &run_container_kill, .open = nullptr},
-    {.call = &run_container_list, .open = nullptr},    {.call = nullptr, .open = &run_container_logs},
-    {.call = &run_container_remove, .open = nullptr},  {.call = &run_container_rename, .open = nullptr},
-    {.call = &run_container_resize, .open = nullptr},  {.call = &run_container_start, .open = nullptr},
-    {.call = &run_container_stop, .open = nullptr},    {.call = nullptr, .open = &run_container_wait},
-    {.call = &run_exec_create, .open = nullptr},       {.call = &run_exec_inspect, .open = nullptr},
-    {.call = &run_exec_resize, .open = nullptr},       {.call = nullptr, .open = &run_exec_start},
-    {.call = nullptr, .open = &run_image_from_rootfs}, {.call = &run_image_inspect, .open = nullptr},
-    {.call = &run_image_list, .open = nullptr},        {.call = nullptr, .open = &run_image_load},
-    {.call = nullptr, .open = &run_image_pull},        {.call = &run_image_remove, .open = nullptr},
-    {.call = &run_image_tag, .open = nullptr},         {.call = &run_system_check, .open = nullptr},
-    {.call = &run_system_diagnose, .open = nullptr},   {.call = nullptr, .open = &run_system_events},
-    {.call = &run_system_info, .open = nullptr},       {.call = &run_system_ping, .open = nullptr},
-    {.call = nullptr, .open = &run_system_session},    {.call = &run_system_version, .open = nullptr},
+constexpr std::array<internal::Dispatch, 36> kDispatch = {{
+    {.call = nullptr, .open = &run_container_attach},   {.call = &run_container_create, .open = nullptr},
+    {.call = &run_container_inspect, .open = nullptr},  {.call = &run_container_kill, .open = nullptr},
+    {.call = &run_container_list, .open = nullptr},     {.call = nullptr, .open = &run_container_logs},
+    {.call = &run_container_remove, .open = nullptr},   {.call = &run_container_rename, .open = nullptr},
+    {.call = &run_container_resize, .open = nullptr},   {.call = &run_container_start, .open = nullptr},
+    {.call = &run_container_stop, .open = nullptr},     {.call = nullptr, .open = &run_container_wait},
+    {.call = &run_exec_create, .open = nullptr},        {.call = &run_exec_inspect, .open = nullptr},
+    {.call = &run_exec_resize, .open = nullptr},        {.call = nullptr, .open = &run_exec_start},
+    {.call = &run_image_distribution, .open = nullptr}, {.call = nullptr, .open = &run_image_from_rootfs},
+    {.call = &run_image_history, .open = nullptr},      {.call = &run_image_inspect, .open = nullptr},
+    {.call = &run_image_list, .open = nullptr},         {.call = nullptr, .open = &run_image_load},
+    {.call = &run_image_prune, .open = nullptr},        {.call = nullptr, .open = &run_image_pull},
+    {.call = nullptr, .open = &run_image_push},         {.call = &run_image_remove, .open = nullptr},
+    {.call = nullptr, .open = &run_image_save},         {.call = &run_image_tag, .open = nullptr},
+    {.call = &run_system_check, .open = nullptr},       {.call = &run_system_diagnose, .open = nullptr},
+    {.call = nullptr, .open = &run_system_events},      {.call = &run_system_info, .open = nullptr},
+    {.call = &run_system_login, .open = nullptr},       {.call = &run_system_ping, .open = nullptr},
+    {.call = nullptr, .open = &run_system_session},     {.call = &run_system_version, .open = nullptr},
 }};
 
 }  // namespace

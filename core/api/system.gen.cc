@@ -760,6 +760,20 @@ Json encode_value(const EventMessage& value) {
   return out;
 }
 
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, LoginResult& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Status", out.status);
+  reader.required("IdentityToken", out.identity_token);
+  return reader.finish();
+}
+
+Json encode_value(const LoginResult& value) {
+  Json out = json_object();
+  out["Status"] = encode_value(value.status);
+  out["IdentityToken"] = encode_value(value.identity_token);
+  return out;
+}
+
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, SystemEventsOptions& out) {
   ObjectReader reader(in, path, mode);
   reader.optional("since", out.since);

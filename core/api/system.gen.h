@@ -697,6 +697,18 @@ struct EventMessage {
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, EventMessage& out);
 Json encode_value(const EventMessage& value);
 
+/// A registry's yes to an account.
+struct LoginResult {
+  /// What the registry says.
+  std::string status;
+  /// Token to be kept in place of the password; empty without one.
+  std::string identity_token;
+
+  friend bool operator==(const LoginResult&, const LoginResult&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, LoginResult& out);
+Json encode_value(const LoginResult& value);
+
 /// Options of system.events.
 struct SystemEventsOptions {
   /// Time of the first event to send.

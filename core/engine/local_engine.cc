@@ -222,9 +222,21 @@ Result<StreamPtr> LocalEngine::exec_start(const std::string& id, const api::Exec
   POUCH_FORWARD(containers, exec_start(id, config, call));
 }
 
+Result<api::DistributionInspect> LocalEngine::image_distribution(const std::string& name,
+                                                                 const api::ImageDistributionOptions& options,
+                                                                 const Call& call) {
+  POUCH_FORWARD(images, distribution(name, options, call));
+}
+
 Result<StreamPtr> LocalEngine::image_from_rootfs(const api::ImageFromRootfsOptions& options,
                                                  const Call& call) {
   POUCH_FORWARD(images, from_rootfs(options, call));
+}
+
+Result<std::vector<api::ImageHistoryItem>> LocalEngine::image_history(const std::string& name,
+                                                                      const api::ImageHistoryOptions& options,
+                                                                      const Call& call) {
+  POUCH_FORWARD(images, history(name, options, call));
 }
 
 Result<api::ImageInspect> LocalEngine::image_inspect(const std::string& name,
@@ -242,14 +254,28 @@ Result<StreamPtr> LocalEngine::image_load(const api::ImageLoadOptions& options, 
   POUCH_FORWARD(images, load(options, call));
 }
 
+Result<api::ImagePruneResult> LocalEngine::image_prune(const api::ImagePruneOptions& options,
+                                                       const Call& call) {
+  POUCH_FORWARD(images, prune(options, call));
+}
+
 Result<StreamPtr> LocalEngine::image_pull(const api::ImagePullOptions& options, const Call& call) {
   POUCH_FORWARD(images, pull(options, call));
+}
+
+Result<StreamPtr> LocalEngine::image_push(const std::string& name, const api::ImagePushOptions& options,
+                                          const Call& call) {
+  POUCH_FORWARD(images, push(name, options, call));
 }
 
 Result<std::vector<api::ImageDeleteItem>> LocalEngine::image_remove(const std::string& name,
                                                                     const api::ImageRemoveOptions& options,
                                                                     const Call& call) {
   POUCH_FORWARD(images, remove(name, options, call));
+}
+
+Result<StreamPtr> LocalEngine::image_save(const api::ImageSaveOptions& options, const Call& call) {
+  POUCH_FORWARD(images, save(options, call));
 }
 
 Status LocalEngine::image_tag(const std::string& name, const api::ImageTagOptions& options,
@@ -271,6 +297,10 @@ Result<StreamPtr> LocalEngine::system_events(const api::SystemEventsOptions& opt
 
 Result<api::SystemInfo> LocalEngine::system_info(const Call& call) {
   POUCH_FORWARD(system, info(call));
+}
+
+Result<api::LoginResult> LocalEngine::system_login(const api::AuthConfig& config, const Call& call) {
+  POUCH_FORWARD(images, login(config, call));
 }
 
 Result<api::PingInfo> LocalEngine::system_ping(const Call& call) {

@@ -80,19 +80,20 @@ Result<Timestamp> parse_point_in_time(std::string_view text, Timestamp now) {
   return invalid_argument(quote(text) + " is no time: seconds since 1970, RFC 3339 or a duration like 24h");
 }
 
-Result<ImageFilter> ImageFilter::make(store::Session& session, const std::optional<Filters>& filters) {
+Result<ImageFilter> ImageFilter::make(store::Session& session, const std::optional<Filters>& filters,
+                                      std::span<const std::string_view> known) {
   ImageFilter filter;
   if (!filters) return filter;
-  for (const auto& [key, values] : *filters) POUCH_RETURN_IF_ERROR(filter.add(session, key, values));
+  for (const auto& [key, values] : *filters) {
+    if (std::ranges::find(known, key) == known.end())
+      return invalid_argument("Invalid filter '" + (is_valid_utf8(key) ? key : quote(key)) + "'");
+    POUCH_RETURN_IF_ERROR(filter.add(session, key, values));
+  }
   return filter;
 }
 
 Status ImageFilter::add(store::Session& session, const std::string& key,
                         const std::vector<std::string>& values) {
-  static constexpr std::array<std::string_view, 6> kKeys{"before",    "dangling", "label",
-                                                         "reference", "since",    "until"};
-  if (std::ranges::find(kKeys, key) == kKeys.end())
-    return invalid_argument("Invalid filter '" + (is_valid_utf8(key) ? key : quote(key)) + "'");
   for (const std::string& value : values) {
     if (key == "dangling") {
       POUCH_ASSIGN_OR_RETURN(dangling_, parse_bool(key, value));
@@ -101,9 +102,12 @@ Status ImageFilter::add(store::Session& session, const std::string& key,
       references_.push_back(value);
     } else if (key == "label") {
       labels_.push_back(value);
+    } else if (key == "label!") {
+      no_labels_.push_back(value);
     } else if (key == "until") {
       auto until = parse_point_in_time(value, Timestamp::now());
-      if (!until.is_ok()) return bad_value(key, value);
+      if (!until.is_ok())
+        return invalid_argument("failed to parse value as time or duration: " + quote(value));
       before_ = before_ ? std::min(*before_, *until) : *until;
     } else {
       auto id = resolve_image(session, value);
@@ -120,12 +124,17 @@ Status ImageFilter::add(store::Session& session, const std::string& key,
 
 bool ImageFilter::admits(const ImageRow& row, const ImageConfigFacts& facts,
                          std::vector<NameRow>& names) const {
-  if (dangling_ && *dangling_ != names.empty()) return false;
+  // As to Moby, a name by digest alone does not keep an image from dangling.
+  const bool has_tag =
+      std::ranges::any_of(names, [](const NameRow& name) { return name.reference.digest().empty(); });
+  if (dangling_ && *dangling_ == has_tag) return false;
   if (before_ && row.created >= *before_) return false;
   if (since_ && row.created <= *since_) return false;
   static const std::map<std::string, std::string> kNoLabels;
   const auto& labels = facts.config && facts.config->labels ? *facts.config->labels : kNoLabels;
   if (!std::ranges::all_of(labels_, [&](const std::string& wanted) { return has_label(labels, wanted); }))
+    return false;
+  if (std::ranges::any_of(no_labels_, [&](const std::string& other) { return has_label(labels, other); }))
     return false;
   if (references_.empty()) return true;
   std::erase_if(names, [&](const NameRow& name) {

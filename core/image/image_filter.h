@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,15 +15,17 @@
 
 namespace pouch::image {
 
-/// The filters of image.list: reference, dangling, label, before, since, until. Values of one key are OR-ed
-/// (labels AND-ed), keys AND-ed, as Moby does.
+/// The filters of image.list and image.prune: reference, dangling, label, label!, before, since, until.
+/// Values of one key are OR-ed (labels AND-ed), keys AND-ed, as Moby does.
 class ImageFilter {
  public:
   using Filters = std::map<std::string, std::vector<std::string>>;
 
-  /// InvalidArgument: an unknown key or bad value, or the absent image of before or since.
-  static Result<ImageFilter> make(store::Session& session, const std::optional<Filters>& filters);
+  /// InvalidArgument: a key that is not of `known`, a bad value, or the absent image of before or since.
+  static Result<ImageFilter> make(store::Session& session, const std::optional<Filters>& filters,
+                                  std::span<const std::string_view> known);
 
+  std::optional<bool> dangling() const { return dangling_; }
   /// Takes from `names` those that a reference filter leaves out.
   bool admits(const ImageRow& row, const ImageConfigFacts& facts, std::vector<NameRow>& names) const;
 
@@ -31,9 +35,14 @@ class ImageFilter {
   std::optional<bool> dangling_;
   std::vector<std::string> references_;  ///< patterns
   std::vector<std::string> labels_;      ///< "key" or "key=value"
+  std::vector<std::string> no_labels_;   ///< none of them
   std::optional<Timestamp> before_;      ///< made before this
   std::optional<Timestamp> since_;       ///< made after this
 };
+
+inline constexpr std::array<std::string_view, 6> kListFilters{"before",    "dangling", "label",
+                                                              "reference", "since",    "until"};
+inline constexpr std::array<std::string_view, 4> kPruneFilters{"dangling", "label", "label!", "until"};
 
 /// A point in time as Docker's clients write it: seconds since 1970, RFC 3339, a date, or a duration such as
 /// "24h" or "1h30m" before `now`. InvalidArgument else.

@@ -61,7 +61,7 @@ Result<std::vector<api::ImageSummary>> list_images(store::Session& session,
                                                    const api::ImageListOptions& options) {
   if (options.manifests.value_or(false)) return not_implemented("image list: the option manifests");
   if (options.shared_size.value_or(false)) return not_implemented("image list: the option shared-size");
-  POUCH_ASSIGN_OR_RETURN(const ImageFilter filter, ImageFilter::make(session, options.filters));
+  POUCH_ASSIGN_OR_RETURN(const ImageFilter filter, ImageFilter::make(session, options.filters, kListFilters));
   POUCH_ASSIGN_OR_RETURN(const std::vector<NameRow> names, all_names(session));
   std::map<Digest, std::vector<NameRow>> names_by_image;
   for (const NameRow& name : names) names_by_image[name.image_id].push_back(name);

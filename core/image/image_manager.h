@@ -7,6 +7,7 @@
 
 #include "core/api/image.gen.h"
 #include "core/api/stream.h"
+#include "core/api/system.gen.h"
 #include "core/base/cancel.h"
 #include "core/base/id.h"
 #include "core/base/status.h"
@@ -17,10 +18,10 @@ namespace pouch {
 
 struct EngineContext;
 
-/// All of image.* (core/api/engine.gen.h has the contract of each), on the root of the context, and the
-/// container manager's view of images. Thread-safe. What changes something goes on at the context's executor
-/// when its caller gives up; a load or import whose stream is cancelled or dropped before its last byte came
-/// is undone.
+/// All of image.* and system.login (core/api/engine.gen.h has the contract of each), on the root of the
+/// context, and the container manager's view of images. Thread-safe. What changes something goes on at the
+/// context's executor when its caller gives up; a load or import whose stream is cancelled or dropped before
+/// its last byte came is undone.
 class ImageManager final : public ImageLookup {
  public:
   /// The context must outlive the manager. Does nothing yet.
@@ -39,15 +40,27 @@ class ImageManager final : public ImageLookup {
   /// Closed where it can. The destructor does it too.
   void close();
 
+  Result<api::DistributionInspect> distribution(const std::string& name,
+                                                const api::ImageDistributionOptions& options,
+                                                const Call& call);
   Result<StreamPtr> from_rootfs(const api::ImageFromRootfsOptions& options, const Call& call);
+  Result<std::vector<api::ImageHistoryItem>> history(const std::string& name,
+                                                     const api::ImageHistoryOptions& options,
+                                                     const Call& call);
   Result<api::ImageInspect> inspect(const std::string& name, const api::ImageInspectOptions& options,
                                     const Call& call);
   Result<std::vector<api::ImageSummary>> list(const api::ImageListOptions& options, const Call& call);
   Result<StreamPtr> load(const api::ImageLoadOptions& options, const Call& call);
+  Result<api::ImagePruneResult> prune(const api::ImagePruneOptions& options, const Call& call);
   Result<StreamPtr> pull(const api::ImagePullOptions& options, const Call& call);
+  Result<StreamPtr> push(const std::string& name, const api::ImagePushOptions& options, const Call& call);
   Result<std::vector<api::ImageDeleteItem>> remove(const std::string& name,
                                                    const api::ImageRemoveOptions& options, const Call& call);
+  Result<StreamPtr> save(const api::ImageSaveOptions& options, const Call& call);
   Status tag(const std::string& name, const api::ImageTagOptions& options, const Call& call);
+
+  /// system.login.
+  Result<api::LoginResult> login(const api::AuthConfig& account, const Call& call);
 
   // ImageLookup.
   Result<ImageForContainer> resolve(const std::string& reference, const Call& call) override;

@@ -37,7 +37,7 @@ class Pull {
     progress_.note(name.tag().empty() ? name.digest().str() : name.tag(), "Pulling from " + name.path());
     POUCH_ASSIGN_OR_RETURN(ImageContent content, make_content());
     POUCH_ASSIGN_OR_RETURN(const std::optional<Digest> before, known_as());
-    LayerDownloads downloads(context_, leased_, repository_, call_, content.layers, progress_);
+    LayerDownloads downloads(context_, leased_, repository_, target_.name, call_, content.layers, progress_);
     POUCH_ASSIGN_OR_RETURN(const bool is_known, knows(content.config.digest));
     if (is_known) downloads.hush();
     ImageImporter importer(context_, leased_);

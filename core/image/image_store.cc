@@ -224,6 +224,19 @@ Status remove_image(store::Transaction& transaction, const Digest& id) {
   return transaction.run("DELETE FROM images WHERE id = ?", id).status();
 }
 
+Result<std::vector<LayerRow>> layers_of(store::Session& session, const Digest& id) {
+  POUCH_ASSIGN_OR_RETURN(store::Statement rows,
+                         session.prepare("SELECT chain_id, blob, size FROM image_layers WHERE image_id = ? "
+                                         "ORDER BY position"));
+  rows.bind(id);
+  std::vector<LayerRow> layers;
+  while (true) {
+    POUCH_ASSIGN_OR_RETURN(const bool found, rows.step());
+    if (!found) return layers;
+    layers.push_back({ChainId(rows.text(0)), Digest(rows.text(1)), rows.integer(2)});
+  }
+}
+
 Result<std::vector<ChainId>> unshared_layers(store::Session& session, const Digest& id) {
   POUCH_ASSIGN_OR_RETURN(
       store::Statement rows,

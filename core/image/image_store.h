@@ -73,6 +73,8 @@ Status make_image_everybodys(store::Transaction& transaction, const Digest& id);
 Status remove_name(store::Transaction& transaction, const Reference& reference);
 /// With its names and layers.
 Status remove_image(store::Transaction& transaction, const Digest& id);
+/// Lowest first.
+Result<std::vector<LayerRow>> layers_of(store::Session& session, const Digest& id);
 /// Chain ids of the image's layers that no other image has, highest first.
 Result<std::vector<ChainId>> unshared_layers(store::Session& session, const Digest& id);
 

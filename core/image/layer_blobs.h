@@ -14,6 +14,8 @@ class LayerBlobs {
   virtual Status begin(size_t first) = 0;
   /// Returns when the blob of the layer is in the content store.
   virtual Status wait(size_t layer) = 0;
+  /// It will be unpacked now.
+  virtual void unpacking(size_t layer) = 0;
   /// The layer is there.
   virtual void unpacked(size_t layer) = 0;
 };
@@ -23,6 +25,7 @@ class StoredBlobs final : public LayerBlobs {
  public:
   Status begin(size_t /*first*/) override { return {}; }
   Status wait(size_t /*layer*/) override { return {}; }
+  void unpacking(size_t /*layer*/) override {}
   void unpacked(size_t /*layer*/) override {}
 };
 

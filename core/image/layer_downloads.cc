@@ -5,6 +5,7 @@
 
 #include "core/base/executor.h"
 #include "core/ctrd/content.h"
+#include "core/image/blob_origins.h"
 #include "core/image/image_importer.h"
 #include "core/image/work_lock.h"
 
@@ -26,11 +27,12 @@ void abort_ingest(const ctrd::Client& client, const std::string& ref) {
 }  // namespace
 
 LayerDownloads::LayerDownloads(const EngineContext& context, std::shared_ptr<ctrd::Client> client,
-                               registry::Repository& repository, const Call& call,
+                               registry::Repository& repository, const Reference& name, const Call& call,
                                const std::vector<ImageLayer>& layers, Progress& progress)
     : context_(context),
       client_(std::move(client)),
       repository_(repository),
+      name_(name),
       call_(call),
       work_call_(call),
       layers_(layers),
@@ -47,12 +49,24 @@ LayerDownloads::~LayerDownloads() {
 }
 
 Status LayerDownloads::begin(size_t first) {
-  for (size_t i = is_hushed_ ? first : 0; i < layers_.size(); ++i) {
-    progress_.status(short_id(layers_[i].blob.digest.str()),
-                     i < first ? "Already exists" : "Pulling fs layer");
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    bool is_wanted = i >= first;
+    if (!is_wanted) {
+      // Unpacked, but of another blob: this image's own one is needed when it is pushed or saved.
+      const auto info = client_->content().info(call_, layers_[i].blob.digest);
+      if (!info.is_ok() && info.code() != Code::kNotFound) return info.status();
+      is_wanted = !info.is_ok();
+    }
+    if (is_wanted) {
+      wanted_.push_back(i);
+    } else {
+      done_[i] = Status();
+    }
+    if (is_wanted || !is_hushed_)
+      progress_.status(short_id(layers_[i].blob.digest.str()),
+                       is_wanted ? "Pulling fs layer" : "Already exists");
   }
-  next_ = first;
-  const size_t count = std::min(kAtOnce, layers_.size() - first);
+  const size_t count = std::min(kAtOnce, wanted_.size());
   for (size_t i = 0; i < count; ++i) threads_.push_back(start_thread([this] { work(); }));
   return {};
 }
@@ -63,8 +77,11 @@ Status LayerDownloads::wait(size_t layer) {
     POUCH_RETURN_IF_ERROR(wait_for(lock, changed_, call_, [&] { return done_[layer].has_value(); }));
     POUCH_RETURN_IF_ERROR(*done_[layer]);
   }
-  progress_.part(short_id(layers_[layer].blob.digest.str()), "Extracting", 0, layers_[layer].blob.size);
   return {};
+}
+
+void LayerDownloads::unpacking(size_t layer) {
+  progress_.part(short_id(layers_[layer].blob.digest.str()), "Extracting", 0, layers_[layer].blob.size);
 }
 
 void LayerDownloads::unpacked(size_t layer) {
@@ -77,8 +94,8 @@ void LayerDownloads::work() {
 
 std::optional<size_t> LayerDownloads::take_next() {
   const std::lock_guard lock(mutex_);
-  if (next_ >= layers_.size()) return std::nullopt;
-  return next_++;
+  if (next_ >= wanted_.size()) return std::nullopt;
+  return wanted_[next_++];
 }
 
 // The first failure is everybody's: who waits for another layer learns of it, too.
@@ -90,7 +107,7 @@ void LayerDownloads::finish(size_t layer, Status status) {
       for (std::optional<Status>& other : done_) {
         if (!other) other = status;
       }
-      next_ = layers_.size();
+      next_ = wanted_.size();
     }
     if (!done_[layer]) done_[layer] = std::move(status);
     changed_.notify_all();
@@ -130,7 +147,10 @@ Status LayerDownloads::download(const ImageLayer& layer, const std::string& ref)
     };
     POUCH_RETURN_IF_ERROR(repository_.fetch_blob(work_call_, blob.digest, blob.size, writer.offset(), keep));
   }
-  return writer.commit(work_call_, blob.size, blob.digest);
+  POUCH_RETURN_IF_ERROR(writer.commit(work_call_, blob.size, blob.digest));
+  // Without it a push has more to do.
+  note_blob_origin(*client_, work_call_, blob.digest, name_).ignore();
+  return {};
 }
 
 }  // namespace pouch::image

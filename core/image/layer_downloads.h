@@ -15,6 +15,7 @@
 #include "core/image/layer_blobs.h"
 #include "core/image/progress.h"
 #include "core/registry/client.h"
+#include "core/registry/reference.h"
 #include "core/store/engine_context.h"
 
 namespace pouch::image {
@@ -25,8 +26,8 @@ class LayerDownloads final : public LayerBlobs {
  public:
   /// All must outlive it. `client` is under a lease.
   LayerDownloads(const EngineContext& context, std::shared_ptr<ctrd::Client> client,
-                 registry::Repository& repository, const Call& call, const std::vector<ImageLayer>& layers,
-                 Progress& progress);
+                 registry::Repository& repository, const Reference& name, const Call& call,
+                 const std::vector<ImageLayer>& layers, Progress& progress);
   /// Says nothing of layers that are there, as when all of the image is.
   void hush() { is_hushed_ = true; }
   /// Ends what still runs, and takes away what it has of unfinished blobs.
@@ -36,6 +37,7 @@ class LayerDownloads final : public LayerBlobs {
 
   Status begin(size_t first) override;
   Status wait(size_t layer) override;
+  void unpacking(size_t layer) override;
   void unpacked(size_t layer) override;
 
  private:
@@ -48,18 +50,20 @@ class LayerDownloads final : public LayerBlobs {
   const EngineContext& context_;
   std::shared_ptr<ctrd::Client> client_;
   registry::Repository& repository_;
+  const Reference& name_;
   const Call& call_;
   Call work_call_;  ///< the caller's, and cancelled when a layer fails
   int forward_ = 0;
   bool is_hushed_ = false;
   const std::vector<ImageLayer>& layers_;
   Progress& progress_;
+  std::vector<size_t> wanted_;  ///< those that are not here, lowest first; set by begin()
   std::vector<std::thread> threads_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
   // Below protected by mutex_.
-  size_t next_ = 0;
+  size_t next_ = 0;  ///< in wanted_
   std::vector<std::optional<Status>> done_;
 };
 

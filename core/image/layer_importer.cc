@@ -65,10 +65,11 @@ Result<std::vector<LayerRow>> LayerImporter::import(const Call& call, const std:
   POUCH_RETURN_IF_ERROR(blobs.begin(present));
   std::vector<LayerRow> rows;
   for (size_t i = 0; i < layers.size(); ++i) {
+    POUCH_RETURN_IF_ERROR(blobs.wait(i));
     if (i < present) {
       POUCH_RETURN_IF_ERROR(verify_present(call, layers[i]));
     } else {
-      POUCH_RETURN_IF_ERROR(blobs.wait(i));
+      blobs.unpacking(i);
       POUCH_RETURN_IF_ERROR(unpack(call, layers[i], i == 0 ? std::string() : chain[i - 1].str(), chain[i]));
       blobs.unpacked(i);
     }
@@ -137,12 +138,9 @@ Status LayerImporter::apply(const Call& call, const ImageLayer& layer,
 // The snapshot is there, but the blob that came may be another one than it was made of.
 Status LayerImporter::verify_present(const Call& call, const ImageLayer& layer) {
   if (layer.blob.digest == layer.diff_id) return {};
-  const auto info = client_->content().info(call, layer.blob.digest);
-  // Of what a registry has, a layer that is there is not fetched again; by its diff id it is the right one.
-  if (info.code() == Code::kNotFound) return {};
-  POUCH_RETURN_IF_ERROR(info.status());
-  const auto known = info->labels.find(kUncompressedLabel);
-  if (known != info->labels.end()) {
+  POUCH_ASSIGN_OR_RETURN(const ctrd::ContentInfo info, client_->content().info(call, layer.blob.digest));
+  const auto known = info.labels.find(kUncompressedLabel);
+  if (known != info.labels.end()) {
     return known->second == layer.diff_id.str() ? Status() : diff_mismatch(layer, Digest(known->second));
   }
   POUCH_ASSIGN_OR_RETURN(const Digest got, uncompressed_digest(*client_, call, layer.blob.digest));

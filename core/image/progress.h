@@ -33,6 +33,17 @@ class Progress {
     message.status = text;
     pipe_->push_latest("line " + std::to_string(++lines_), api::to_json_text(message)).ignore();
   }
+  /// The end of a push: a line for people, and the same for programs, as Moby sends it; always sent.
+  void pushed(const std::string& tag, const std::string& digest, int64_t size) {
+    note("", tag + ": digest: " + digest + " size: " + std::to_string(size));
+    api::ProgressMessage message;
+    message.progress_detail.emplace();
+    api::ProgressAux& aux = message.aux.emplace();
+    aux.tag = tag;
+    aux.digest = digest;
+    aux.size = size;
+    pipe_->push_latest("aux " + tag, api::to_json_text(message)).ignore();
+  }
   /// How far one object has come, in bytes; a newer one replaces an unread older one. Not sent when quiet.
   /// From any thread.
   void part(const std::string& id, const std::string& text, int64_t current, int64_t total) {

@@ -4,10 +4,10 @@
 #include <array>
 #include <utility>
 
-#include "core/base/base64.h"
 #include "core/base/id.h"
 #include "core/base/text.h"
 #include "core/image/archive_images.h"
+#include "core/image/credentials.h"
 
 namespace pouch::image {
 namespace {
@@ -17,16 +17,10 @@ constexpr std::array<std::string_view, 2> kConfigTypes = {kOciConfigType, kDocke
 // BuildKit's caches and the first images of Docker have these, and are what they say nevertheless.
 constexpr std::array<std::string_view, 2> kLooseConfigTypes = {"", "application/octet-stream"};
 
-struct Document {
-  ctrd::Descriptor descriptor;
-  std::string json;
-  Manifest content;
-};
-
-Result<Document> fetch(registry::Repository& repository, const Call& call, const std::string& tag_or_digest,
-                       const ImageLimits& limits) {
+Result<RemoteDocument> fetch(registry::Repository& repository, const Call& call,
+                             const std::string& tag_or_digest, const ImageLimits& limits) {
   POUCH_ASSIGN_OR_RETURN(registry::Manifest answer, repository.manifest(call, tag_or_digest));
-  Document out;
+  RemoteDocument out;
   out.descriptor.digest = Digest(answer.digest);
   out.descriptor.size = static_cast<int64_t>(answer.bytes.size());
   POUCH_ASSIGN_OR_RETURN(out.content,
@@ -41,33 +35,9 @@ Result<Document> fetch(registry::Repository& repository, const Call& call, const
 }
 
 Status check_is_image(const Reference& name, const Manifest& manifest) {
-  const std::string& type = manifest.config.media_type;
-  const auto has = [&type](const auto& types) {
-    return std::find(types.begin(), types.end(), type) != types.end();
-  };
-  if (has(kConfigTypes) || has(kLooseConfigTypes)) return {};
+  if (is_container_image(manifest)) return {};
   return not_implemented(quote(name.familiar()) + " is no image of containers: its config is of the type " +
-                         quote(type));
-}
-
-Result<std::optional<registry::Credentials>> credentials_of(const std::optional<api::AuthConfig>& auth) {
-  if (!auth) return std::optional<registry::Credentials>();
-  registry::Credentials out;
-  out.username = auth->username.value_or("");
-  out.password = auth->password.value_or("");
-  out.identity_token = auth->identitytoken.value_or("");
-  out.registry_token = auth->registrytoken.value_or("");
-  if (const std::string& both = auth->auth.value_or(""); !both.empty() && out.username.empty()) {
-    const std::string text = base64_decode(both).value_or("");
-    const size_t colon = text.find(':');
-    if (colon == std::string::npos)
-      return invalid_argument("auth.auth: expected username:password in base64");
-    out.username = text.substr(0, colon);
-    out.password = text.substr(colon + 1);
-  }
-  // An empty document, as Docker's clients send it, is no account.
-  const bool is_empty = out.username.empty() && out.identity_token.empty() && out.registry_token.empty();
-  return is_empty ? std::optional<registry::Credentials>() : std::optional(std::move(out));
+                         quote(manifest.config.media_type));
 }
 
 Result<Reference> name_of(const api::ImagePullOptions& options) {
@@ -80,6 +50,18 @@ Result<Reference> name_of(const api::ImagePullOptions& options) {
 }
 
 }  // namespace
+
+bool is_container_image(const Manifest& manifest) {
+  const auto has = [&](const auto& types) {
+    return std::find(types.begin(), types.end(), manifest.config.media_type) != types.end();
+  };
+  return has(kConfigTypes) || has(kLooseConfigTypes);
+}
+
+Result<RemoteDocument> fetch_document(registry::Repository& repository, const Call& call,
+                                      const Reference& name, const ImageLimits& limits) {
+  return fetch(repository, call, name.digest().empty() ? name.tag() : name.digest().str(), limits);
+}
 
 Result<PullRequest> parse_pull(const api::ImagePullOptions& options) {
   POUCH_ASSIGN_OR_RETURN(const Reference name, name_of(options));
@@ -123,12 +105,11 @@ Result<std::vector<PullTarget>> resolve_targets(registry::Repository& repository
 
 Result<PullTarget> resolve_target(registry::Repository& repository, const Call& call, const Reference& name,
                                   const api::Platform& platform, const ImageLimits& limits) {
-  const std::string wanted = name.digest().empty() ? name.tag() : name.digest().str();
-  POUCH_ASSIGN_OR_RETURN(Document document, fetch(repository, call, wanted, limits));
+  POUCH_ASSIGN_OR_RETURN(RemoteDocument document, fetch_document(repository, call, name, limits));
   PullTarget target{name, document.descriptor, {}, {}, {}};
   for (int depth = 0; document.content.is_index; ++depth) {
     if (depth >= limits.max_index_depth)
-      return invalid_argument("manifest " + wanted + ": too many indexes inside indexes");
+      return invalid_argument("manifest for " + name.familiar() + ": too many indexes inside indexes");
     const std::vector<const IndexEntry*> entries = entries_for(document.content.entries, platform);
     if (entries.empty()) {
       return not_found("no matching manifest for " + platform_text(platform) +

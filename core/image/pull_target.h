@@ -36,6 +36,19 @@ struct PullTarget {
   Manifest content;  ///< of the manifest
 };
 
+/// A manifest or index as a registry has it.
+struct RemoteDocument {
+  ctrd::Descriptor descriptor;
+  std::string json;
+  Manifest content;
+};
+
+/// What the registry has under the tag or digest of the name.
+Result<RemoteDocument> fetch_document(registry::Repository& repository, const Call& call,
+                                      const Reference& name, const ImageLimits& limits);
+/// By the type of its config; else it is an artifact of another kind.
+bool is_container_image(const Manifest& manifest);
+
 /// Asks the registry. NotFound where an index has nothing for the platform; NotImplemented for what is no
 /// image of containers.
 Result<PullTarget> resolve_target(registry::Repository& repository, const Call& call, const Reference& name,

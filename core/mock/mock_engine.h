@@ -23,7 +23,7 @@ struct State;
 /// nothing; its processes are threads that know a few commands (mock_process.h). Every registry has every
 /// image, but for repositories whose last part begins with "absent" (NotFound), "private" (Unauthenticated,
 /// but with the password "secret"), "denied" (PermissionDenied), "broken" (DataLoss), "artifact"
-/// (NotImplemented) or "huge" (ResourceExhausted). Thread-safe.
+/// (NotImplemented) or "huge" (ResourceExhausted); pushes likewise. Thread-safe.
 class MockEngine : public Engine {
   struct Private {};
 
@@ -66,21 +66,32 @@ class MockEngine : public Engine {
   Status exec_resize(const std::string& id, const api::ExecResizeOptions& options, const Call& call) override;
   Result<StreamPtr> exec_start(const std::string& id, const api::ExecStartConfig& config,
                                const Call& call) override;
+  Result<api::DistributionInspect> image_distribution(const std::string& name,
+                                                      const api::ImageDistributionOptions& options,
+                                                      const Call& call) override;
   Result<StreamPtr> image_from_rootfs(const api::ImageFromRootfsOptions& options, const Call& call) override;
+  Result<std::vector<api::ImageHistoryItem>> image_history(const std::string& name,
+                                                           const api::ImageHistoryOptions& options,
+                                                           const Call& call) override;
   Result<api::ImageInspect> image_inspect(const std::string& name, const api::ImageInspectOptions& options,
                                           const Call& call) override;
   Result<std::vector<api::ImageSummary>> image_list(const api::ImageListOptions& options,
                                                     const Call& call) override;
   Result<StreamPtr> image_load(const api::ImageLoadOptions& options, const Call& call) override;
+  Result<api::ImagePruneResult> image_prune(const api::ImagePruneOptions& options, const Call& call) override;
   Result<StreamPtr> image_pull(const api::ImagePullOptions& options, const Call& call) override;
+  Result<StreamPtr> image_push(const std::string& name, const api::ImagePushOptions& options,
+                               const Call& call) override;
   Result<std::vector<api::ImageDeleteItem>> image_remove(const std::string& name,
                                                          const api::ImageRemoveOptions& options,
                                                          const Call& call) override;
+  Result<StreamPtr> image_save(const api::ImageSaveOptions& options, const Call& call) override;
   Status image_tag(const std::string& name, const api::ImageTagOptions& options, const Call& call) override;
   Result<api::CheckReport> system_check(const Call& call) override;
   Result<api::Diagnosis> system_diagnose(const Call& call) override;
   Result<StreamPtr> system_events(const api::SystemEventsOptions& options, const Call& call) override;
   Result<api::SystemInfo> system_info(const Call& call) override;
+  Result<api::LoginResult> system_login(const api::AuthConfig& config, const Call& call) override;
   Result<api::PingInfo> system_ping(const Call& call) override;
   Result<StreamPtr> system_session(const Call& call) override;
   Result<api::VersionInfo> system_version(const Call& call) override;

@@ -7,6 +7,13 @@
 
 namespace pouch::mock {
 
+Result<bool> is_own_platform(const std::optional<std::string>& text) {
+  if (!text || text->empty()) return true;
+  auto platform = api::parse_document<api::Platform>(*text);
+  if (!platform.is_ok()) return platform.status().prefix("platform");
+  return platform->os == "linux" && platform->architecture == "amd64";
+}
+
 std::string with_tag(const std::string& reference) {
   std::string text = reference.starts_with("docker.io/library/") ? reference.substr(18) : reference;
   if (text.find('@') != std::string::npos) return text;

@@ -119,6 +119,9 @@ std::optional<TerminalSize> terminal_of(const std::optional<bool>& tty,
 /// Of resize operations.
 Status check_size(int64_t rows, int64_t columns);
 
+/// Whether an option `platform` (JSON; absent or empty: any) is the mock's, linux/amd64. InvalidArgument.
+Result<bool> is_own_platform(const std::optional<std::string>& text);
+
 /// "busybox" -> "busybox:latest".
 std::string with_tag(const std::string& reference);
 

@@ -99,6 +99,8 @@ class Client {
   /// account, and gives what is to be kept of it: an identity token in place of the password where there is
   /// one. Nothing is stored. Unauthenticated when it does not; else as Repository's calls.
   Result<Credentials> login(const Call& call, const std::string& registry, const Credentials& account);
+  /// The account that is kept for a registry, if any.
+  Result<std::optional<Credentials>> find_account(const std::string& registry);
   /// Keeps an account for a registry: with the credential helper of Docker's config.json, or in that file.
   /// What else stands there stays. Errors name the file or the helper.
   Status store_account(const Call& call, const std::string& registry, const Credentials& account);

@@ -29,9 +29,13 @@ struct Place {
   }
 };
 
-Status refusal(const HttpAnswer& answer, const std::string& domain) {
+// Docker's words, which its users know.
+Status refusal(const Endpoint& endpoint, const HttpAnswer& answer, const std::string& domain) {
+  const std::string url = endpoint.base.str() + "/v2/";
   if (answer.status == 401 || answer.status == 403)
-    return {Code::kUnauthenticated, "login to " + domain + ": unauthorized: incorrect username or password"};
+    return {Code::kUnauthenticated, "login attempt to " + url +
+                                        " failed with status: " + std::to_string(answer.status) +
+                                        (answer.status == 401 ? " Unauthorized" : " Forbidden")};
   return answer_error(answer, "login to " + domain, Action::kPull, true);
 }
 
@@ -54,10 +58,10 @@ Result<Credentials> meet(const Place& place, const HttpAnswer& asked, const std:
     }
     if (!authorization.empty()) break;
   }
-  if (authorization.empty()) return refusal(asked, domain);
+  if (authorization.empty()) return refusal(place.endpoint, asked, domain);
   const Exchange exchange = place.ask(authorization);
   if (exchange.trouble != Trouble::kNone) return exchange.status.prefix("login to " + domain);
-  if (exchange.answer.status != 200) return refusal(exchange.answer, domain);
+  if (exchange.answer.status != 200) return refusal(place.endpoint, exchange.answer, domain);
   return kept;
 }
 
@@ -80,9 +84,15 @@ Result<Credentials> Client::login(const Call& call, const std::string& registry,
     }
     if (exchange.answer.status == 401) return meet(place, exchange.answer, domain, account);
     if (exchange.answer.status == 200) return account;  // it takes everybody
-    return refusal(exchange.answer, domain);
+    return refusal(endpoint, exchange.answer, domain);
   }
   return unavailable("login to " + domain + ": " + join(tried, "; "));
+}
+
+Result<std::optional<Credentials>> Client::find_account(const std::string& registry) {
+  const Settings& settings = common_->network.settings();
+  POUCH_ASSIGN_OR_RETURN(const DockerConfig config, DockerConfig::load(settings));
+  return config.account(domain_of_key(registry), settings);
 }
 
 Status Client::store_account(const Call& call, const std::string& registry, const Credentials& account) {

@@ -71,7 +71,8 @@ TEST(Dockerd, IsAskedForOneTag) {
     Json options = json_object();
     options["fromImage"] = image;
     options["all-tags"] = false;
-    const Json out = options_for_dockerd(op("image.pull"), &options);
+    std::vector<std::string> ids;
+    const Json out = options_for_dockerd(op("image.pull"), ids, &options);
     EXPECT_FALSE(out.isMember("all-tags"));
     return out["tag"].isString() ? out["tag"].asString() : "";
   };
@@ -82,6 +83,32 @@ TEST(Dockerd, IsAskedForOneTag) {
   Json all = json_object();
   all["all-tags"] = true;
   EXPECT_EQ(check_dockerd_knows(op("image.pull"), &all, {1, 41}).code(), Code::kNotImplemented);
+}
+
+TEST(Dockerd, IsToldTheTagOfAPushApart) {
+  const auto push_of = [](std::vector<std::string> ids, bool all_tags) {
+    Json options = json_object();
+    options["all-tags"] = all_tags;
+    const Json out = options_for_dockerd(op("image.push"), ids, &options);
+    EXPECT_FALSE(out.isMember("all-tags"));
+    EXPECT_TRUE(out["auth"].isObject());
+    return ids.front() + " " + (out["tag"].isString() ? out["tag"].asString() : "");
+  };
+  EXPECT_EQ(push_of({"localhost:5000/a"}, false), "localhost:5000/a latest");
+  EXPECT_EQ(push_of({"localhost:5000/a:1"}, false), "localhost:5000/a 1");
+  EXPECT_EQ(push_of({"a"}, true), "a ");
+}
+
+TEST(Dockerd, ErrorsOfAPushAreToldApart) {
+  const auto code_of = [](const char* text) {
+    Json line = json_object();
+    line["errorDetail"]["message"] = text;
+    return canonical_message("image.push", write_json(line)).code();
+  };
+  EXPECT_EQ(code_of("tag does not exist: a:1"), Code::kNotFound);
+  EXPECT_EQ(code_of("no basic auth credentials"), Code::kUnauthenticated);
+  EXPECT_EQ(code_of("denied: requested access to the resource is denied"), Code::kPermissionDenied);
+  EXPECT_EQ(code_of("received unexpected HTTP status: 500"), Code::kInternal);
 }
 
 TEST(HeadParser, SkipsInformationAndRefusesNonsense) {

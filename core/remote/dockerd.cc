@@ -22,6 +22,8 @@ constexpr std::array kAdditions = {
     Addition{"image.inspect", "manifests", {1, 48}},   Addition{"image.inspect", "platform", {1, 49}},
     Addition{"image.list", "manifests", {1, 47}},      Addition{"image.list", "shared-size", {1, 42}},
     Addition{"image.load", "platform", {1, 48}},       Addition{"image.remove", "platforms", {1, 50}},
+    Addition{"image.history", "platform", {1, 48}},    Addition{"image.push", "platform", {1, 46}},
+    Addition{"image.save", "platform", {1, 48}},
 };
 
 // What Moby never had.
@@ -39,6 +41,16 @@ Result<std::string> canonical(std::string_view line) {
   const Result<T> document = api::parse_document<T>(line, api::DecodeMode::kLenient);
   if (!document.is_ok()) return document.status();
   return api::to_json_text(*document);
+}
+
+// A push tells all its errors in its stream.
+Code code_of_push(const std::string& text) {
+  const std::string folded = to_lower(text);
+  const auto has = [&folded](std::string_view part) { return folded.find(part) != std::string::npos; };
+  if (has("does not exist locally") || has("tag does not exist")) return Code::kNotFound;
+  if (has("no basic auth credentials") || has("authentication required") || has("unauthorized"))
+    return Code::kUnauthenticated;
+  return has("denied") ? Code::kPermissionDenied : Code::kInternal;
 }
 
 }  // namespace
@@ -69,10 +81,23 @@ Status check_dockerd_knows(const api::OpInfo& op, const Json* options, ApiVersio
   return {};
 }
 
-Json options_for_dockerd(const api::OpInfo& op, const Json* options) {
+Json options_for_dockerd(const api::OpInfo& op, std::vector<std::string>& ids, const Json* options) {
   Json out = options == nullptr || options->isNull() ? json_object() : *options;
-  if (op.name != "image.pull") return out;
-  out.removeMember("all-tags");  // false
+  if (op.name != "image.pull" && op.name != "image.push") return out;
+  const bool all_tags = is_asked_for(&out, "all-tags");
+  out.removeMember("all-tags");
+  if (op.name == "image.push") {
+    std::string& name = ids.front();
+    const size_t colon = name.find(':', name.rfind('/') == std::string::npos ? 0 : name.rfind('/'));
+    if (colon != std::string::npos && !is_asked_for(&out, "tag")) {
+      out["tag"] = name.substr(colon + 1);
+      name.erase(colon);
+    }
+    if (!all_tags && !is_asked_for(&out, "tag")) out["tag"] = "latest";
+    // Without the header older ones refuse it.
+    if (!is_asked_for(&out, "auth")) out["auth"] = json_object();
+    return out;
+  }
   const std::string name = out["fromImage"].isString() ? out["fromImage"].asString() : "";
   const std::string last = name.substr(name.rfind('/') + 1);
   const bool has_tag = last.find_first_of(":@") != std::string::npos;
@@ -87,8 +112,8 @@ Result<std::string> canonical_message(std::string_view op, std::string_view line
   if (json.isObject() && json.isMember("errorDetail")) {
     const Json& detail = json["errorDetail"];
     const Json& message = detail.isObject() ? detail["message"] : detail;
-    return internal_error(
-        std::string(trim(message.isString() ? message.asString() : json["error"].asString())));
+    const std::string text(trim(message.isString() ? message.asString() : json["error"].asString()));
+    return Status(op == "image.push" ? code_of_push(text) : Code::kInternal, text);
   }
   return canonical<api::ProgressMessage>(line);
 }
@@ -100,6 +125,9 @@ void LoadedImages::take(std::string_view message) {
   constexpr std::string_view kDigest = "Digest: ";
   if (status.starts_with(kDigest)) digest_ = status.substr(kDigest.size());
   if (status.starts_with("Status: Downloaded")) is_new_ = true;
+  if (const Json& aux = (*json)["aux"]; aux.isObject() && aux.isMember("Tag")) {
+    pushed_.push_back({aux["Tag"].asString(), aux["Digest"].asString(), aux["Size"].asInt64()});
+  }
   if (!(*json)["stream"].isString()) return;
   const std::string text((*json)["stream"].asString());
   constexpr std::string_view kById = "Loaded image ID: ";

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,25 +29,35 @@ inline constexpr ApiVersion kOurVersion{1, 50};
 /// ignore in silence.
 Status check_dockerd_knows(const api::OpInfo& op, const Json* options, ApiVersion version);
 
-/// The options as dockerd takes them: to it a pull without a tag is one of all tags.
-Json options_for_dockerd(const api::OpInfo& op, const Json* options);
+/// The options as dockerd takes them: to it a pull or push without a tag is one of all tags, and the tag of
+/// what is pushed, which leaves `ids`, stands among them.
+Json options_for_dockerd(const api::OpInfo& op, std::vector<std::string>& ids, const Json* options);
 
 /// A line of a message stream in the spec's form; the error when it tells of one.
 Result<std::string> canonical_message(std::string_view op, std::string_view line);
 
-/// Collects what an image.load or image.pull says it has done, for the result that dockerd does not give.
+struct PushedTag {
+  std::string tag;
+  std::string digest;
+  int64_t size = 0;
+};
+
+/// Collects what an image.load, image.pull or image.push says it has done, for the result that dockerd does
+/// not give.
 class LoadedImages {
  public:
   void take(std::string_view message);
   const std::vector<std::string>& references() const { return references_; }
   const std::vector<std::string>& ids() const { return ids_; }
   const std::string& digest() const { return digest_; }  ///< of what was pulled
-  bool is_new() const { return is_new_; }                ///< what was pulled was not here
+  const std::vector<PushedTag>& pushed() const { return pushed_; }
+  bool is_new() const { return is_new_; }  ///< what was pulled was not here
 
  private:
   std::vector<std::string> references_;
   std::vector<std::string> ids_;
   std::string digest_;
+  std::vector<PushedTag> pushed_;
   bool is_new_ = false;
 };
 

@@ -129,10 +129,30 @@ Result<StreamPtr> RemoteCalls::exec_start(const std::string& id, const api::Exec
   return open_json(*api::find_operation("exec.start"), {id}, &config_json, nullptr, call);
 }
 
+Result<api::DistributionInspect> RemoteCalls::image_distribution(const std::string& name,
+                                                                 const api::ImageDistributionOptions& options,
+                                                                 const Call& call) {
+  const Json options_json = api::encode_value(options);
+  const Result<Json> result =
+      call_json(*api::find_operation("image.distribution"), {name}, nullptr, &options_json, call);
+  if (!result.is_ok()) return result.status();
+  return api::from_json<api::DistributionInspect>(*result, api::DecodeMode::kLenient);
+}
+
 Result<StreamPtr> RemoteCalls::image_from_rootfs(const api::ImageFromRootfsOptions& options,
                                                  const Call& call) {
   const Json options_json = api::encode_value(options);
   return open_json(*api::find_operation("image.from_rootfs"), {}, nullptr, &options_json, call);
+}
+
+Result<std::vector<api::ImageHistoryItem>> RemoteCalls::image_history(const std::string& name,
+                                                                      const api::ImageHistoryOptions& options,
+                                                                      const Call& call) {
+  const Json options_json = api::encode_value(options);
+  const Result<Json> result =
+      call_json(*api::find_operation("image.history"), {name}, nullptr, &options_json, call);
+  if (!result.is_ok()) return result.status();
+  return api::from_json<std::vector<api::ImageHistoryItem>>(*result, api::DecodeMode::kLenient);
 }
 
 Result<api::ImageInspect> RemoteCalls::image_inspect(const std::string& name,
@@ -158,9 +178,24 @@ Result<StreamPtr> RemoteCalls::image_load(const api::ImageLoadOptions& options, 
   return open_json(*api::find_operation("image.load"), {}, nullptr, &options_json, call);
 }
 
+Result<api::ImagePruneResult> RemoteCalls::image_prune(const api::ImagePruneOptions& options,
+                                                       const Call& call) {
+  const Json options_json = api::encode_value(options);
+  const Result<Json> result =
+      call_json(*api::find_operation("image.prune"), {}, nullptr, &options_json, call);
+  if (!result.is_ok()) return result.status();
+  return api::from_json<api::ImagePruneResult>(*result, api::DecodeMode::kLenient);
+}
+
 Result<StreamPtr> RemoteCalls::image_pull(const api::ImagePullOptions& options, const Call& call) {
   const Json options_json = api::encode_value(options);
   return open_json(*api::find_operation("image.pull"), {}, nullptr, &options_json, call);
+}
+
+Result<StreamPtr> RemoteCalls::image_push(const std::string& name, const api::ImagePushOptions& options,
+                                          const Call& call) {
+  const Json options_json = api::encode_value(options);
+  return open_json(*api::find_operation("image.push"), {name}, nullptr, &options_json, call);
 }
 
 Result<std::vector<api::ImageDeleteItem>> RemoteCalls::image_remove(const std::string& name,
@@ -171,6 +206,11 @@ Result<std::vector<api::ImageDeleteItem>> RemoteCalls::image_remove(const std::s
       call_json(*api::find_operation("image.remove"), {name}, nullptr, &options_json, call);
   if (!result.is_ok()) return result.status();
   return api::from_json<std::vector<api::ImageDeleteItem>>(*result, api::DecodeMode::kLenient);
+}
+
+Result<StreamPtr> RemoteCalls::image_save(const api::ImageSaveOptions& options, const Call& call) {
+  const Json options_json = api::encode_value(options);
+  return open_json(*api::find_operation("image.save"), {}, nullptr, &options_json, call);
 }
 
 Status RemoteCalls::image_tag(const std::string& name, const api::ImageTagOptions& options,
@@ -202,6 +242,14 @@ Result<api::SystemInfo> RemoteCalls::system_info(const Call& call) {
   const Result<Json> result = call_json(*api::find_operation("system.info"), {}, nullptr, nullptr, call);
   if (!result.is_ok()) return result.status();
   return api::from_json<api::SystemInfo>(*result, api::DecodeMode::kLenient);
+}
+
+Result<api::LoginResult> RemoteCalls::system_login(const api::AuthConfig& config, const Call& call) {
+  const Json config_json = api::encode_value(config);
+  const Result<Json> result =
+      call_json(*api::find_operation("system.login"), {}, &config_json, nullptr, call);
+  if (!result.is_ok()) return result.status();
+  return api::from_json<api::LoginResult>(*result, api::DecodeMode::kLenient);
 }
 
 Result<api::PingInfo> RemoteCalls::system_ping(const Call& call) {

@@ -107,9 +107,10 @@ Result<Request> RemoteEngine::make_request(const Operation& operation, const Ser
     POUCH_RETURN_IF_ERROR(check_dockerd_knows(op, operation.options, server.version));
   }
   const std::string version = (server.is_pouchd ? kOurVersion : server.version).str();
-  const Json adapted = server.is_pouchd ? Json() : options_for_dockerd(op, operation.options);
+  std::vector<std::string> ids = operation.ids;
+  const Json adapted = server.is_pouchd ? Json() : options_for_dockerd(op, ids, operation.options);
   const Json* const options = server.is_pouchd ? operation.options : &adapted;
-  POUCH_ASSIGN_OR_RETURN(request.target, request_target(op, version, operation.ids, options));
+  POUCH_ASSIGN_OR_RETURN(request.target, request_target(op, version, ids, options));
   for (std::string& header : option_headers(op, options)) request.headers.push_back(std::move(header));
   if (operation.config != nullptr) request.body = write_json(*operation.config);
   return request;
@@ -248,7 +249,8 @@ Result<bool> RemoteEngine::has_terminal(const Operation& operation, const Call& 
 // dockerd says neither id nor digest as a document: the image and what was said of it tell them.
 Completion RemoteEngine::pull_completion(const Operation& operation,
                                          const std::shared_ptr<LoadedImages>& said) {
-  const Json options = options_for_dockerd(operation.op, operation.options);
+  std::vector<std::string> ids = operation.ids;
+  const Json options = options_for_dockerd(operation.op, ids, operation.options);
   std::string name = options["fromImage"].asString();
   const std::string tag = options["tag"].isString() ? options["tag"].asString() : "";
   if (!tag.empty()) name += (tag.find(':') == std::string::npos ? ":" : "@") + tag;
@@ -267,11 +269,30 @@ Completion RemoteEngine::pull_completion(const Operation& operation,
   };
 }
 
+Completion RemoteEngine::push_completion(const Operation& operation,
+                                         const std::shared_ptr<LoadedImages>& said) {
+  const std::string& name = operation.ids.front();
+  const size_t colon = name.find(':', name.rfind('/') == std::string::npos ? 0 : name.rfind('/'));
+  return [repository = name.substr(0, colon), said]() -> Result<std::string> {
+    Json answer = json_object();
+    answer["Images"] = json_array();
+    for (const PushedTag& tag : said->pushed()) {
+      Json pushed = json_object();
+      pushed["Reference"] = repository + ":" + tag.tag;
+      pushed["Digest"] = tag.digest;
+      pushed["Size"] = static_cast<Json::Int64>(tag.size);
+      answer["Images"].append(std::move(pushed));
+    }
+    return write_json(answer);
+  };
+}
+
 Completion RemoteEngine::completion_of(const Operation& operation, const Server& server,
                                        const std::shared_ptr<LoadedImages>& loaded) {
   const std::string op(operation.op.name);
   if (server.is_pouchd) return nullptr;
   if (op == "image.pull") return pull_completion(operation, loaded);
+  if (op == "image.push") return push_completion(operation, loaded);
   if (op != "exec.start" && op != "image.load" && op != "container.attach") return nullptr;
   if (op == "container.attach") {
     return []() -> Result<std::string> { return std::string("{}"); };

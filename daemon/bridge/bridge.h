@@ -25,6 +25,10 @@ Result<int> check_version(std::string_view version);
 
 using QueryItems = std::vector<std::pair<std::string, std::string>>;
 
+/// Routes of Moby's that are another operation's with other words become that: `path` and `query` as they
+/// came, still encoded. GET /images/x/get is GET /images/get?names=x.
+void apply_aliases(std::string_view method, std::string& path, std::string& query);
+
 /// Makes a request canonical: field names in their case, nulls and unknown fields dropped, a string where a
 /// list is wanted, both forms of filters, what the version did not have yet or had elsewhere. `query` is the
 /// request's query as it came, `options` what was understood of it.

@@ -267,9 +267,31 @@ TEST(NormaliseTest, PullsAndImports) {
   EXPECT_EQ(options_of({{"fromSrc", "-"}}).status().message(), "images/create: the option fromSrc");
 }
 
+TEST(AliasTest, OneImageIsSavedLikeSeveral) {
+  const auto target_of = [](std::string path, std::string query) {
+    apply_aliases("GET", path, query);
+    return path + "?" + query;
+  };
+  EXPECT_EQ(target_of("/images/a/b:1/get", ""), "/images/get?names=a/b:1");
+  EXPECT_EQ(target_of("/images/a%2Bb+c/get", "x=y"), "/images/get?x=y&names=a%2Bb%2Bc");
+  EXPECT_EQ(target_of("/images/get", "names=a"), "/images/get?names=a");
+  EXPECT_EQ(target_of("/images//get", ""), "/images//get?");
+}
+
+TEST(RequestTest, APushWithoutTagIsOneOfAllTags) {
+  Json options = json_object();
+  Json config;
+  ASSERT_TRUE(normalise_request(op("image.push"), 50, {}, options, config).is_ok());
+  EXPECT_TRUE(options["all-tags"].asBool());
+  options = json_object();
+  options["tag"] = "1";
+  ASSERT_TRUE(normalise_request(op("image.push"), 50, {}, options, config).is_ok());
+  EXPECT_FALSE(options.isMember("all-tags"));
+}
+
 TEST(UnservedTest, SaysWhy) {
   EXPECT_EQ(unserved("POST", "/build").code(), Code::kNotImplemented);
-  EXPECT_EQ(unserved("GET", "/images/a/b/history").message(), "GET /images/…/history is not supported");
+  EXPECT_EQ(unserved("GET", "/containers/a/top").message(), "GET /containers/…/top is not supported");
   EXPECT_EQ(unserved("GET", "/networks").code(), Code::kNotImplemented);
   EXPECT_EQ(unserved("GET", "/networks/n1").message(), "network n1 not found");
   EXPECT_EQ(unserved("GET", "/volumes/v1").message(), "get v1: no such volume");

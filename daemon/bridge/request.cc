@@ -36,7 +36,8 @@ constexpr std::array kOptionGates = {
     Gate{"image.inspect", "manifests", 48},   Gate{"image.inspect", "platform", 49},
     Gate{"image.list", "manifests", 47},      Gate{"image.list", "shared-size", 42},
     Gate{"image.pull", "platform", 32},       Gate{"image.load", "platform", 48},
-    Gate{"image.remove", "platforms", 50},
+    Gate{"image.remove", "platforms", 50},    Gate{"image.history", "platform", 48},
+    Gate{"image.push", "platform", 46},       Gate{"image.save", "platform", 48},
 };
 
 template <size_t N>
@@ -104,6 +105,11 @@ Status normalise_pull(const QueryItems& query, Json& options) {
   return {};
 }
 
+// To Moby a push without a tag is one of all tags.
+void normalise_push(Json& options) {
+  if (!options["tag"].isString() || options["tag"].asString().empty()) options["all-tags"] = true;
+}
+
 }  // namespace
 
 Status normalise_request(const api::OpInfo& op, int minor, const QueryItems& query, Json& options,
@@ -118,6 +124,7 @@ Status normalise_request(const api::OpInfo& op, int minor, const QueryItems& que
   if (op.name == "system.events") normalise_events(options);
   if (op.name == "container.logs") return normalise_logs(options);
   if (op.name == "image.pull") return normalise_pull(query, options);
+  if (op.name == "image.push") normalise_push(options);
   if (op.name == "image.list") normalise_image_list(minor, query, options);
   return {};
 }

@@ -8,6 +8,14 @@ namespace pouch::bridge {
 namespace {
 
 constexpr TypeInfo kTypeString = {TypeKind::kString, nullptr, nullptr};
+
+constexpr std::array kFieldsAuthConfig = {
+    FieldInfo{"username", &kTypeString},      FieldInfo{"password", &kTypeString},
+    FieldInfo{"auth", &kTypeString},          FieldInfo{"email", &kTypeString},
+    FieldInfo{"serveraddress", &kTypeString}, FieldInfo{"identitytoken", &kTypeString},
+    FieldInfo{"registrytoken", &kTypeString},
+};
+constexpr SchemaInfo kSchemaAuthConfig = {"AuthConfig", kFieldsAuthConfig};
 constexpr TypeInfo kTypeBool = {TypeKind::kBool, nullptr, nullptr};
 
 constexpr std::array kFieldsBindOptions = {
@@ -307,10 +315,11 @@ constexpr std::array kFieldsExecStartConfig = {
 };
 constexpr SchemaInfo kSchemaExecStartConfig = {"ExecStartConfig", kFieldsExecStartConfig};
 
-constexpr std::array<std::pair<std::string_view, const SchemaInfo*>, 3> kConfigs = {{
+constexpr std::array<std::pair<std::string_view, const SchemaInfo*>, 4> kConfigs = {{
     {"container.create", &kSchemaContainerCreateConfig},
     {"exec.create", &kSchemaExecConfig},
     {"exec.start", &kSchemaExecStartConfig},
+    {"system.login", &kSchemaAuthConfig},
 }};
 
 }  // namespace

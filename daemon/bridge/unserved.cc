@@ -17,7 +17,6 @@ struct Known {
 };
 
 constexpr std::array kKnown = {
-    Known{"POST", "auth", ""},
     Known{"POST", "build", ""},
     Known{"POST", "build", "prune"},
     Known{"POST", "build", "cancel"},
@@ -37,13 +36,8 @@ constexpr std::array kKnown = {
     Known{"GET", "containers", "stats"},
     Known{"GET", "containers", "top"},
     Known{"GET", "containers", "ws"},
-    Known{"GET", "distribution", "json"},
     Known{"POST", "grpc", ""},
-    Known{"GET", "images", "get"},
-    Known{"GET", "images", "history"},
     Known{"GET", "images", "search"},
-    Known{"POST", "images", "prune"},
-    Known{"POST", "images", "push"},
     Known{"GET", "networks", ""},
     Known{"POST", "networks", "connect"},
     Known{"POST", "networks", "create"},

@@ -108,10 +108,11 @@ Status ApiHandler::prepare(Exchange& exchange, Request& request) {
   const RequestHead& head = exchange.head();
   request.is_strict = head.header("Pouch-Strict") == "1";
   POUCH_ASSIGN_OR_RETURN(request.call.session, session_id(head));
-  const Target target = parse_target(head.target);
+  Target target = parse_target(head.target);
   if (!target.version.empty()) {
     POUCH_ASSIGN_OR_RETURN(request.minor, bridge::check_version(target.version));
   }
+  if (!request.is_strict) bridge::apply_aliases(head.method, target.path, target.query);
   Route route = find_route(head.method, target.path);
   if (route.op == nullptr) return bridge::unserved(head.method, target.path);
   request.op = route.op;

@@ -7,6 +7,7 @@ import pytest
 from docker import errors
 from pouchtest import procs
 from pouchtest.pouchd import Pouchd
+from pouchtest.registry import PrivateRegistry
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # docker-py's own
 pytest_plugins = ["pouchtest.fixtures"]
@@ -150,6 +151,33 @@ def test_terminal_of_an_exec(client):
     mixed = client.api.exec_create(container.id, ["echo", "hi"], tty=True)
     client.api.exec_start(mixed["Id"], detach=True)
     container.remove(force=True)
+
+
+def test_images(client, tmp_path):
+    with PrivateRegistry() as registry:
+        name = f"{registry.host}/team/box"
+        image = client.images.get("busybox")
+        assert image.tag(name, tag="1")
+        said = list(client.images.push(name, tag="1", stream=True, decode=True))
+        assert said[-1]["aux"]["Tag"] == "1" and "errorDetail" not in str(said)
+        assert client.images.get_registry_data(f"{name}:1").id == said[-1]["aux"]["Digest"]
+        assert client.images.get_registry_data(f"{name}:1").has_platform("linux/amd64")
+        assert image.history()[0]["CreatedBy"] == "busybox-static"
+        image.reload()
+        saved = b"".join(image.save(named=f"{name}:1"))
+        client.images.remove(f"{name}:1")
+        (loaded,) = client.images.load(saved)
+        assert loaded.id == image.id and f"{name}:1" in loaded.tags
+        client.images.remove(f"{name}:1")
+        assert client.images.prune()["SpaceReclaimed"] == 0
+
+
+def test_login(client):
+    with PrivateRegistry(accounts={"alice": "secret-1"}) as registry:
+        assert client.login("alice", "secret-1", registry=registry.host)["Status"] == "Login Succeeded"
+        with pytest.raises(errors.APIError) as error:
+            client.login("alice", "wrong", registry=registry.host, reauth=True)
+        assert error.value.status_code == 401
 
 
 def test_events(client):

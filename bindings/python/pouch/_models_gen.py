@@ -90,6 +90,17 @@ ProgressMessage = TypedDict('ProgressMessage', {
 }, total=False)
 ProgressMessage.__doc__ = 'One line of the progress of a load, pull, push or build.'
 
+AuthConfig = TypedDict('AuthConfig', {
+    'username': str,
+    'password': str,
+    'auth': str,
+    'email': str,
+    'serveraddress': str,
+    'identitytoken': str,
+    'registrytoken': str,
+}, total=False)
+AuthConfig.__doc__ = 'An account at a registry.'
+
 AttachEnd = TypedDict('AttachEnd', {
     'Detached': bool,
 }, total=False)
@@ -614,16 +625,39 @@ PulledImage = TypedDict('PulledImage', {
 }, total=False)
 PulledImage.__doc__ = 'An image that was asked for.'
 
-AuthConfig = TypedDict('AuthConfig', {
-    'username': str,
-    'password': str,
-    'auth': str,
-    'email': str,
-    'serveraddress': str,
-    'identitytoken': str,
-    'registrytoken': str,
+ImageHistoryItem = TypedDict('ImageHistoryItem', {
+    'Id': str,
+    'Created': int,
+    'CreatedBy': str,
+    'Tags': Optional[List[str]],
+    'Size': int,
+    'Comment': str,
 }, total=False)
-AuthConfig.__doc__ = 'An account at a registry.'
+ImageHistoryItem.__doc__ = 'One step by which an image was made.'
+
+ImagePruneResult = TypedDict('ImagePruneResult', {
+    'ImagesDeleted': Optional[List["ImageDeleteItem"]],
+    'SpaceReclaimed': int,
+}, total=False)
+ImagePruneResult.__doc__ = 'What was removed.'
+
+ImagePushResult = TypedDict('ImagePushResult', {
+    'Images': List["PushedImage"],
+}, total=False)
+ImagePushResult.__doc__ = 'What the registry has now.'
+
+PushedImage = TypedDict('PushedImage', {
+    'Reference': str,
+    'Digest': str,
+    'Size': int,
+}, total=False)
+PushedImage.__doc__ = 'An image that was pushed.'
+
+DistributionInspect = TypedDict('DistributionInspect', {
+    'Descriptor': "Descriptor",
+    'Platforms': Optional[List["Platform"]],
+}, total=False)
+DistributionInspect.__doc__ = 'What a registry has under a name.'
 
 PortBinding = TypedDict('PortBinding', {
     'HostIp': str,
@@ -1032,6 +1066,12 @@ EventMessage = TypedDict('EventMessage', {
     'timeNano': int,
 }, total=False)
 EventMessage.__doc__ = 'Something that has happened.'
+
+LoginResult = TypedDict('LoginResult', {
+    'Status': str,
+    'IdentityToken': str,
+}, total=False)
+LoginResult.__doc__ = "A registry's yes to an account."
 
 VolumeDriverConfig = TypedDict('VolumeDriverConfig', {
     'Name': str,

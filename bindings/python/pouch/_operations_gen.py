@@ -356,6 +356,25 @@ class ImageOperations:
     def __init__(self, connection: Connection):
         self._connection = connection
 
+    def distribution(
+            self,
+            name: str,
+            *,
+            auth: Optional["AuthConfig"] = None,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> models.DistributionInspect:
+        """Ask a registry what it has under a name.
+
+        Nothing is fetched but manifests.
+        InvalidArgument: a bad name, or a manifest that is not as its format wants it. NotFound: the registry has no such
+        image. PermissionDenied, Unauthenticated: the registry wants an account, or another one. DataLoss: a manifest does
+        not match its digest.
+        auth: Account for the registry; without it, what the engine's host has stored for it.
+        Raises: InvalidArgument, NotFound, PermissionDenied, Unauthenticated, DataLoss, ResourceExhausted.
+        """
+        return self._connection.call(
+            "image.distribution", [name], None, {"auth": auth}, timeout=timeout, cancel=cancel)
+
     def from_rootfs(
             self,
             *,
@@ -389,6 +408,23 @@ class ImageOperations:
         """
         return self._connection.open(
             "image.from_rootfs", [], None, {"reference": reference, "path": path, "cmd": cmd, "entrypoint": entrypoint, "env": env, "workingdir": workingdir, "user": user, "labels": labels, "architecture": architecture}, timeout=timeout, cancel=cancel)
+
+    def history(
+            self,
+            name: str,
+            *,
+            platform: Optional[str] = None,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> List[models.ImageHistoryItem]:
+        """Steps by which an image was made.
+
+        Newest first. NotFound: there is no such image, or none for the platform. InvalidArgument: a bad reference or
+        platform, or an id prefix that fits several images.
+        platform: OCI platform as JSON; the image must be for it.
+        Raises: InvalidArgument, NotFound.
+        """
+        return self._connection.call(
+            "image.history", [name], None, {"platform": platform}, timeout=timeout, cancel=cancel)
 
     def inspect(
             self,
@@ -453,6 +489,22 @@ class ImageOperations:
         return self._connection.open(
             "image.load", [], None, {"quiet": quiet, "platform": platform}, timeout=timeout, cancel=cancel)
 
+    def prune(
+            self,
+            *,
+            filters: Optional[Dict[str, List[str]]] = None,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> models.ImagePruneResult:
+        """Remove images that nobody needs.
+
+        Those without a name; with the filter `dangling=false` all that no container uses.
+        InvalidArgument: an unknown filter or a bad value of one.
+        filters: Which images to remove.
+        Raises: InvalidArgument.
+        """
+        return self._connection.call(
+            "image.prune", [], None, {"filters": filters}, timeout=timeout, cancel=cancel)
+
     def pull(
             self,
             *,
@@ -482,6 +534,33 @@ class ImageOperations:
         return self._connection.open(
             "image.pull", [], None, {"fromImage": from_image, "tag": tag, "platform": platform, "all-tags": all_tags, "auth": auth}, timeout=timeout, cancel=cancel)
 
+    def push(
+            self,
+            name: str,
+            *,
+            tag: Optional[str] = None,
+            all_tags: Optional[bool] = None,
+            platform: Optional[str] = None,
+            auth: Optional["AuthConfig"] = None,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> Stream:
+        """Put an image into a registry.
+
+        The registry is the one that the name tells. What it has already is not sent again; what it has in another
+        repository it takes over from there. Messages tell the progress, the result what is there now. Without tag the tag
+        is latest. The stream opens once the image is found.
+        InvalidArgument: a bad name, a name with a digest, or a bad platform. NotFound: there is no such image, or none for
+        the platform. PermissionDenied, Unauthenticated: the registry wants an account, or another one. DataLoss: containerd
+        has lost a part of the image, or the registry got other bytes than were sent.
+        tag: Tag, where the name has none.
+        all_tags: Whether to push all tags that the repository has here.
+        platform: OCI platform as JSON; the image must be for it.
+        auth: Account for the registry; without it, what the engine's host has stored for it.
+        Raises: InvalidArgument, NotFound, PermissionDenied, Unauthenticated, DataLoss.
+        """
+        return self._connection.open(
+            "image.push", [name], None, {"tag": tag, "all-tags": all_tags, "platform": platform, "auth": auth}, timeout=timeout, cancel=cancel)
+
     def remove(
             self,
             name: str,
@@ -505,6 +584,27 @@ class ImageOperations:
         """
         return self._connection.call(
             "image.remove", [name], None, {"force": force, "noprune": noprune, "platforms": platforms}, timeout=timeout, cancel=cancel)
+
+    def save(
+            self,
+            *,
+            names: List[str],
+            platform: Optional[str] = None,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> Stream:
+        """Write images into an archive.
+
+        A tar in OCI layout that is in the form of `docker save`, too, so that every engine can load it. Names that are
+        given stand in it; an image that is asked for by its id has none there. Layers are as they came from the
+        registry, compressed or not.
+        InvalidArgument: no name, a bad one, a bad platform, or an id prefix that fits several images. NotFound: there is
+        no such image, or none for the platform. DataLoss: containerd has lost a part of it.
+        names: References or ids of the images.
+        platform: OCI platform as JSON; the image must be for it.
+        Raises: InvalidArgument, NotFound, DataLoss.
+        """
+        return self._connection.open(
+            "image.save", [], None, {"names": names, "platform": platform}, timeout=timeout, cancel=cancel)
 
     def tag(
             self,
@@ -595,6 +695,21 @@ class SystemOperations:
         """
         return self._connection.call(
             "system.info", [], None, {}, timeout=timeout, cancel=cancel)
+
+    def login(
+            self,
+            config: models.AuthConfig,
+            *,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> models.LoginResult:
+        """Ask a registry whether it takes an account.
+
+        Nothing is stored. InvalidArgument: an account without a user and without a token, or a bad address.
+        Unauthenticated: the registry does not take it.
+        Raises: InvalidArgument, Unauthenticated.
+        """
+        return self._connection.call(
+            "system.login", [], config, {}, timeout=timeout, cancel=cancel)
 
     def ping(
             self,

@@ -9,6 +9,20 @@
 
 POUCH_BEGIN_DECLS
 
+/** Ask a registry what it has under a name.
+ *  Nothing is fetched but manifests. InvalidArgument: a bad name, or a manifest that is not as its format
+ *  wants it. NotFound: the registry has no such image. PermissionDenied, Unauthenticated: the registry
+ *  wants an account, or another one. DataLoss: a manifest does not match its digest.
+ *  @param name Name of the image, with or without tag or digest.
+ *  @param options_json {auth: AuthConfig}
+ *  @param result_json DistributionInspect; pouch_buf_free
+ *  Errors of its own: InvalidArgument, NotFound, PermissionDenied, Unauthenticated, DataLoss,
+ *  ResourceExhausted.
+ *  @threads any @since 1.0 */
+POUCH_API pouch_status_t pouch_image_distribution(pouch_client_t *client, const char *name,
+                                                  const char *options_json, const pouch_call_t *call,
+                                                  pouch_buf_t *result_json, pouch_error_t **error);
+
 /** Make an image of one layer from a root filesystem.
  *  Takes an uploaded tar (plain or compressed), or with `path` a folder or tar on the engine's host, makes
  *  one layer of it, and an image with the given configuration and name. With `path` nothing is uploaded.
@@ -22,6 +36,18 @@ POUCH_BEGIN_DECLS
 POUCH_API pouch_status_t pouch_image_from_rootfs(pouch_client_t *client, const char *options_json,
                                                  const pouch_call_t *call, pouch_stream_t **out,
                                                  pouch_error_t **error);
+
+/** Steps by which an image was made.
+ *  Newest first. NotFound: there is no such image, or none for the platform. InvalidArgument: a bad
+ *  reference or platform, or an id prefix that fits several images.
+ *  @param name Reference, digest, id or unique prefix of the id.
+ *  @param options_json {platform: string}
+ *  @param result_json ImageHistoryItem[]; pouch_buf_free
+ *  Errors of its own: InvalidArgument, NotFound.
+ *  @threads any @since 1.0 */
+POUCH_API pouch_status_t pouch_image_history(pouch_client_t *client, const char *name,
+                                             const char *options_json, const pouch_call_t *call,
+                                             pouch_buf_t *result_json, pouch_error_t **error);
 
 /** All about one image.
  *  NotFound: there is no such image. InvalidArgument: a bad reference, or an id prefix that fits several
@@ -59,6 +85,17 @@ POUCH_API pouch_status_t pouch_image_load(pouch_client_t *client, const char *op
                                           const pouch_call_t *call, pouch_stream_t **out,
                                           pouch_error_t **error);
 
+/** Remove images that nobody needs.
+ *  Those without a name; with the filter `dangling=false` all that no container uses. InvalidArgument: an
+ *  unknown filter or a bad value of one.
+ *  @param options_json {filters: string[]{}}
+ *  @param result_json ImagePruneResult; pouch_buf_free
+ *  Errors of its own: InvalidArgument.
+ *  @threads any @since 1.0 */
+POUCH_API pouch_status_t pouch_image_prune(pouch_client_t *client, const char *options_json,
+                                           const pouch_call_t *call, pouch_buf_t *result_json,
+                                           pouch_error_t **error);
+
 /** Get an image from a registry.
  *  Names it `fromImage`, and with a tag by that tag; without tag and digest the tag is latest. What is here
  *  already is not fetched again; a name that another image had moves to this one. Messages tell the
@@ -77,6 +114,22 @@ POUCH_API pouch_status_t pouch_image_pull(pouch_client_t *client, const char *op
                                           const pouch_call_t *call, pouch_stream_t **out,
                                           pouch_error_t **error);
 
+/** Put an image into a registry.
+ *  The registry is the one that the name tells. What it has already is not sent again; what it has in
+ *  another repository it takes over from there. Messages tell the progress, the result what is there now.
+ *  Without tag the tag is latest. The stream opens once the image is found. InvalidArgument: a bad name, a
+ *  name with a digest, or a bad platform. NotFound: there is no such image, or none for the platform.
+ *  PermissionDenied, Unauthenticated: the registry wants an account, or another one. DataLoss: containerd
+ *  has lost a part of the image, or the registry got other bytes than were sent.
+ *  @param name Name of the image, with or without tag.
+ *  @param options_json {tag: string, all-tags: bool, platform: string, auth: AuthConfig}
+ *  @param out MESSAGE frames, ProgressMessage each; result: ImagePushResult; pouch_stream_free
+ *  Errors of its own: InvalidArgument, NotFound, PermissionDenied, Unauthenticated, DataLoss.
+ *  @threads any @since 1.0 */
+POUCH_API pouch_status_t pouch_image_push(pouch_client_t *client, const char *name, const char *options_json,
+                                          const pouch_call_t *call, pouch_stream_t **out,
+                                          pouch_error_t **error);
+
 /** Remove a name of an image, and with the last name the image.
  *  By name: the name goes; when it was the last one and no container needs the image, the image goes too.
  *  By id: all names and the image go. NotFound: there is no such image. Conflict: a container uses it, or
@@ -91,6 +144,20 @@ POUCH_API pouch_status_t pouch_image_pull(pouch_client_t *client, const char *op
 POUCH_API pouch_status_t pouch_image_remove(pouch_client_t *client, const char *name,
                                             const char *options_json, const pouch_call_t *call,
                                             pouch_buf_t *result_json, pouch_error_t **error);
+
+/** Write images into an archive.
+ *  A tar in OCI layout that is in the form of `docker save`, too, so that every engine can load it. Names
+ *  that are given stand in it; an image that is asked for by its id has none there. Layers are as they came
+ *  from the registry, compressed or not. InvalidArgument: no name, a bad one, a bad platform, or an id
+ *  prefix that fits several images. NotFound: there is no such image, or none for the platform. DataLoss:
+ *  containerd has lost a part of it.
+ *  @param options_json {names: string[] (required), platform: string}
+ *  @param out DATA frames; pouch_stream_free
+ *  Errors of its own: InvalidArgument, NotFound, DataLoss.
+ *  @threads any @since 1.0 */
+POUCH_API pouch_status_t pouch_image_save(pouch_client_t *client, const char *options_json,
+                                          const pouch_call_t *call, pouch_stream_t **out,
+                                          pouch_error_t **error);
 
 /** Give an image one more name.
  *  A name that another image had moves to this one. Without `tag` the tag is latest. NotFound: there is no

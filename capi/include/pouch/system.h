@@ -54,6 +54,18 @@ POUCH_API pouch_status_t pouch_system_info(pouch_client_t *client, const char *o
                                            const pouch_call_t *call, pouch_buf_t *result_json,
                                            pouch_error_t **error);
 
+/** Ask a registry whether it takes an account.
+ *  Nothing is stored. InvalidArgument: an account without a user and without a token, or a bad address.
+ *  Unauthenticated: the registry does not take it.
+ *  @param config_json AuthConfig
+ *  @param options_json none as yet; NULL
+ *  @param result_json LoginResult; pouch_buf_free
+ *  Errors of its own: InvalidArgument, Unauthenticated.
+ *  @threads any @since 1.0 */
+POUCH_API pouch_status_t pouch_system_login(pouch_client_t *client, const char *config_json,
+                                            const char *options_json, const pouch_call_t *call,
+                                            pouch_buf_t *result_json, pouch_error_t **error);
+
 /** Ask whether the engine answers, and which API it speaks.
  *  On the wire the body is the text `OK`; the fields of the result travel as the headers Api-Version,
  *  Ostype, Docker-Experimental, Builder-Version and Swarm. The path is never prefixed by a version.

@@ -21,7 +21,18 @@ import model  # noqa: E402  the table of routes comes from the API description
 SPEC = {op.op: op for op in model.load(pathlib.Path(__file__).resolve().parents[3] / "capi" / "spec").operations}
 
 
+class Response(http.client.HTTPResponse):
+    """Keeps what follows a chunked body."""
+
+    trailers = {}
+
+    def _read_and_discard_trailer(self):
+        self.trailers = http.client.parse_headers(self.fp)
+
+
 class UnixConnection(http.client.HTTPConnection):
+    response_class = Response
+
     def __init__(self, path):
         super().__init__("pouchd")
         self._path = path
@@ -90,8 +101,15 @@ def failure(status, body):
 class Body:
     """The bytes of a streaming answer: of a chunked response, or of a connection that was upgraded."""
 
-    def __init__(self, read):
-        self._read, self._buffer = read, b""
+    def __init__(self, read, response=None):
+        self._read, self._buffer, self._response = read, b"", response
+
+    def some(self):
+        out, self._buffer = self._buffer or self._read(65536), b""
+        return out
+
+    def trailer(self, name):
+        return self._response.trailers.get(name)
 
     def exactly(self, size):
         while len(self._buffer) < size:
@@ -131,6 +149,12 @@ class Stream:
             if channel != 3:
                 return channel, data
             self._end = json.loads(data)["pouchEnd"]
+            return None
+        if self._op.frames == "data":
+            if data := self._body.some():
+                return 3, data
+            if end := self._body.trailer("Pouch-End"):
+                self._end = json.loads(base64.b64decode(end))["pouchEnd"]
             return None
         while (line := self._body.line()) is not None:
             document = json.loads(line)
@@ -235,7 +259,7 @@ class Backend:
             timer = threading.Timer(limit / 1000, give_up)
             timer.start()
         try:
-            headers = {"Pouch-Strict": "1"}
+            headers = {"Pouch-Strict": "1", **headers_of(operation, options)}
             body = None
             if config is not None:
                 body, headers["Content-Type"] = json.dumps(config), "application/json"
@@ -277,7 +301,7 @@ class Backend:
         response = connection.getresponse()
         if response.status >= 300:
             raise failure(response.status, response.read())
-        return Stream(operation, connection, Body(response.read1))
+        return Stream(operation, connection, Body(response.read1, response))
 
     @staticmethod
     def _upgrade(operation, connection, path, headers, body):

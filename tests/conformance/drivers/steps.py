@@ -14,7 +14,7 @@ import threading
 import time
 
 STREAMS = {"container.attach", "container.logs", "container.wait", "exec.start", "image.from_rootfs", "image.load",
-           "image.pull", "system.events", "system.session"}
+           "image.pull", "image.push", "image.save", "system.events", "system.session"}
 CHANNELS = {1: "stdout", 2: "stderr", 3: "data"}
 LARGE = 1 << 20
 

@@ -13,10 +13,12 @@ def stream_cells(operation):
         return ()
     cells = ["abandoned"]
     has_one_message = operation.op in ("container.wait", "system.session")
-    if not has_one_message and operation.op != "image.pull":
+    if not has_one_message and operation.op not in ("image.pull", "image.push", "image.save"):
         cells.append("empty")
     if operation.kind != "upload" and not has_one_message:
         cells.append("slow_reader")
+    if operation.op == "image.save":  # an archive is neither short nor text
+        return tuple(cells)
     if operation.kind in ("upload", "duplex") or operation.frames != "messages":
         cells += ["one_byte", "64MiB", "binary"]
     if operation.kind in ("upload", "duplex"):

@@ -11,7 +11,9 @@ class FaultProxy:
 
     Before each answer `fault(request_number, path, headers)` says what goes wrong: None, or a dict with any of
     `status` (instead of an answer), `headers` (of that), `cut` (bytes of the body after which the connection ends),
-    `no_ranges` (the request's Range is dropped), `length` (a wrong Content-Length), `flip` (a bit of the body is).
+    `no_ranges` (the request's Range is dropped), `length` (a wrong Content-Length), `flip` (a bit of the body is),
+    `take` (bytes of the request's body that reach the registry before the connection ends without an answer; with 0
+    the registry learns nothing of it).
     """
 
     def __init__(self, registry, fault):
@@ -28,7 +30,7 @@ class FaultProxy:
                 proxy.requests.append((self.command, self.path, self.headers.get("Range", "")))
                 proxy.answer(self, proxy.fault(len(proxy.requests), self.path, self.headers) or {})
 
-            do_HEAD = do_GET
+            do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = do_GET
 
             def log_message(self, *_):
                 pass
@@ -51,16 +53,28 @@ class FaultProxy:
         return [(path, span) for _, path, span in self.requests if "/blobs/" in path]
 
     def answer(self, handler, wrong):
+        length = int(handler.headers.get("Content-Length") or 0)
+        sent = handler.rfile.read(min(length, wrong.get("take", length))) if length else b""
+        if wrong.get("take") == 0:
+            handler.close_connection = True
+            return
         if "status" in wrong:
             self._refuse(handler, wrong)
             return
         headers = {name: value for name, value in handler.headers.items()
-                   if name.lower() not in ("host", "connection") and not (wrong.get("no_ranges") and name == "Range")}
+                   if name.lower() not in ("host", "connection", "content-length")
+                   and not (wrong.get("no_ranges") and name == "Range")}
+        if "take" in wrong:
+            headers.pop("Content-Range", None)
         connection = http.client.HTTPConnection(self._target, timeout=30)
-        connection.request(handler.command, handler.path, headers={**headers, "Host": self._target})
+        body = sent if length or handler.command in ("POST", "PATCH", "PUT") else None
+        connection.request(handler.command, handler.path, body, headers={**headers, "Host": self._target})
         answer = connection.getresponse()
         body = bytearray(answer.read())
         connection.close()
+        if "take" in wrong:
+            handler.close_connection = True
+            return
         if wrong.get("flip") and body:
             body[len(body) // 2] ^= 1
         self._send(handler, answer, bytes(body), wrong)
@@ -78,9 +92,12 @@ class FaultProxy:
             if name.lower() in ("transfer-encoding", "connection", "content-length"):
                 continue
             if name.lower() == "location":
-                value = urllib.parse.urlsplit(value).path
+                place = urllib.parse.urlsplit(value)
+                value = place.path + (f"?{place.query}" if place.query else "")
             handler.send_header(name, value)
-        handler.send_header("Content-Length", str(wrong.get("length", len(body))))
+        is_head = handler.command == "HEAD"
+        told = answer.getheader("Content-Length") or "0" if is_head else len(body)
+        handler.send_header("Content-Length", str(wrong.get("length", told)))
         handler.end_headers()
         cut = wrong.get("cut")
         handler.wfile.write(body if cut is None else body[:cut])

@@ -42,7 +42,7 @@ public final class Driver {
   private static final int LARGE = 1 << 20;
   private static final Gson SHOW = new GsonBuilder().serializeNulls().disableHtmlEscaping().create();
   private static final Set<String> STREAMS = Set.of("container.attach", "container.logs", "container.wait", "exec.start",
-      "image.from_rootfs", "image.load", "image.pull", "system.events", "system.session");
+      "image.from_rootfs", "image.load", "image.pull", "image.push", "image.save", "system.events", "system.session");
 
   private final Client client;
   private final Map<String, String> variables = new HashMap<>();

@@ -10,7 +10,7 @@ FOLDER = pathlib.Path(__file__).resolve().parents[1] / "cases"
 # Commands whose output is a container's own: nothing of it may ever be allowed to differ.
 CONTAINER_OUTPUT = ("run", "exec", "logs", "start", "attach")
 _STEP_FIELDS = {"docker", "stdin", "stdin_file", "env", "json", "sort", "save", "background", "join", "now", "plus", "file",
-                "until", "prints", "versioned", "newest_code", "signal"}
+                "until", "prints", "versioned", "newest_code", "signal", "made_anew"}
 _CASE_FIELDS = {"steps", "files", "needs"}
 
 

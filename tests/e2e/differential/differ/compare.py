@@ -7,7 +7,7 @@ import re
 from . import normalise
 from .cases import CONTAINER_OUTPUT
 
-_WITH_SIZES = ("ps", "images")
+_WITH_SIZES = ("ps", "images", "history")
 _NEWER_WORDS = (
     ("failed to create task for container: ", ""),
     ("unknown or invalid runtime name: ", "Unknown runtime specified "),
@@ -93,6 +93,8 @@ class Comparison:
             texts = [words_of_versions(text) for text in texts]
         if step.verb in _WITH_SIZES:
             texts = [normalise.sizes(text) for text in texts]
+        if step.made_anew:
+            texts = [normalise.made_anew(text) for text in texts]
         if step.sort:
             texts = ["\n".join(sorted(text.splitlines())) for text in texts]
         if texts[0] != texts[1]:

@@ -35,6 +35,11 @@ class Names:
         return f"<{name}>" if len(text) == 64 else f"<{name} short>"
 
 
+def made_anew(value):
+    """For what tells of a manifest that dockerd makes itself: hides its digest and size."""
+    return re.sub(r"(size:) \d+", r"\1 <n>", re.sub(r"sha256:[0-9a-f]{64}", "<digest>", value))
+
+
 def sizes(value):
     """For what lists images and containers: hides sizes, and the width that they give a column."""
     if not _SIZE.search(value):

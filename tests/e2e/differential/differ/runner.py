@@ -38,8 +38,12 @@ class Runner:
             for tag, text in (("1", "one"), ("2", "two")):
                 archive = busybox_image_tar(registry.dir / "box.tar", name=f"box:{tag}", files={"which": text})
                 registry.push(archive, f"team/box:{tag}")
-            for engine in self._engines:
+            private = undo.enter_context(PrivateRegistry(accounts={"alice": "secret-1"}))
+            for number, engine in enumerate(self._engines):
                 engine.variables["registry"] = registry.host
+                engine.variables["private_registry"] = private.host
+                # A repository that no other engine pushes into.
+                engine.variables["mine"] = f"{registry.host}/engine-{number}"
             undo.callback(self._stop)
             list(self._pool.map(self._start, self._engines))
             self._undo = undo.pop_all()
@@ -75,4 +79,5 @@ class Runner:
 def _folders(engine):
     folder = engine.daemon.dir
     data = folder / ("data" if engine.name == "dockerd" else "home")
-    return [(str(folder / "case"), "<dir>"), (str(data), "<data>"), (str(folder), "<root>")]
+    return [(str(folder / "case"), "<dir>"), (str(data), "<data>"), (str(folder), "<root>"),
+            (engine.variables["mine"], "<mine>")]

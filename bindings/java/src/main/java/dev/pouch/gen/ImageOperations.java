@@ -17,6 +17,19 @@ public final class ImageOperations {
   }
 
   /**
+   * Ask a registry what it has under a name.
+   *
+   * Nothing is fetched but manifests.
+   * InvalidArgument: a bad name, or a manifest that is not as its format wants it. NotFound: the registry has no such
+   * image. PermissionDenied, Unauthenticated: the registry wants an account, or another one. DataLoss: a manifest does
+   * not match its digest.
+   * Errors: InvalidArgument, NotFound, PermissionDenied, Unauthenticated, DataLoss, ResourceExhausted.
+   */
+  public Models.DistributionInspect distribution(String name, Models.ImageDistributionOptions options, Call call) {
+    return connection.call("image.distribution", List.of(name), null, options, Models.DistributionInspect.class, call);
+  }
+
+  /**
    * Make an image of one layer from a root filesystem.
    *
    * Takes an uploaded tar (plain or compressed), or with `path` a folder or tar on the engine's host, makes one layer
@@ -27,6 +40,17 @@ public final class ImageOperations {
    */
   public PouchStream fromRootfs(Models.ImageFromRootfsOptions options, Call call) {
     return connection.open("image.from_rootfs", List.of(), null, options, call);
+  }
+
+  /**
+   * Steps by which an image was made.
+   *
+   * Newest first. NotFound: there is no such image, or none for the platform. InvalidArgument: a bad reference or
+   * platform, or an id prefix that fits several images.
+   * Errors: InvalidArgument, NotFound.
+   */
+  public List<Models.ImageHistoryItem> history(String name, Models.ImageHistoryOptions options, Call call) {
+    return connection.call("image.history", List.of(name), null, options, new TypeToken<List<Models.ImageHistoryItem>>() {}.getType(), call);
   }
 
   /**
@@ -65,6 +89,17 @@ public final class ImageOperations {
   }
 
   /**
+   * Remove images that nobody needs.
+   *
+   * Those without a name; with the filter `dangling=false` all that no container uses.
+   * InvalidArgument: an unknown filter or a bad value of one.
+   * Errors: InvalidArgument.
+   */
+  public Models.ImagePruneResult prune(Models.ImagePruneOptions options, Call call) {
+    return connection.call("image.prune", List.of(), null, options, Models.ImagePruneResult.class, call);
+  }
+
+  /**
    * Get an image from a registry.
    *
    * Names it `fromImage`, and with a tag by that tag; without tag and digest the tag is latest. What is here already is
@@ -81,6 +116,21 @@ public final class ImageOperations {
   }
 
   /**
+   * Put an image into a registry.
+   *
+   * The registry is the one that the name tells. What it has already is not sent again; what it has in another
+   * repository it takes over from there. Messages tell the progress, the result what is there now. Without tag the tag
+   * is latest. The stream opens once the image is found.
+   * InvalidArgument: a bad name, a name with a digest, or a bad platform. NotFound: there is no such image, or none for
+   * the platform. PermissionDenied, Unauthenticated: the registry wants an account, or another one. DataLoss: containerd
+   * has lost a part of the image, or the registry got other bytes than were sent.
+   * Errors: InvalidArgument, NotFound, PermissionDenied, Unauthenticated, DataLoss.
+   */
+  public PouchStream push(String name, Models.ImagePushOptions options, Call call) {
+    return connection.open("image.push", List.of(name), null, options, call);
+  }
+
+  /**
    * Remove a name of an image, and with the last name the image.
    *
    * By name: the name goes; when it was the last one and no container needs the image, the image goes too. By id: all
@@ -92,6 +142,20 @@ public final class ImageOperations {
    */
   public List<Models.ImageDeleteItem> remove(String name, Models.ImageRemoveOptions options, Call call) {
     return connection.call("image.remove", List.of(name), null, options, new TypeToken<List<Models.ImageDeleteItem>>() {}.getType(), call);
+  }
+
+  /**
+   * Write images into an archive.
+   *
+   * A tar in OCI layout that is in the form of `docker save`, too, so that every engine can load it. Names that are
+   * given stand in it; an image that is asked for by its id has none there. Layers are as they came from the
+   * registry, compressed or not.
+   * InvalidArgument: no name, a bad one, a bad platform, or an id prefix that fits several images. NotFound: there is
+   * no such image, or none for the platform. DataLoss: containerd has lost a part of it.
+   * Errors: InvalidArgument, NotFound, DataLoss.
+   */
+  public PouchStream save(Models.ImageSaveOptions options, Call call) {
+    return connection.open("image.save", List.of(), null, options, call);
   }
 
   /**

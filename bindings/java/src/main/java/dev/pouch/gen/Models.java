@@ -141,6 +141,24 @@ public final class Models {
     public String error;
   }
 
+  /** An account at a registry. */
+  public static final class AuthConfig {
+    /** Name of the user. */
+    public String username;
+    /** Password. */
+    public String password;
+    /** username:password in base64, instead of these. */
+    public String auth;
+    /** Obsolete. */
+    public String email;
+    /** Host of the registry that the account is for. */
+    public String serveraddress;
+    /** Token that is exchanged for ones with less rights. */
+    public String identitytoken;
+    /** Token that is sent as it is. */
+    public String registrytoken;
+  }
+
   /** How an attached stream ended. */
   public static final class AttachEnd {
     /** True where the detach keys ended it: the process goes on. Absent else. */
@@ -1017,22 +1035,52 @@ public final class Models {
     public Boolean IsNew;
   }
 
-  /** An account at a registry. */
-  public static final class AuthConfig {
-    /** Name of the user. */
-    public String username;
-    /** Password. */
-    public String password;
-    /** username:password in base64, instead of these. */
-    public String auth;
-    /** Obsolete. */
-    public String email;
-    /** Host of the registry that the account is for. */
-    public String serveraddress;
-    /** Token that is exchanged for ones with less rights. */
-    public String identitytoken;
-    /** Token that is sent as it is. */
-    public String registrytoken;
+  /** One step by which an image was made. */
+  public static final class ImageHistoryItem {
+    /** Id of the image that the step led to, for the newest one; else <missing>. */
+    public String Id;
+    /** When, seconds since 1970. */
+    public Long Created;
+    /** Command or instruction. */
+    public String CreatedBy;
+    /** Names of that image. */
+    public List<String> Tags;
+    /** Bytes of the step's layer; 0 without one. */
+    public Long Size;
+    /** Comment of its maker. */
+    public String Comment;
+  }
+
+  /** What was removed. */
+  public static final class ImagePruneResult {
+    /** Names, images and layers. */
+    public List<ImageDeleteItem> ImagesDeleted;
+    /** Bytes of the removed layers. */
+    public Long SpaceReclaimed;
+  }
+
+  /** What the registry has now. */
+  public static final class ImagePushResult {
+    /** One for each tag. */
+    public List<PushedImage> Images;
+  }
+
+  /** An image that was pushed. */
+  public static final class PushedImage {
+    /** Name with tag. */
+    public String Reference;
+    /** Digest of the manifest. */
+    public String Digest;
+    /** Size of the manifest in bytes. */
+    public Long Size;
+  }
+
+  /** What a registry has under a name. */
+  public static final class DistributionInspect {
+    /** Of the manifest or index. */
+    public Descriptor Descriptor;
+    /** Platforms that it has images for. */
+    public List<Platform> Platforms;
   }
 
   /** A port of the host that leads to a port of the container. */
@@ -1691,6 +1739,14 @@ public final class Models {
     public Long timeNano;
   }
 
+  /** A registry's yes to an account. */
+  public static final class LoginResult {
+    /** What the registry says. */
+    public String Status;
+    /** Token to be kept in place of the password; empty without one. */
+    public String IdentityToken;
+  }
+
   /** Driver of a volume and its options. */
   public static final class VolumeDriverConfig {
     /** Name of the driver; local by default. */
@@ -1905,6 +1961,12 @@ public final class Models {
     public Long w;
   }
 
+  /** Options of image.distribution. */
+  public static final class ImageDistributionOptions {
+    /** Account for the registry; without it, what the engine's host has stored for it. */
+    public AuthConfig auth;
+  }
+
   /** Options of image.from_rootfs. */
   public static final class ImageFromRootfsOptions {
     /** Name of the image, name[:tag]. */
@@ -1925,6 +1987,12 @@ public final class Models {
     public Map<String, String> labels;
     /** Architecture in Go's naming; the host's by default. */
     public String architecture;
+  }
+
+  /** Options of image.history. */
+  public static final class ImageHistoryOptions {
+    /** OCI platform as JSON; the image must be for it. */
+    public String platform;
   }
 
   /** Options of image.inspect. */
@@ -1958,6 +2026,12 @@ public final class Models {
     public String platform;
   }
 
+  /** Options of image.prune. */
+  public static final class ImagePruneOptions {
+    /** Which images to remove. */
+    public Map<String, List<String>> filters;
+  }
+
   /** Options of image.pull. */
   public static final class ImagePullOptions {
     /** Name of the image, with or without tag or digest. */
@@ -1973,6 +2047,19 @@ public final class Models {
     public AuthConfig auth;
   }
 
+  /** Options of image.push. */
+  public static final class ImagePushOptions {
+    /** Tag, where the name has none. */
+    public String tag;
+    /** Whether to push all tags that the repository has here. */
+    @SerializedName("all-tags")
+    public Boolean all_tags;
+    /** OCI platform as JSON; the image must be for it. */
+    public String platform;
+    /** Account for the registry; without it, what the engine's host has stored for it. */
+    public AuthConfig auth;
+  }
+
   /** Options of image.remove. */
   public static final class ImageRemoveOptions {
     /** Whether to remove it although stopped containers use it or it has several names. */
@@ -1981,6 +2068,14 @@ public final class Models {
     public Boolean noprune;
     /** OCI platforms as JSON; only these are removed. */
     public List<String> platforms;
+  }
+
+  /** Options of image.save. */
+  public static final class ImageSaveOptions {
+    /** References or ids of the images. */
+    public List<String> names;
+    /** OCI platform as JSON; the image must be for it. */
+    public String platform;
   }
 
   /** Options of image.tag. */

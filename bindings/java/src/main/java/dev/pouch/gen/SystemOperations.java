@@ -63,6 +63,17 @@ public final class SystemOperations {
   }
 
   /**
+   * Ask a registry whether it takes an account.
+   *
+   * Nothing is stored. InvalidArgument: an account without a user and without a token, or a bad address.
+   * Unauthenticated: the registry does not take it.
+   * Errors: InvalidArgument, Unauthenticated.
+   */
+  public Models.LoginResult login(Models.AuthConfig config, Call call) {
+    return connection.call("system.login", List.of(), config, null, Models.LoginResult.class, call);
+  }
+
+  /**
    * Ask whether the engine answers, and which API it speaks.
    *
    * On the wire the body is the text `OK`; the fields of the result travel as the headers Api-Version, Ostype,

@@ -1,0 +1,42 @@
+#include "cli/commands/commands.h"
+#include "cli/commands/common.h"
+#include "cli/flag_values.h"
+#include "cli/output_file.h"
+
+namespace pouch::cli {
+
+int save_command(Context& context, const Invocation& invocation) {
+  std::string output;
+  std::string platform;
+  Options options(invocation.command, "IMAGE [IMAGE...]",
+                  "Save one or more images to a tar archive (streamed to STDOUT by default)", {.least = 1});
+  options.text("-o, --output", &output, "string", "Write to a file, instead of STDOUT");
+  options.value("--platform", "string", "Save only the given platform variant",
+                [&](const std::string& text) { platform = parse_platform(text); });
+  const std::optional<Words> names = options.parse(invocation.args);
+  if (!names) {
+    context.console().out(options.help());
+    return 0;
+  }
+  if (output.empty() && context.console().out_is_terminal()) {
+    throw Exit(kExitError, "cowardly refusing to save to a terminal. Use the -o flag or redirect");
+  }
+  Json::Value save(Json::objectValue);
+  for (const std::string& name : *names) save["names"].append(name);
+  if (!platform.empty()) save["platform"] = platform;
+  std::optional<OutputFile> file;
+  if (!output.empty()) file.emplace(output);
+  Stream stream = context.client().open("image.save", {}, save);
+  while (const std::optional<Stream::Frame> frame = stream.next()) {
+    if (file) {
+      file->write(frame->data);
+    } else {
+      context.console().out(frame->data);
+    }
+  }
+  stream.finish();
+  if (file) file->keep();
+  return 0;
+}
+
+}  // namespace pouch::cli

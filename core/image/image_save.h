@@ -1,0 +1,33 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/api/image.gen.h"
+#include "core/api/stream_pipe.h"
+#include "core/base/cancel.h"
+#include "core/base/status.h"
+#include "core/image/limits.h"
+#include "core/image/stored_image.h"
+#include "core/store/engine_context.h"
+
+namespace pouch::image {
+
+/// An image that goes into an archive, with those of its names that do.
+struct SavedImage {
+  StoredImage image;
+  std::vector<Reference> names;
+};
+
+/// The images that were asked for, each once. See image.save for the errors.
+Result<std::vector<SavedImage>> find_saved(EngineContext& context, const Call& call,
+                                           const api::ImageSaveOptions& options, const ImageLimits& limits);
+
+/// Writes the archive into the pipe: OCI layout, and manifest.json as `docker save` writes it. The same
+/// images give the same bytes. Cancelled or Closed when nobody reads any more.
+Status save_images(EngineContext& context, const Call& call, const std::vector<SavedImage>& images,
+                   StreamPipe& pipe);
+
+}  // namespace pouch::image

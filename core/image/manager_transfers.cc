@@ -1,0 +1,138 @@
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "core/image/credentials.h"
+#include "core/image/image_distribution.h"
+#include "core/image/image_load.h"
+#include "core/image/image_manager.h"
+#include "core/image/image_pull.h"
+#include "core/image/image_push.h"
+#include "core/image/image_rootfs.h"
+#include "core/image/image_save.h"
+#include "core/image/manager_impl.h"
+#include "core/image/progress.h"
+#include "core/image/stored_image.h"
+
+// What moves images: from and into archives, folders and registries.
+
+namespace pouch {
+
+Result<StreamPtr> ImageManager::from_rootfs(const api::ImageFromRootfsOptions& options, const Call& call) {
+  POUCH_RETURN_IF_ERROR(call.check());
+  POUCH_RETURN_IF_ERROR(image::check_rootfs_options(options));
+  return Impl::run_upload(
+      impl_, call,
+      [impl = impl_, options](const Call& inner, image::ByteSource& upload,
+                              const std::shared_ptr<StreamPipe>& pipe) -> Result<std::string> {
+        image::Progress progress(pipe, /*is_quiet=*/false);
+        POUCH_ASSIGN_OR_RETURN(
+            const api::ImageFromRootfsResult result,
+            image::image_from_rootfs(impl->context, inner, options, upload, progress, impl->limits));
+        return api::to_json_text(result);
+      });
+}
+
+Result<StreamPtr> ImageManager::load(const api::ImageLoadOptions& options, const Call& call) {
+  POUCH_RETURN_IF_ERROR(call.check());
+  POUCH_ASSIGN_OR_RETURN(const std::optional<api::Platform> platform,
+                         image::parse_platform_option(options.platform));
+  return Impl::run_upload(impl_, call,
+                          [impl = impl_, platform, is_quiet = options.quiet.value_or(false)](
+                              const Call& inner, image::ByteSource& upload,
+                              const std::shared_ptr<StreamPipe>& pipe) -> Result<std::string> {
+                            image::Progress progress(pipe, is_quiet);
+                            POUCH_ASSIGN_OR_RETURN(const api::ImageLoadResult result,
+                                                   image::load_images(impl->context, inner, upload, platform,
+                                                                      progress, impl->limits));
+                            return api::to_json_text(result);
+                          });
+}
+
+Result<StreamPtr> ImageManager::pull(const api::ImagePullOptions& options, const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(const image::PullRequest request, image::parse_pull(options));
+  using Answer = Result<StreamPtr>;
+  return run_detached<Answer>(*impl_->context.executor, call, [impl = impl_, request, call]() -> Answer {
+    POUCH_ASSIGN_OR_RETURN(std::shared_ptr<registry::Repository> repository,
+                           impl->registry().open(request.name, request.credentials));
+    POUCH_ASSIGN_OR_RETURN(std::vector<image::PullTarget> targets,
+                           image::resolve_targets(*repository, call, request, impl->limits));
+    return Impl::run_stream(
+        impl, call,
+        [impl, repository, targets = std::move(targets), all_tags = request.all_tags](
+            const Call& inner, const std::shared_ptr<StreamPipe>& pipe) -> Result<std::string> {
+          image::Progress progress(pipe, /*is_quiet=*/false);
+          POUCH_ASSIGN_OR_RETURN(const api::ImagePullResult result,
+                                 image::pull_images(impl->context, inner, *repository, targets, all_tags,
+                                                    progress, impl->limits));
+          return api::to_json_text(result);
+        });
+  });
+}
+
+Result<StreamPtr> ImageManager::push(const std::string& name, const api::ImagePushOptions& options,
+                                     const Call& call) {
+  POUCH_RETURN_IF_ERROR(call.check());
+  POUCH_ASSIGN_OR_RETURN(const image::PushRequest request, image::parse_push(name, options));
+  POUCH_ASSIGN_OR_RETURN(std::shared_ptr<registry::Repository> repository,
+                         impl_->registry().open(request.name, request.credentials));
+  return Impl::run_stream(
+      impl_, call,
+      [impl = impl_, repository, request](const Call& inner,
+                                          const std::shared_ptr<StreamPipe>& pipe) -> Result<std::string> {
+        image::Progress progress(pipe, /*is_quiet=*/false);
+        POUCH_ASSIGN_OR_RETURN(
+            const api::ImagePushResult result,
+            image::push_images(impl->context, inner, *repository, request, progress, impl->limits));
+        return api::to_json_text(result);
+      });
+}
+
+Result<StreamPtr> ImageManager::save(const api::ImageSaveOptions& options, const Call& call) {
+  using Answer = Result<StreamPtr>;
+  return run_detached<Answer>(*impl_->context.executor, call, [impl = impl_, options, call]() -> Answer {
+    POUCH_ASSIGN_OR_RETURN(std::vector<image::SavedImage> found,
+                           image::find_saved(impl->context, call, options, impl->limits));
+    const auto images = std::make_shared<const std::vector<image::SavedImage>>(std::move(found));
+    return Impl::run_stream(
+        impl, call,
+        [impl, images](const Call& inner, const std::shared_ptr<StreamPipe>& pipe) -> Result<std::string> {
+          POUCH_RETURN_IF_ERROR(image::save_images(impl->context, inner, *images, *pipe));
+          return std::string();
+        },
+        QueuePolicy::kBlock);
+  });
+}
+
+Result<api::DistributionInspect> ImageManager::distribution(const std::string& name,
+                                                            const api::ImageDistributionOptions& options,
+                                                            const Call& call) {
+  using Answer = Result<api::DistributionInspect>;
+  POUCH_ASSIGN_OR_RETURN(const Reference parsed, Reference::parse(name));
+  POUCH_ASSIGN_OR_RETURN(const std::optional<registry::Credentials> credentials,
+                         image::credentials_of(options.auth));
+  const Reference reference = parsed.with_default_tag();
+  return run_detached<Answer>(
+      *impl_->context.executor, call, [impl = impl_, reference, credentials, call]() -> Answer {
+        POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<registry::Repository> repository,
+                               impl->registry().open(reference, credentials));
+        return image::inspect_distribution(*repository, call, reference, impl->limits);
+      });
+}
+
+Result<api::LoginResult> ImageManager::login(const api::AuthConfig& account, const Call& call) {
+  using Answer = Result<api::LoginResult>;
+  POUCH_ASSIGN_OR_RETURN(const std::optional<registry::Credentials> credentials,
+                         image::credentials_of(account));
+  if (!credentials) return invalid_argument("login: the account has neither user nor token");
+  const std::string address = account.serveraddress.value_or("");
+  const std::string registry = address.empty() ? "docker.io" : address;
+  return run_detached<Answer>(*impl_->context.executor, call,
+                              [impl = impl_, registry, credentials, call]() -> Answer {
+                                POUCH_ASSIGN_OR_RETURN(const registry::Credentials kept,
+                                                       impl->registry().login(call, registry, *credentials));
+                                return api::LoginResult{"Login Succeeded", kept.identity_token};
+                              });
+}
+
+}  // namespace pouch
