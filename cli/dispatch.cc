@@ -14,9 +14,12 @@ struct Command {
 };
 
 constexpr const char* kCheck = "Check that the engine has all that containers need";
+constexpr const char* kCommit = "Create a new image from a container's changes";
 constexpr const char* kCreate = "Create a new container";
 constexpr const char* kExec = "Execute a command in a running container";
+constexpr const char* kExport = "Export a container's filesystem as a tar archive";
 constexpr const char* kHistory = "Show the history of an image";
+constexpr const char* kImport = "Import the contents from a tarball to create a filesystem image";
 constexpr const char* kInspect = "Return low-level information on objects";
 constexpr const char* kKill = "Kill one or more running containers";
 constexpr const char* kLoad = "Load an image from a tar archive or STDIN";
@@ -39,11 +42,14 @@ constexpr const char* kWait = "Block until one or more containers stop, then pri
 constexpr Command kCommands[] = {
     {"", "attach", kAttach, attach_command},
     {"", "check", kCheck, check_command},
+    {"", "commit", kCommit, commit_command},
     {"", "create", kCreate, create_command},
     {"", "events", "Get real time events from the engine", events_command},
     {"", "exec", kExec, exec_command},
+    {"", "export", kExport, export_command},
     {"", "history", kHistory, history_command},
     {"", "images", "List images", images_command},
+    {"", "import", kImport, import_command},
     {"", "info", "Display system-wide information", info_command},
     {"", "inspect", kInspect, inspect_command},
     {"", "kill", kKill, kill_command},
@@ -65,8 +71,10 @@ constexpr Command kCommands[] = {
     {"", "version", "Show the version information", version_command},
     {"", "wait", kWait, wait_command},
     {"container", "attach", kAttach, attach_command},
+    {"container", "commit", kCommit, commit_command},
     {"container", "create", kCreate, create_command},
     {"container", "exec", kExec, exec_command},
+    {"container", "export", kExport, export_command},
     {"container", "inspect", "Display detailed information on one or more containers",
      inspect_container_command},
     {"container", "kill", kKill, kill_command},
@@ -83,6 +91,7 @@ constexpr Command kCommands[] = {
     {"container", "wait", kWait, wait_command},
     {"image", "from-rootfs", "Make an image from a root filesystem", from_rootfs_command},
     {"image", "history", kHistory, history_command},
+    {"image", "import", kImport, import_command},
     {"image", "inspect", "Display detailed information on one or more images", inspect_image_command},
     {"image", "list", "", images_command},
     {"image", "load", kLoad, load_command},

@@ -738,6 +738,12 @@ type ContainerInspect struct {
 	NetworkSettings NetworkSettings `json:"NetworkSettings"`
 }
 
+// CommitResult: The image that was made.
+type CommitResult struct {
+	// Id, sha256:hex.
+	Id string `json:"Id"`
+}
+
 // ExecConfig: A further process in a container.
 type ExecConfig struct {
 	// User of the process, user[:group]; the container's by default.
@@ -1074,6 +1080,14 @@ type DistributionInspect struct {
 	Descriptor Descriptor `json:"Descriptor"`
 	// Platforms that it has images for.
 	Platforms []Platform `json:"Platforms"`
+}
+
+// ImageImportResult: The image that was made.
+type ImageImportResult struct {
+	// Id, sha256:hex.
+	Id string `json:"Id"`
+	// Name of the image, name:tag; absent without one.
+	Reference *string `json:"Reference,omitempty"`
 }
 
 // PortBinding: A port of the host that leads to a port of the container.
@@ -1850,6 +1864,24 @@ type ContainerAttachOptions struct {
 	DetachKeys *string `json:"detachKeys,omitempty"`
 }
 
+// ContainerCommitOptions: Options of container.commit.
+type ContainerCommitOptions struct {
+	// Id, unique prefix of the id, or name of the container.
+	Container string `json:"container"`
+	// Name of the image; without it, it has none.
+	Repo *string `json:"repo,omitempty"`
+	// Tag, latest by default.
+	Tag *string `json:"tag,omitempty"`
+	// What is told of the step in the image's history.
+	Comment *string `json:"comment,omitempty"`
+	// Author of the image.
+	Author *string `json:"author,omitempty"`
+	// Whether the container's processes stand still meanwhile.
+	Pause *bool `json:"pause,omitempty"`
+	// Instructions of a Dockerfile (CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR), one each.
+	Changes *[]string `json:"changes,omitempty"`
+}
+
 // ContainerCreateOptions: Options of container.create.
 type ContainerCreateOptions struct {
 	// Name of the container, [a-zA-Z0-9][a-zA-Z0-9_.-]+; one is made up by default.
@@ -1986,6 +2018,22 @@ type ImageFromRootfsOptions struct {
 type ImageHistoryOptions struct {
 	// OCI platform as JSON; the image must be for it.
 	Platform *string `json:"platform,omitempty"`
+}
+
+// ImageImportTarOptions: Options of image.import_tar.
+type ImageImportTarOptions struct {
+	// Name of the image, with or without tag; without it, it has none.
+	Repo *string `json:"repo,omitempty"`
+	// Tag, where the name has none; latest by default.
+	Tag *string `json:"tag,omitempty"`
+	// What is told of the step in the image's history.
+	Message *string `json:"message,omitempty"`
+	// Instructions of a Dockerfile, one each, as of container.commit.
+	Changes *[]string `json:"changes,omitempty"`
+	// os[/architecture[/variant]] of the image; the host's by default.
+	Platform *string `json:"platform,omitempty"`
+	// Only -, the upload.
+	FromSrc *string `json:"fromSrc,omitempty"`
 }
 
 // ImageInspectOptions: Options of image.inspect.

@@ -22,6 +22,19 @@ func (o ContainerOperations) Attach(ctx context.Context, id string, options *Con
 	return o.conn.OpenStream(ctx, "container.attach", []string{id}, nil, options)
 }
 
+// Commit: Make an image of a container.
+//
+// Its layers are those of the container's image and one of what the container has changed; its configuration is the
+// container's, with that of the body and then `changes` before it. What is mounted is not part of it.
+// InvalidArgument: a bad name or a bad instruction in `changes`. NotFound: there is no such container. Conflict: it is
+// being made or removed. DataLoss: containerd has lost a part of the container's image.
+// Errors: InvalidArgument, NotFound, Conflict, DataLoss, ResourceExhausted.
+func (o ContainerOperations) Commit(ctx context.Context, config *ContainerConfig, options ContainerCommitOptions) (CommitResult, error) {
+	var result CommitResult
+	err := o.conn.Call(ctx, "container.commit", nil, config, options, &result)
+	return result, err
+}
+
 // Create: Make a container.
 //
 // Nothing runs yet; container.start starts it. What the configuration leaves out comes from the image.
@@ -32,6 +45,16 @@ func (o ContainerOperations) Create(ctx context.Context, config ContainerCreateC
 	var result ContainerCreateResult
 	err := o.conn.Call(ctx, "container.create", nil, config, options, &result)
 	return result, err
+}
+
+// Export: Read a container's root file system as a tar.
+//
+// As the image and the container's writes make it, without what is mounted into it. Of a running container, files
+// that change meanwhile are of one moment or another.
+// NotFound: there is no such container. Conflict: it is being made or removed.
+// Errors: NotFound, Conflict.
+func (o ContainerOperations) Export(ctx context.Context, id string) (*Stream, error) {
+	return o.conn.OpenStream(ctx, "container.export", []string{id}, nil, nil)
 }
 
 // Inspect: All about one container.
@@ -219,6 +242,17 @@ func (o ImageOperations) History(ctx context.Context, name string, options *Imag
 	var result []ImageHistoryItem
 	err := o.conn.Call(ctx, "image.history", []string{name}, nil, options, &result)
 	return result, err
+}
+
+// ImportTar: Make an image of an exported file system.
+//
+// Takes an uploaded tar (plain or compressed), as `container.export` gives it, and makes an image of one layer of it.
+// On the wire of Moby it is POST /images/create with `fromSrc`.
+// InvalidArgument: a bad name, platform or instruction in `changes`, an unsafe or damaged tar.
+// NotImplemented: a `fromSrc` other than `-`, for the engine fetches nothing by URL.
+// Errors: InvalidArgument, NotImplemented, ResourceExhausted.
+func (o ImageOperations) ImportTar(ctx context.Context, options *ImageImportTarOptions) (*Stream, error) {
+	return o.conn.OpenStream(ctx, "image.import_tar", nil, nil, options)
 }
 
 // Inspect: All about one image.

@@ -7,11 +7,24 @@ pouch_status_t pouch_container_attach(pouch_client_t *client, const char *id, co
   return pouch_open(client, "container.attach", ids, 1, nullptr, options_json, call, out, error);
 }
 
+pouch_status_t pouch_container_commit(pouch_client_t *client, const char *config_json,
+                                      const char *options_json, const pouch_call_t *call,
+                                      pouch_buf_t *result_json, pouch_error_t **error) {
+  return pouch_call(client, "container.commit", nullptr, 0, config_json, options_json, call, result_json,
+                    error);
+}
+
 pouch_status_t pouch_container_create(pouch_client_t *client, const char *config_json,
                                       const char *options_json, const pouch_call_t *call,
                                       pouch_buf_t *result_json, pouch_error_t **error) {
   return pouch_call(client, "container.create", nullptr, 0, config_json, options_json, call, result_json,
                     error);
+}
+
+pouch_status_t pouch_container_export(pouch_client_t *client, const char *id, const char *options_json,
+                                      const pouch_call_t *call, pouch_stream_t **out, pouch_error_t **error) {
+  const char *const ids[] = {id};
+  return pouch_open(client, "container.export", ids, 1, nullptr, options_json, call, out, error);
 }
 
 pouch_status_t pouch_container_inspect(pouch_client_t *client, const char *id, const char *options_json,

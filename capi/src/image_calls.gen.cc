@@ -21,6 +21,11 @@ pouch_status_t pouch_image_history(pouch_client_t *client, const char *name, con
   return pouch_call(client, "image.history", ids, 1, nullptr, options_json, call, result_json, error);
 }
 
+pouch_status_t pouch_image_import_tar(pouch_client_t *client, const char *options_json,
+                                      const pouch_call_t *call, pouch_stream_t **out, pouch_error_t **error) {
+  return pouch_open(client, "image.import_tar", nullptr, 0, nullptr, options_json, call, out, error);
+}
+
 pouch_status_t pouch_image_inspect(pouch_client_t *client, const char *name, const char *options_json,
                                    const pouch_call_t *call, pouch_buf_t *result_json,
                                    pouch_error_t **error) {

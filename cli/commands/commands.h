@@ -8,13 +8,16 @@ namespace pouch::cli {
 int attach_command(Context& context, const Invocation& invocation);
 int check_command(Context& context, const Invocation& invocation);
 int reset_command(Context& context, const Invocation& invocation);
+int commit_command(Context& context, const Invocation& invocation);
 int create_command(Context& context, const Invocation& invocation);
 int diagnose_command(Context& context, const Invocation& invocation);
 int events_command(Context& context, const Invocation& invocation);
 int exec_command(Context& context, const Invocation& invocation);
+int export_command(Context& context, const Invocation& invocation);
 int from_rootfs_command(Context& context, const Invocation& invocation);
 int history_command(Context& context, const Invocation& invocation);
 int image_prune_command(Context& context, const Invocation& invocation);
+int import_command(Context& context, const Invocation& invocation);
 int images_command(Context& context, const Invocation& invocation);
 int info_command(Context& context, const Invocation& invocation);
 int inspect_command(Context& context, const Invocation& invocation);

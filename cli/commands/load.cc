@@ -110,6 +110,37 @@ int load_command(Context& context, const Invocation& invocation) {
   return 0;
 }
 
+int import_command(Context& context, const Invocation& invocation) {
+  Words changes;
+  std::string message;
+  std::string platform;
+  Options options(invocation.command, "file|URL|- [REPOSITORY[:TAG]]",
+                  "Import the contents from a tarball to create a filesystem image", {1, 2});
+  options.list("-c, --change", &changes, "Apply Dockerfile instruction to the created image");
+  options.text("-m, --message", &message, "string", "Set commit message for imported image");
+  options.text("--platform", &platform, "string", "Set platform if server is multi-platform capable");
+  const std::optional<Words> arguments = options.parse(invocation.args);
+  if (!arguments) {
+    context.console().out(options.help());
+    return 0;
+  }
+  const std::string& source = arguments->front();
+  const bool is_url = source.starts_with("http://") || source.starts_with("https://");
+  std::optional<File> file;
+  if (!is_url && source != "-") file.emplace(source);
+  Json::Value import(Json::objectValue);
+  if (is_url) import["fromSrc"] = source;  // the engine says what it thinks of it
+  if (arguments->size() > 1) import["repo"] = arguments->back();
+  if (!message.empty()) import["message"] = message;
+  if (!platform.empty()) import["platform"] = platform;
+  for (const std::string& change : changes) import["changes"].append(change);
+  Stream stream = context.client().open("image.import_tar", {}, import);
+  if (!is_url)
+    upload(stream, file ? file->fd() : context.console().in_fd(), file ? source : "standard input");
+  context.console().out_line(sanitised(stream.finish()["Id"].asString()));
+  return 0;
+}
+
 int from_rootfs_command(Context& context, const Invocation& invocation) {
   RootfsFlags flags;
   bool quiet = false;

@@ -5,6 +5,41 @@
 
 namespace pouch::cli {
 
+namespace {
+
+void write_archive(Context& context, Stream stream, std::optional<OutputFile>& file) {
+  while (const std::optional<Stream::Frame> frame = stream.next()) {
+    if (file) {
+      file->write(frame->data);
+    } else {
+      context.console().out(frame->data);
+    }
+  }
+  stream.finish();
+  if (file) file->keep();
+}
+
+}  // namespace
+
+int export_command(Context& context, const Invocation& invocation) {
+  std::string output;
+  Options options(invocation.command, "CONTAINER", "Export a container's filesystem as a tar archive",
+                  {1, 1});
+  options.text("-o, --output", &output, "string", "Write to a file, instead of STDOUT");
+  const std::optional<Words> names = options.parse(invocation.args);
+  if (!names) {
+    context.console().out(options.help());
+    return 0;
+  }
+  if (output.empty() && context.console().out_is_terminal()) {
+    throw Exit(kExitError, "cowardly refusing to save to a terminal. Use the -o flag or redirect");
+  }
+  std::optional<OutputFile> file;
+  if (!output.empty()) file.emplace(output);
+  write_archive(context, context.client().open("container.export", {names->front()}), file);
+  return 0;
+}
+
 int save_command(Context& context, const Invocation& invocation) {
   std::string output;
   std::string platform;
@@ -26,16 +61,7 @@ int save_command(Context& context, const Invocation& invocation) {
   if (!platform.empty()) save["platform"] = platform;
   std::optional<OutputFile> file;
   if (!output.empty()) file.emplace(output);
-  Stream stream = context.client().open("image.save", {}, save);
-  while (const std::optional<Stream::Frame> frame = stream.next()) {
-    if (file) {
-      file->write(frame->data);
-    } else {
-      context.console().out(frame->data);
-    }
-  }
-  stream.finish();
-  if (file) file->keep();
+  write_archive(context, context.client().open("image.save", {}, save), file);
   return 0;
 }
 

@@ -732,6 +732,18 @@ Json encode_value(const ContainerInspect& value) {
   return out;
 }
 
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, CommitResult& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Id", out.id);
+  return reader.finish();
+}
+
+Json encode_value(const CommitResult& value) {
+  Json out = json_object();
+  out["Id"] = encode_value(value.id);
+  return out;
+}
+
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ContainerAttachOptions& out) {
   ObjectReader reader(in, path, mode);
   reader.optional("stream", out.stream);
@@ -751,6 +763,30 @@ Json encode_value(const ContainerAttachOptions& value) {
   if (value.stderr) out["stderr"] = encode_value(*value.stderr);
   if (value.logs) out["logs"] = encode_value(*value.logs);
   if (value.detach_keys) out["detachKeys"] = encode_value(*value.detach_keys);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ContainerCommitOptions& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("container", out.container);
+  reader.optional("repo", out.repo);
+  reader.optional("tag", out.tag);
+  reader.optional("comment", out.comment);
+  reader.optional("author", out.author);
+  reader.optional("pause", out.pause);
+  reader.optional("changes", out.changes);
+  return reader.finish();
+}
+
+Json encode_value(const ContainerCommitOptions& value) {
+  Json out = json_object();
+  out["container"] = encode_value(value.container);
+  if (value.repo) out["repo"] = encode_value(*value.repo);
+  if (value.tag) out["tag"] = encode_value(*value.tag);
+  if (value.comment) out["comment"] = encode_value(*value.comment);
+  if (value.author) out["author"] = encode_value(*value.author);
+  if (value.pause) out["pause"] = encode_value(*value.pause);
+  if (value.changes) out["changes"] = encode_value(*value.changes);
   return out;
 }
 

@@ -694,6 +694,16 @@ struct ContainerInspect {
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ContainerInspect& out);
 Json encode_value(const ContainerInspect& value);
 
+/// The image that was made.
+struct CommitResult {
+  /// Id, sha256:hex.
+  std::string id;
+
+  friend bool operator==(const CommitResult&, const CommitResult&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, CommitResult& out);
+Json encode_value(const CommitResult& value);
+
 /// Options of container.attach.
 struct ContainerAttachOptions {
   /// Whether to carry what comes from now on.
@@ -713,6 +723,29 @@ struct ContainerAttachOptions {
 };
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ContainerAttachOptions& out);
 Json encode_value(const ContainerAttachOptions& value);
+
+/// Options of container.commit.
+struct ContainerCommitOptions {
+  /// Id, unique prefix of the id, or name of the container.
+  std::string container;
+  /// Name of the image; without it, it has none.
+  std::optional<std::string> repo;
+  /// Tag, latest by default.
+  std::optional<std::string> tag;
+  /// What is told of the step in the image's history.
+  std::optional<std::string> comment;
+  /// Author of the image.
+  std::optional<std::string> author;
+  /// Whether the container's processes stand still meanwhile.
+  std::optional<bool> pause;
+  /// Instructions of a Dockerfile (CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL,
+  /// USER, VOLUME, WORKDIR), one each.
+  std::optional<std::vector<std::string>> changes;
+
+  friend bool operator==(const ContainerCommitOptions&, const ContainerCommitOptions&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ContainerCommitOptions& out);
+Json encode_value(const ContainerCommitOptions& value);
 
 /// Options of container.create.
 struct ContainerCreateOptions {

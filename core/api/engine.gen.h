@@ -37,6 +37,16 @@ class Engine {
                                              const api::ContainerAttachOptions& options,
                                              const Call& call) = 0;
 
+  /// container.commit: Make an image of a container.
+  /// Its layers are those of the container's image and one of what the container has changed; its
+  /// configuration is the container's, with that of the body and then `changes` before it. What is mounted is
+  /// not part of it. InvalidArgument: a bad name or a bad instruction in `changes`. NotFound: there is no
+  /// such container. Conflict: it is being made or removed. DataLoss: containerd has lost a part of the
+  /// container's image. Errors: InvalidArgument, NotFound, Conflict, DataLoss, ResourceExhausted.
+  virtual Result<api::CommitResult> container_commit(const api::ContainerConfig& config,
+                                                     const api::ContainerCommitOptions& options,
+                                                     const Call& call) = 0;
+
   /// container.create: Make a container.
   /// Nothing runs yet; container.start starts it. What the configuration leaves out comes from the image.
   /// NotFound: there is no such image. Conflict: the name is in use. InvalidArgument: a bad name, no command,
@@ -45,6 +55,12 @@ class Engine {
   virtual Result<api::ContainerCreateResult> container_create(const api::ContainerCreateConfig& config,
                                                               const api::ContainerCreateOptions& options,
                                                               const Call& call) = 0;
+
+  /// container.export: Read a container's root file system as a tar.
+  /// As the image and the container's writes make it, without what is mounted into it. Of a running
+  /// container, files that change meanwhile are of one moment or another. NotFound: there is no such
+  /// container. Conflict: it is being made or removed. Errors: NotFound, Conflict.
+  virtual Result<StreamPtr> container_export(const std::string& id, const Call& call) = 0;
 
   /// container.inspect: All about one container.
   /// NotFound: there is no such container. InvalidArgument: an id prefix that fits several containers.
@@ -177,6 +193,13 @@ class Engine {
   virtual Result<std::vector<api::ImageHistoryItem>> image_history(const std::string& name,
                                                                    const api::ImageHistoryOptions& options,
                                                                    const Call& call) = 0;
+
+  /// image.import_tar: Make an image of an exported file system.
+  /// Takes an uploaded tar (plain or compressed), as `container.export` gives it, and makes an image of one
+  /// layer of it. On the wire of Moby it is POST /images/create with `fromSrc`. InvalidArgument: a bad name,
+  /// platform or instruction in `changes`, an unsafe or damaged tar. NotImplemented: a `fromSrc` other than
+  /// `-`, for the engine fetches nothing by URL. Errors: InvalidArgument, NotImplemented, ResourceExhausted.
+  virtual Result<StreamPtr> image_import_tar(const api::ImageImportTarOptions& options, const Call& call) = 0;
 
   /// image.inspect: All about one image.
   /// NotFound: there is no such image. InvalidArgument: a bad reference, or an id prefix that fits several

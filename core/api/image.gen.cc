@@ -379,6 +379,20 @@ Json encode_value(const DistributionInspect& value) {
   return out;
 }
 
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageImportResult& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Id", out.id);
+  reader.optional("Reference", out.reference);
+  return reader.finish();
+}
+
+Json encode_value(const ImageImportResult& value) {
+  Json out = json_object();
+  out["Id"] = encode_value(value.id);
+  if (value.reference) out["Reference"] = encode_value(*value.reference);
+  return out;
+}
+
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageDistributionOptions& out) {
   ObjectReader reader(in, path, mode);
   reader.optional("auth", out.auth);
@@ -428,6 +442,28 @@ Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, Image
 Json encode_value(const ImageHistoryOptions& value) {
   Json out = json_object();
   if (value.platform) out["platform"] = encode_value(*value.platform);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageImportTarOptions& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("repo", out.repo);
+  reader.optional("tag", out.tag);
+  reader.optional("message", out.message);
+  reader.optional("changes", out.changes);
+  reader.optional("platform", out.platform);
+  reader.optional("fromSrc", out.from_src);
+  return reader.finish();
+}
+
+Json encode_value(const ImageImportTarOptions& value) {
+  Json out = json_object();
+  if (value.repo) out["repo"] = encode_value(*value.repo);
+  if (value.tag) out["tag"] = encode_value(*value.tag);
+  if (value.message) out["message"] = encode_value(*value.message);
+  if (value.changes) out["changes"] = encode_value(*value.changes);
+  if (value.platform) out["platform"] = encode_value(*value.platform);
+  if (value.from_src) out["fromSrc"] = encode_value(*value.from_src);
   return out;
 }
 

@@ -348,6 +348,18 @@ struct DistributionInspect {
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, DistributionInspect& out);
 Json encode_value(const DistributionInspect& value);
 
+/// The image that was made.
+struct ImageImportResult {
+  /// Id, sha256:hex.
+  std::string id;
+  /// Name of the image, name:tag; absent without one.
+  std::optional<std::string> reference;
+
+  friend bool operator==(const ImageImportResult&, const ImageImportResult&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageImportResult& out);
+Json encode_value(const ImageImportResult& value);
+
 /// Options of image.distribution.
 struct ImageDistributionOptions {
   /// Account for the registry; without it, what the engine's host has stored for it.
@@ -393,6 +405,26 @@ struct ImageHistoryOptions {
 };
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageHistoryOptions& out);
 Json encode_value(const ImageHistoryOptions& value);
+
+/// Options of image.import_tar.
+struct ImageImportTarOptions {
+  /// Name of the image, with or without tag; without it, it has none.
+  std::optional<std::string> repo;
+  /// Tag, where the name has none; latest by default.
+  std::optional<std::string> tag;
+  /// What is told of the step in the image's history.
+  std::optional<std::string> message;
+  /// Instructions of a Dockerfile, one each, as of container.commit.
+  std::optional<std::vector<std::string>> changes;
+  /// os[/architecture[/variant]] of the image; the host's by default.
+  std::optional<std::string> platform;
+  /// Only -, the upload.
+  std::optional<std::string> from_src;
+
+  friend bool operator==(const ImageImportTarOptions&, const ImageImportTarOptions&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageImportTarOptions& out);
+Json encode_value(const ImageImportTarOptions& value);
 
 /// Options of image.inspect.
 struct ImageInspectOptions {

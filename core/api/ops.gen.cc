@@ -27,6 +27,24 @@ Result<StreamPtr> run_container_attach(Engine& engine, const OpArgs& args, const
   return engine.container_attach(args.ids[0], *options, call);
 }
 
+constexpr std::array kOptions_container_commit = {
+    ParamInfo{"container", ParamType::kString, true},    ParamInfo{"repo", ParamType::kString, false},
+    ParamInfo{"tag", ParamType::kString, false},         ParamInfo{"comment", ParamType::kString, false},
+    ParamInfo{"author", ParamType::kString, false},      ParamInfo{"pause", ParamType::kBool, false},
+    ParamInfo{"changes", ParamType::kStringList, false},
+};
+
+constexpr std::array kErrors_container_commit = {Code::kInvalidArgument, Code::kNotFound, Code::kConflict,
+                                                 Code::kDataLoss, Code::kResourceExhausted};
+
+Result<Json> run_container_commit(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto config = internal::decode_argument<ContainerConfig>(args.config, args.mode);
+  if (!config.is_ok()) return config.status();
+  const auto options = internal::decode_argument<ContainerCommitOptions>(args.options, args.mode);
+  if (!options.is_ok()) return options.status();
+  return internal::encode_result(engine.container_commit(*config, *options, call));
+}
+
 constexpr std::array kOptions_container_create = {
     ParamInfo{"name", ParamType::kString, false},
     ParamInfo{"platform", ParamType::kString, false},
@@ -41,6 +59,14 @@ Result<Json> run_container_create(Engine& engine, const OpArgs& args, const Call
   const auto options = internal::decode_argument<ContainerCreateOptions>(args.options, args.mode);
   if (!options.is_ok()) return options.status();
   return internal::encode_result(engine.container_create(*config, *options, call));
+}
+
+constexpr std::array kIds_container_export = {"id"sv};
+
+constexpr std::array kErrors_container_export = {Code::kNotFound, Code::kConflict};
+
+Result<StreamPtr> run_container_export(Engine& engine, const OpArgs& args, const Call& call) {
+  return engine.container_export(args.ids[0], call);
 }
 
 constexpr std::array kIds_container_inspect = {"id"sv};
@@ -291,6 +317,21 @@ Result<Json> run_image_history(Engine& engine, const OpArgs& args, const Call& c
   return internal::encode_result(engine.image_history(args.ids[0], *options, call));
 }
 
+constexpr std::array kOptions_image_import_tar = {
+    ParamInfo{"repo", ParamType::kString, false},     ParamInfo{"tag", ParamType::kString, false},
+    ParamInfo{"message", ParamType::kString, false},  ParamInfo{"changes", ParamType::kStringList, false},
+    ParamInfo{"platform", ParamType::kString, false}, ParamInfo{"fromSrc", ParamType::kString, false},
+};
+
+constexpr std::array kErrors_image_import_tar = {Code::kInvalidArgument, Code::kNotImplemented,
+                                                 Code::kResourceExhausted};
+
+Result<StreamPtr> run_image_import_tar(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto options = internal::decode_argument<ImageImportTarOptions>(args.options, args.mode);
+  if (!options.is_ok()) return options.status();
+  return engine.image_import_tar(*options, call);
+}
+
 constexpr std::array kIds_image_inspect = {"name"sv};
 
 constexpr std::array kOptions_image_inspect = {
@@ -473,7 +514,7 @@ Result<Json> run_system_version(Engine& engine, const OpArgs& /*args*/, const Ca
   return internal::encode_result(engine.system_version(call));
 }
 
-constexpr std::array<OpInfo, 36> kOperations = {{
+constexpr std::array<OpInfo, 39> kOperations = {{
     {.name = "container.attach",
      .method = "POST",
      .path = "/containers/{id}/attach",
@@ -488,6 +529,23 @@ constexpr std::array<OpInfo, 36> kOperations = {{
      .config_required = false,
      .has_result = true,
      .success_status = 200,
+     .retry_safe = false,
+     .wire = "",
+     .since = "1.0"},
+    {.name = "container.commit",
+     .method = "POST",
+     .path = "/commit",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = {},
+     .options = kOptions_container_commit,
+     .errors = kErrors_container_commit,
+     .has_config = true,
+     .config_required = false,
+     .has_result = true,
+     .success_status = 201,
      .retry_safe = false,
      .wire = "",
      .since = "1.0"},
@@ -506,6 +564,23 @@ constexpr std::array<OpInfo, 36> kOperations = {{
      .has_result = true,
      .success_status = 201,
      .retry_safe = false,
+     .wire = "",
+     .since = "1.0"},
+    {.name = "container.export",
+     .method = "GET",
+     .path = "/containers/{id}/export",
+     .kind = OpKind::kStream,
+     .frames = OpFrames::kData,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = kIds_container_export,
+     .options = {},
+     .errors = kErrors_container_export,
+     .has_config = false,
+     .config_required = false,
+     .has_result = false,
+     .success_status = 200,
+     .retry_safe = true,
      .wire = "",
      .since = "1.0"},
     {.name = "container.inspect",
@@ -795,6 +870,23 @@ constexpr std::array<OpInfo, 36> kOperations = {{
      .has_result = true,
      .success_status = 200,
      .retry_safe = true,
+     .wire = "",
+     .since = "1.0"},
+    {.name = "image.import_tar",
+     .method = "POST",
+     .path = "/images/import",
+     .kind = OpKind::kUpload,
+     .frames = OpFrames::kMessages,
+     .queue = QueuePolicy::kLatest,
+     .id_has_slashes = false,
+     .ids = {},
+     .options = kOptions_image_import_tar,
+     .errors = kErrors_image_import_tar,
+     .has_config = false,
+     .config_required = false,
+     .has_result = true,
+     .success_status = 200,
+     .retry_safe = false,
      .wire = "",
      .since = "1.0"},
     {.name = "image.inspect",
@@ -1088,8 +1180,9 @@ constexpr std::array<OpInfo, 36> kOperations = {{
      .since = "1.0"},
 }};
 
-constexpr std::array<internal::Dispatch, 36> kDispatch = {{
-    {.call = nullptr, .open = &run_container_attach},   {.call = &run_container_create, .open = nullptr},
+constexpr std::array<internal::Dispatch, 39> kDispatch = {{
+    {.call = nullptr, .open = &run_container_attach},   {.call = &run_container_commit, .open = nullptr},
+    {.call = &run_container_create, .open = nullptr},   {.call = nullptr, .open = &run_container_export},
     {.call = &run_container_inspect, .open = nullptr},  {.call = &run_container_kill, .open = nullptr},
     {.call = &run_container_list, .open = nullptr},     {.call = nullptr, .open = &run_container_logs},
     {.call = &run_container_remove, .open = nullptr},   {.call = &run_container_rename, .open = nullptr},
@@ -1098,15 +1191,16 @@ constexpr std::array<internal::Dispatch, 36> kDispatch = {{
     {.call = &run_exec_create, .open = nullptr},        {.call = &run_exec_inspect, .open = nullptr},
     {.call = &run_exec_resize, .open = nullptr},        {.call = nullptr, .open = &run_exec_start},
     {.call = &run_image_distribution, .open = nullptr}, {.call = nullptr, .open = &run_image_from_rootfs},
-    {.call = &run_image_history, .open = nullptr},      {.call = &run_image_inspect, .open = nullptr},
-    {.call = &run_image_list, .open = nullptr},         {.call = nullptr, .open = &run_image_load},
-    {.call = &run_image_prune, .open = nullptr},        {.call = nullptr, .open = &run_image_pull},
-    {.call = nullptr, .open = &run_image_push},         {.call = &run_image_remove, .open = nullptr},
-    {.call = nullptr, .open = &run_image_save},         {.call = &run_image_tag, .open = nullptr},
-    {.call = &run_system_check, .open = nullptr},       {.call = &run_system_diagnose, .open = nullptr},
-    {.call = nullptr, .open = &run_system_events},      {.call = &run_system_info, .open = nullptr},
-    {.call = &run_system_login, .open = nullptr},       {.call = &run_system_ping, .open = nullptr},
-    {.call = nullptr, .open = &run_system_session},     {.call = &run_system_version, .open = nullptr},
+    {.call = &run_image_history, .open = nullptr},      {.call = nullptr, .open = &run_image_import_tar},
+    {.call = &run_image_inspect, .open = nullptr},      {.call = &run_image_list, .open = nullptr},
+    {.call = nullptr, .open = &run_image_load},         {.call = &run_image_prune, .open = nullptr},
+    {.call = nullptr, .open = &run_image_pull},         {.call = nullptr, .open = &run_image_push},
+    {.call = &run_image_remove, .open = nullptr},       {.call = nullptr, .open = &run_image_save},
+    {.call = &run_image_tag, .open = nullptr},          {.call = &run_system_check, .open = nullptr},
+    {.call = &run_system_diagnose, .open = nullptr},    {.call = nullptr, .open = &run_system_events},
+    {.call = &run_system_info, .open = nullptr},        {.call = &run_system_login, .open = nullptr},
+    {.call = &run_system_ping, .open = nullptr},        {.call = nullptr, .open = &run_system_session},
+    {.call = &run_system_version, .open = nullptr},
 }};
 
 }  // namespace

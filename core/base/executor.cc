@@ -122,4 +122,14 @@ Status wait_for(std::unique_lock<std::mutex>& lock, std::condition_variable& con
   return status;
 }
 
+Status pause(const Call& call, int64_t ms) {
+  std::mutex mutex;
+  std::condition_variable never;
+  std::unique_lock lock(mutex);
+  Call bounded = call;
+  bounded.deadline = call.deadline.earlier(Deadline::after_ms(ms));
+  wait_for(lock, never, bounded, [] { return false; }).ignore();
+  return call.check();
+}
+
 }  // namespace pouch

@@ -63,6 +63,9 @@ std::thread start_thread(std::function<void()> body);
 Status wait_for(std::unique_lock<std::mutex>& lock, std::condition_variable& condition, const Call& call,
                 const std::function<bool()>& done);
 
+/// Until `ms` have passed; the call's error when it is over before.
+Status pause(const Call& call, int64_t ms);
+
 /// Runs `work` on the executor and waits for it. When the call is cancelled or its deadline passes, the
 /// caller is freed (well within 50 ms) while `work` goes on to its end; its result is then dropped.
 /// `R` is Status or Result<T>.

@@ -48,6 +48,18 @@ Result<std::vector<api::ContainerSummary>> ContainerManager::list(const api::Con
   return impl_->list(options, call);
 }
 
+Result<api::CommitResult> ContainerManager::commit(const api::ContainerConfig& config,
+                                                   const api::ContainerCommitOptions& options,
+                                                   const Call& call) {
+  return impl_->commit(config, options, call);
+}
+
+Result<StreamPtr> ContainerManager::export_rootfs(const std::string& id, const Call& call) {
+  using Answer = Result<StreamPtr>;
+  return impl_->detached<Answer>(call,
+                                 [impl = impl_.get(), id, call] { return impl->export_rootfs(id, call); });
+}
+
 Result<StreamPtr> ContainerManager::logs(const std::string& id, const api::ContainerLogsOptions& options,
                                          const Call& call) {
   POUCH_RETURN_IF_ERROR(call.check());

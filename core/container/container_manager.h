@@ -51,8 +51,11 @@ class ContainerManager {
 
   Result<StreamPtr> attach(const std::string& id, const api::ContainerAttachOptions& options,
                            const Call& call);
+  Result<api::CommitResult> commit(const api::ContainerConfig& config,
+                                   const api::ContainerCommitOptions& options, const Call& call);
   Result<api::ContainerCreateResult> create(const api::ContainerCreateConfig& config,
                                             const api::ContainerCreateOptions& options, const Call& call);
+  Result<StreamPtr> export_rootfs(const std::string& id, const Call& call);
   Result<api::ContainerInspect> inspect(const std::string& id, const api::ContainerInspectOptions& options,
                                         const Call& call);
   Status kill(const std::string& id, const api::ContainerKillOptions& options, const Call& call);

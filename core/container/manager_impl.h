@@ -92,6 +92,11 @@ struct ContainerManager::Impl {
   void undo_create(const container::ContainerRow& row);
   Result<std::vector<std::string>> spec_warnings(const CreatePlan& plan);
 
+  // commit.cc
+  Result<api::CommitResult> commit(const api::ContainerConfig& wanted,
+                                   const api::ContainerCommitOptions& options, const Call& call);
+  Result<StreamPtr> export_rootfs(const std::string& reference, const Call& call);
+
   // start.cc
   Status start(const std::string& reference, const api::ContainerStartOptions& options, const Call& call);
   Status start_now(const std::string& reference, const Call& call);

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/base/executor.h"
 #include "core/base/text.h"
 #include "core/ctrd/containers.h"
 #include "core/ctrd/content.h"
@@ -69,7 +70,7 @@ Result<std::shared_ptr<Client>> Client::connect(const std::string& socket_path, 
     // Unavailable: nobody listens yet; NotImplemented: it listens but its services are not yet there.
     const bool may_pass = status.code() == Code::kUnavailable || status.code() == Code::kNotImplemented;
     if (!may_pass || limit.has_passed()) return status;
-    if (!sleep_for(call, kRetryMs).is_ok()) return status;  // the reason rather than "deadline"
+    if (!pause(call, kRetryMs).is_ok()) return status;  // the reason rather than "deadline"
   }
 }
 

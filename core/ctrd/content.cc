@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "content.pb.h"
+#include "core/base/executor.h"
 #include "core/base/text.h"
 #include "core/ctrd/convert.h"
 #include "core/ctrd/transport.h"
@@ -133,7 +134,7 @@ Result<BlobWriter> Content::open_writer(const Call& call, const std::string& ref
     }
     // Unavailable while connected: another writer holds the ref.
     if (status.code() != Code::kUnavailable || !transport().is_connected()) return status;
-    const Status slept = sleep_for(bounded, pause_ms);
+    const Status slept = pause(bounded, pause_ms);
     if (slept.code() == Code::kCancelled) return slept.prefix("containerd: content.write on " + quote(ref));
     if (!slept.is_ok()) return status;  // "locked" says more than "deadline"
   }

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "core/base/executor.h"
 #include "core/base/log.h"
 #include "core/base/scope_guard.h"
 #include "core/ctrd/convert.h"
@@ -131,7 +132,7 @@ Status HeldLease::end(const Call& call, bool sync, int64_t tries) {
   const auto is_over = [&] {
     return status.is_ok() || status.code() == Code::kNotFound || status.code() == Code::kForked;
   };
-  for (int64_t i = 1; i < tries && !is_over() && sleep_for(call, kPauseMs).is_ok(); ++i) {
+  for (int64_t i = 1; i < tries && !is_over() && pause(call, kPauseMs).is_ok(); ++i) {
     status = plain->leases().remove(call, client->lease_id(), sync);
   }
   return status.code() == Code::kNotFound ? Status() : status;  // expired meanwhile

@@ -208,17 +208,6 @@ Call with_default_deadline(const Call& call, int64_t default_ms) {
   return bounded;
 }
 
-Status sleep_for(const Call& call, int64_t ms) {
-  std::mutex mutex;
-  std::condition_variable never;
-  Call nap = call;
-  nap.deadline = call.deadline.earlier(Deadline::after_ms(ms));
-  std::unique_lock lock(mutex);
-  wait_for(lock, never, nap, [] { return false; }).ignore();  // always ends by deadline or cancel
-  lock.unlock();
-  return call.check();
-}
-
 Transport::Transport(const std::string& socket_path, const std::string& ns)
     : Transport(std::make_shared<Core>(socket_path), ns, "") {}
 

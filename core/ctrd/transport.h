@@ -26,8 +26,6 @@ struct Rpc {
 
 /// The call with a deadline of `default_ms` from now where it has none (0: leave it so).
 Call with_default_deadline(const Call& call, int64_t default_ms);
-/// Sleeps at most `ms`; the error of the call when it is cancelled or its deadline passes meanwhile.
-Status sleep_for(const Call& call, int64_t ms);
 
 /// A stream in both directions. For one thread at a time. Destroying it cancels what still runs.
 class Stream {

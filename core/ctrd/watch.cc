@@ -174,7 +174,7 @@ void Watch::Impl::run() {
       listener.on_disconnect(why);
       told = true;
     }
-    if (!sleep_for(until_stop, pause_ms).is_ok()) return;
+    if (!pause(until_stop, pause_ms).is_ok()) return;
     pause_ms = std::min(pause_ms * 2, kMaxPauseMs);
   }
 }

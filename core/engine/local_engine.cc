@@ -146,10 +146,20 @@ Result<StreamPtr> LocalEngine::container_attach(const std::string& id,
   POUCH_FORWARD(containers, attach(id, options, call));
 }
 
+Result<api::CommitResult> LocalEngine::container_commit(const api::ContainerConfig& config,
+                                                        const api::ContainerCommitOptions& options,
+                                                        const Call& call) {
+  POUCH_FORWARD(containers, commit(config, options, call));
+}
+
 Result<api::ContainerCreateResult> LocalEngine::container_create(const api::ContainerCreateConfig& config,
                                                                  const api::ContainerCreateOptions& options,
                                                                  const Call& call) {
   POUCH_FORWARD(containers, create(config, options, call));
+}
+
+Result<StreamPtr> LocalEngine::container_export(const std::string& id, const Call& call) {
+  POUCH_FORWARD(containers, export_rootfs(id, call));
 }
 
 Result<api::ContainerInspect> LocalEngine::container_inspect(const std::string& id,
@@ -237,6 +247,10 @@ Result<std::vector<api::ImageHistoryItem>> LocalEngine::image_history(const std:
                                                                       const api::ImageHistoryOptions& options,
                                                                       const Call& call) {
   POUCH_FORWARD(images, history(name, options, call));
+}
+
+Result<StreamPtr> LocalEngine::image_import_tar(const api::ImageImportTarOptions& options, const Call& call) {
+  POUCH_FORWARD(images, import(options, call));
 }
 
 Result<api::ImageInspect> LocalEngine::image_inspect(const std::string& name,

@@ -121,6 +121,24 @@ api::ContainerConfig to_container_config(const api::ImageConfig& config) {
   return out;
 }
 
+api::ImageConfig to_image_config(const api::ContainerConfig& config) {
+  api::ImageConfig out;
+  out.user = config.user;
+  out.exposed_ports = config.exposed_ports;
+  out.env = config.env;
+  out.entrypoint = config.entrypoint;
+  out.cmd = config.cmd;
+  out.volumes = config.volumes;
+  out.working_dir = config.working_dir;
+  out.labels = config.labels;
+  out.stop_signal = config.stop_signal;
+  out.args_escaped = config.args_escaped;
+  out.healthcheck = config.healthcheck;
+  out.on_build = config.on_build;
+  out.shell = config.shell;
+  return out;
+}
+
 std::string make_image_config(const ImageConfigFacts& facts, std::string_view comment) {
   Json root = json_object();
   root["architecture"] = facts.architecture;

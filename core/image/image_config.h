@@ -39,6 +39,9 @@ std::vector<ChainId> chain_ids(const std::vector<Digest>& diff_ids);
 /// The image's defaults in the shape in which containers have them.
 api::ContainerConfig to_container_config(const api::ImageConfig& config);
 
+/// What of a container's configuration an image gives on to others.
+api::ImageConfig to_image_config(const api::ContainerConfig& config);
+
 /// The config document of a new image; `layers` are its diff ids, `comment` tells how it came to be.
 std::string make_image_config(const ImageConfigFacts& facts, std::string_view comment);
 

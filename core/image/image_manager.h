@@ -47,6 +47,7 @@ class ImageManager final : public ImageLookup {
   Result<std::vector<api::ImageHistoryItem>> history(const std::string& name,
                                                      const api::ImageHistoryOptions& options,
                                                      const Call& call);
+  Result<StreamPtr> import(const api::ImageImportTarOptions& options, const Call& call);
   Result<api::ImageInspect> inspect(const std::string& name, const api::ImageInspectOptions& options,
                                     const Call& call);
   Result<std::vector<api::ImageSummary>> list(const api::ImageListOptions& options, const Call& call);
@@ -64,6 +65,9 @@ class ImageManager final : public ImageLookup {
 
   // ImageLookup.
   Result<ImageForContainer> resolve(const std::string& reference, const Call& call) override;
+  Result<Digest> commit(const CommitRequest& request, const Call& call) override;
+  Result<StreamPtr> export_rootfs(const std::string& snapshotter, const std::string& key,
+                                  const Call& call) override;
   Result<int64_t> unpacked_bytes(const Digest& id, const Call& call) override;
 
   /// Removes the names and images that the session has made (core/store/session_objects.h) and nobody else

@@ -7,6 +7,7 @@
 
 #include "core/ctrd/content.h"
 #include "core/image/archive_images.h"
+#include "core/image/rootfs_tar.h"
 #include "core/image/tar_reader.h"
 #include "core/image/tar_writer.h"
 #include "core/store/database.h"
@@ -189,6 +190,14 @@ Result<std::vector<SavedImage>> find_saved(EngineContext& context, const Call& c
     }
   }
   return images;
+}
+
+Status export_folder(const Call& call, int folder, StreamPipe& pipe, const ImageLimits& limits) {
+  const Utf8Locale locale;
+  POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<TarWriter> tar,
+                         TarWriter::create(std::make_unique<PipeSink>(pipe)));
+  POUCH_RETURN_IF_ERROR(copy_rootfs_folder(call, folder, *tar, limits, Changes::kTolerated));
+  return tar->finish().status();
 }
 
 Status save_images(EngineContext& context, const Call& call, const std::vector<SavedImage>& images,

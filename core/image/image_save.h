@@ -30,4 +30,8 @@ Result<std::vector<SavedImage>> find_saved(EngineContext& context, const Call& c
 Status save_images(EngineContext& context, const Call& call, const std::vector<SavedImage>& images,
                    StreamPipe& pipe);
 
+/// Writes a tar of a folder into the pipe; what changes meanwhile is of one moment or another. As
+/// save_images.
+Status export_folder(const Call& call, int folder, StreamPipe& pipe, const ImageLimits& limits);
+
 }  // namespace pouch::image

@@ -2,8 +2,12 @@
 #include <utility>
 #include <vector>
 
+#include "core/ctrd/client.h"
+#include "core/ctrd/snapshots.h"
+#include "core/image/commit_image.h"
 #include "core/image/credentials.h"
 #include "core/image/image_distribution.h"
+#include "core/image/image_import.h"
 #include "core/image/image_load.h"
 #include "core/image/image_manager.h"
 #include "core/image/image_pull.h"
@@ -11,6 +15,7 @@
 #include "core/image/image_rootfs.h"
 #include "core/image/image_save.h"
 #include "core/image/manager_impl.h"
+#include "core/image/merged_rootfs.h"
 #include "core/image/progress.h"
 #include "core/image/stored_image.h"
 
@@ -68,6 +73,42 @@ Result<StreamPtr> ImageManager::pull(const api::ImagePullOptions& options, const
           return api::to_json_text(result);
         });
   });
+}
+
+Result<StreamPtr> ImageManager::import(const api::ImageImportTarOptions& options, const Call& call) {
+  POUCH_RETURN_IF_ERROR(call.check());
+  POUCH_ASSIGN_OR_RETURN(const image::RootfsImage wanted, image::parse_import(options));
+  return Impl::run_upload(
+      impl_, call,
+      [impl = impl_, wanted](const Call& inner, image::ByteSource& upload,
+                             const std::shared_ptr<StreamPipe>& pipe) -> Result<std::string> {
+        image::Progress progress(pipe, /*is_quiet=*/false);
+        POUCH_ASSIGN_OR_RETURN(
+            const api::ImageImportResult result,
+            image::import_image(impl->context, inner, wanted, upload, progress, impl->limits));
+        return api::to_json_text(result);
+      });
+}
+
+Result<Digest> ImageManager::commit(const CommitRequest& request, const Call& call) {
+  return image::commit_image(impl_->context, call, request, impl_->limits);
+}
+
+Result<StreamPtr> ImageManager::export_rootfs(const std::string& snapshotter, const std::string& key,
+                                              const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(const std::shared_ptr<ctrd::Client> client, impl_->context.ctrd(call));
+  POUCH_ASSIGN_OR_RETURN(const std::vector<ctrd::Mount> mounts,
+                         client->snapshots().mounts(call, snapshotter, key));
+  POUCH_ASSIGN_OR_RETURN(UniqueFd folder, image::open_merged_rootfs(mounts));
+  const auto root = std::make_shared<const UniqueFd>(std::move(folder));
+  return Impl::run_stream(
+      impl_, call,
+      [impl = impl_, root](const Call& inner,
+                           const std::shared_ptr<StreamPipe>& pipe) -> Result<std::string> {
+        POUCH_RETURN_IF_ERROR(image::export_folder(inner, root->get(), *pipe, impl->limits));
+        return std::string();
+      },
+      QueuePolicy::kBlock);
 }
 
 Result<StreamPtr> ImageManager::push(const std::string& name, const api::ImagePushOptions& options,

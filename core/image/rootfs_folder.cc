@@ -61,8 +61,12 @@ std::string attribute_value(const std::string& file, const char* name) {
 
 class FolderCopy {
  public:
-  FolderCopy(const Call& call, TarWriter& layer, const ImageLimits& limits)
-      : call_(call), layer_(layer), limits_(limits), buffer_(kBufferBytes, '\0') {}
+  FolderCopy(const Call& call, TarWriter& layer, const ImageLimits& limits, Changes changes)
+      : call_(call),
+        layer_(layer),
+        limits_(limits),
+        tolerates_(changes == Changes::kTolerated),
+        buffer_(kBufferBytes, '\0') {}
 
   Status run(int folder) {
     struct stat info {};
@@ -86,7 +90,8 @@ class FolderCopy {
     if (++entries_ > limits_.max_rootfs_entries) return over("entries", limits_.max_rootfs_entries);
     struct stat info {};
     if (::fstatat(folder, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
-      return errno == ENOENT ? changed(path) : errno_status(errno, "stat " + quote(path));
+      if (errno == ENOENT) return tolerates_ ? Status() : changed(path);
+      return errno_status(errno, "stat " + quote(path));
     }
     if (S_ISSOCK(info.st_mode)) return {};
     POUCH_RETURN_IF_ERROR(checked_path(path, limits_).status());
@@ -106,6 +111,7 @@ class FolderCopy {
     POUCH_RETURN_IF_ERROR(layer_.add(entry));
     if (!S_ISDIR(info.st_mode) || info.st_dev != device_) return {};
     const UniqueFd inner(::openat(folder, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (inner.get() < 0 && errno == ENOENT && tolerates_) return {};
     if (inner.get() < 0) return errno_status(errno, "open folder " + quote(path));
     return copy_folder(inner.get(), path, depth + 1);
   }
@@ -173,6 +179,7 @@ class FolderCopy {
     bytes_ += entry.size;
     if (bytes_ > limits_.max_rootfs_bytes) return over("bytes", limits_.max_rootfs_bytes);
     const UniqueFd file(::openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (file.get() < 0 && errno == ENOENT && tolerates_) return {};
     if (file.get() < 0) return errno_status(errno, "open " + quote(entry.path));
     POUCH_RETURN_IF_ERROR(layer_.add(entry));
     int64_t left = entry.size;
@@ -182,9 +189,21 @@ class FolderCopy {
       const ssize_t got = ::read(file.get(), buffer_.data(), want);
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) return errno_status(errno, "read " + quote(entry.path));
-      if (got == 0) return changed(entry.path);
+      if (got == 0 && !tolerates_) return changed(entry.path);
+      if (got == 0) return fill_up(left);
       POUCH_RETURN_IF_ERROR(layer_.write(std::string_view(buffer_.data(), static_cast<size_t>(got))));
       left -= got;
+    }
+    return {};
+  }
+
+  // The size was told before.
+  Status fill_up(int64_t left) {
+    const std::string zeros(std::min(kBufferBytes, static_cast<size_t>(left)), '\0');
+    while (left > 0) {
+      const size_t count = std::min(zeros.size(), static_cast<size_t>(left));
+      POUCH_RETURN_IF_ERROR(layer_.write(std::string_view(zeros).substr(0, count)));
+      left -= static_cast<int64_t>(count);
     }
     return {};
   }
@@ -192,6 +211,7 @@ class FolderCopy {
   const Call& call_;
   TarWriter& layer_;
   const ImageLimits& limits_;
+  const bool tolerates_;
   std::string buffer_;
   dev_t device_ = 0;
   int64_t entries_ = 0;
@@ -201,8 +221,9 @@ class FolderCopy {
 
 }  // namespace
 
-Status copy_rootfs_folder(const Call& call, int folder_fd, TarWriter& layer, const ImageLimits& limits) {
-  return FolderCopy(call, layer, limits).run(folder_fd);
+Status copy_rootfs_folder(const Call& call, int folder_fd, TarWriter& layer, const ImageLimits& limits,
+                          Changes changes) {
+  return FolderCopy(call, layer, limits, changes).run(folder_fd);
 }
 
 }  // namespace pouch::image

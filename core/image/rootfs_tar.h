@@ -20,8 +20,11 @@ Status copy_rootfs_tar(ByteSource& source, TarWriter& layer, const ImageLimits& 
 
 /// Copies a folder into a layer: names in byte order, numeric owners, hard links, extended attributes. Not
 /// copied: the folder's own mode and owner, sockets, what other file systems hold that are mounted below.
-/// The folder should not change meanwhile; a file that does is InvalidArgument.
-Status copy_rootfs_folder(const Call& call, int folder_fd, TarWriter& layer, const ImageLimits& limits);
+/// The folder should not change meanwhile; a file that does is InvalidArgument, or, tolerated, of one moment
+/// or another.
+enum class Changes { kRefused, kTolerated };
+Status copy_rootfs_folder(const Call& call, int folder_fd, TarWriter& layer, const ImageLimits& limits,
+                          Changes changes = Changes::kRefused);
 
 /// The entry's path made relative and plain; InvalidArgument where it is unsafe in a root file system.
 Result<std::string> checked_path(std::string_view path, const ImageLimits& limits);

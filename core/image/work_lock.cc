@@ -4,8 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <condition_variable>
-#include <mutex>
 #include <utility>
 
 #include "core/base/executor.h"
@@ -21,17 +19,6 @@ bool has_name(const sys::FileLock& lock, const std::string& path) {
   struct stat named {};
   return ::fstat(lock.fd(), &mine) == 0 && ::stat(path.c_str(), &named) == 0 && mine.st_ino == named.st_ino &&
          mine.st_dev == named.st_dev;
-}
-
-// Until `ms` have passed or the call is over.
-Status pause(const Call& call, int64_t ms) {
-  std::mutex mutex;
-  std::condition_variable never;
-  std::unique_lock lock(mutex);
-  Call bounded = call;
-  bounded.deadline = call.deadline.earlier(Deadline::after_ms(ms));
-  wait_for(lock, never, bounded, [] { return false; }).ignore();
-  return call.check();
 }
 
 }  // namespace

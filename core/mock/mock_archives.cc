@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/api/codec.h"
+#include "core/api/config_changes.h"
 #include "core/base/id.h"
 #include "core/base/text.h"
 #include "core/mock/mock_engine.h"
@@ -55,6 +56,46 @@ Json item_of(const mock::Image& image, const std::vector<std::string>& names, st
 }
 
 }  // namespace
+
+Result<api::CommitResult> MockEngine::container_commit(const api::ContainerConfig& config,
+                                                       const api::ContainerCommitOptions& options,
+                                                       const Call& call) {
+  POUCH_RETURN_IF_ERROR(call.check());
+  POUCH_RETURN_IF_ERROR(check_session(call.session));
+  POUCH_ASSIGN_OR_RETURN(const std::vector<std::string> names, mock::new_names(options.repo, options.tag));
+  api::ContainerConfig wanted = config;
+  POUCH_RETURN_IF_ERROR(apply_config_changes(options.changes.value_or(std::vector<std::string>{}), wanted));
+  mock::Image image;
+  image.architecture = "amd64";
+  std::string id;
+  {
+    const std::lock_guard lock(state_->mutex);
+    POUCH_ASSIGN_OR_RETURN(const std::shared_ptr<mock::Container> container,
+                           state_->find_container(options.container));
+    mock::merge(wanted, container->config);
+    image.config = mock::image_config_of(wanted);
+    id = sha256_digest(container->id + std::to_string(Timestamp::now().ns));
+    state_->add_container_event(*container, "commit", {{"imageID", id}});
+  }
+  store_image(id, names, std::move(image), call.session);
+  return api::CommitResult{id};
+}
+
+Result<StreamPtr> MockEngine::container_export(const std::string& id, const Call& call) {
+  POUCH_RETURN_IF_ERROR(call.check());
+  std::string tar;
+  {
+    const std::lock_guard lock(state_->mutex);
+    POUCH_ASSIGN_OR_RETURN(const std::shared_ptr<mock::Container> container, state_->find_container(id));
+    tar = tar_file("etc/hostname", container->id.substr(0, 12) + "\n") + std::string(2 * kBlock, '\0');
+    state_->add_container_event(*container, "export");
+  }
+  const auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kBlock);
+  StreamPtr stream = pipe->open();
+  pipe->push(Channel::kData, std::move(tar)).ignore();
+  pipe->finish(std::string());
+  return stream;
+}
 
 Result<StreamPtr> MockEngine::image_save(const api::ImageSaveOptions& options, const Call& call) {
   POUCH_RETURN_IF_ERROR(call.check());

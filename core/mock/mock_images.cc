@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "core/api/codec.h"
+#include "core/api/config_changes.h"
 #include "core/base/id.h"
 #include "core/base/text.h"
 #include "core/mock/mock_engine.h"
@@ -159,6 +160,38 @@ Result<StreamPtr> MockEngine::image_from_rootfs(const api::ImageFromRootfsOption
       image.architecture = options.architecture.value_or("amd64");
       const api::ImageFromRootfsResult result{archive.digest, with_tag(options.reference)};
       store_image(archive.digest, {result.reference}, std::move(image), session);
+      return api::to_json_text(result);
+    };
+    pipe->finish(make());
+  });
+  return stream;
+}
+
+Result<StreamPtr> MockEngine::image_import_tar(const api::ImageImportTarOptions& options, const Call& call) {
+  POUCH_RETURN_IF_ERROR(call.check());
+  if (options.from_src.value_or("-") != "-")
+    return not_implemented("image.import_tar: fromSrc: only \"-\", the upload");
+  POUCH_ASSIGN_OR_RETURN(const std::vector<std::string> names, mock::new_names(options.repo, options.tag));
+  if (options.platform.value_or("").find(' ') != std::string::npos)
+    return invalid_argument("platform " + quote(*options.platform) +
+                            ": expected os[/architecture[/variant]]");
+  api::ContainerConfig config;
+  POUCH_RETURN_IF_ERROR(apply_config_changes(options.changes.value_or(std::vector<std::string>{}), config));
+  const auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kBlock);
+  StreamPtr stream = pipe->open();
+  executor_.submit([this, pipe, names, config, session = call.session] {
+    const auto make = [&]() -> Result<std::string> {
+      POUCH_ASSIGN_OR_RETURN(const std::string bytes, read_all(*pipe));
+      POUCH_RETURN_IF_ERROR(check_session(session));
+      POUCH_ASSIGN_OR_RETURN(const Uploaded archive, read_tar(bytes));
+      Image image;
+      image.config = mock::image_config_of(config);
+      image.architecture = "amd64";
+      const std::string id = sha256_digest(archive.digest + write_json(api::encode_value(image.config)));
+      store_image(id, names, std::move(image), session);
+      api::ImageImportResult result;
+      result.id = id;
+      if (!names.empty()) result.reference = names.front();
       return api::to_json_text(result);
     };
     pipe->finish(make());

@@ -14,6 +14,38 @@ Result<bool> is_own_platform(const std::optional<std::string>& text) {
   return platform->os == "linux" && platform->architecture == "amd64";
 }
 
+Result<std::vector<std::string>> new_names(const std::optional<std::string>& repo,
+                                           const std::optional<std::string>& tag) {
+  if (!repo || repo->empty()) return std::vector<std::string>{};
+  const auto is_bad = [](char c) { return (c >= 'A' && c <= 'Z') || c == ' ' || c == '@'; };
+  if (std::any_of(repo->begin(), repo->end(), is_bad))
+    return invalid_argument("invalid reference format: " + quote(*repo));
+  return std::vector<std::string>{with_tag(tag && !tag->empty() ? *repo + ":" + *tag : *repo)};
+}
+
+void merge(api::ContainerConfig& config, const api::ContainerConfig& base) {
+  if (!config.cmd && !config.entrypoint) config.cmd = base.cmd;
+  if (!config.entrypoint) config.entrypoint = base.entrypoint;
+  if (!config.env) config.env = base.env;
+  if (!config.working_dir) config.working_dir = base.working_dir;
+  if (!config.user) config.user = base.user;
+  if (!config.labels) config.labels = base.labels;
+}
+
+api::ImageConfig image_config_of(const api::ContainerConfig& config) {
+  api::ImageConfig out;
+  out.cmd = config.cmd;
+  out.entrypoint = config.entrypoint;
+  out.env = config.env;
+  out.working_dir = config.working_dir;
+  out.user = config.user;
+  out.labels = config.labels;
+  out.exposed_ports = config.exposed_ports;
+  out.volumes = config.volumes;
+  out.stop_signal = config.stop_signal;
+  return out;
+}
+
 std::string with_tag(const std::string& reference) {
   std::string text = reference.starts_with("docker.io/library/") ? reference.substr(18) : reference;
   if (text.find('@') != std::string::npos) return text;

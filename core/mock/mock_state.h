@@ -122,6 +122,13 @@ Status check_size(int64_t rows, int64_t columns);
 /// Whether an option `platform` (JSON; absent or empty: any) is the mock's, linux/amd64. InvalidArgument.
 Result<bool> is_own_platform(const std::optional<std::string>& text);
 
+/// The name of a new image, if it gets one. InvalidArgument.
+Result<std::vector<std::string>> new_names(const std::optional<std::string>& repo,
+                                           const std::optional<std::string>& tag);
+/// What `config` leaves out is `base`'s: command, environment, labels.
+void merge(api::ContainerConfig& config, const api::ContainerConfig& base);
+api::ImageConfig image_config_of(const api::ContainerConfig& config);
+
 /// "busybox" -> "busybox:latest".
 std::string with_tag(const std::string& reference);
 

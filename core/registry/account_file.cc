@@ -12,13 +12,13 @@
 
 #include "core/api/json.h"
 #include "core/base/base64.h"
+#include "core/base/executor.h"
 #include "core/base/fork.h"
 #include "core/base/id.h"
 #include "core/base/scope_guard.h"
 #include "core/base/text.h"
 #include "core/base/unique_fd.h"
 #include "core/registry/docker_config.h"
-#include "core/registry/retrying.h"
 
 namespace pouch::registry {
 namespace {

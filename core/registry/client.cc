@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/api/json.h"
+#include "core/base/executor.h"
 #include "core/base/text.h"
 #include "core/registry/blob_stream.h"
 #include "core/registry/retry.h"

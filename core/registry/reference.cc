@@ -126,6 +126,22 @@ Status check_name(std::string_view text, const NameParts& parts) {
 
 }  // namespace
 
+Result<std::optional<Reference>> name_of_new_image(const std::optional<std::string>& repo,
+                                                   const std::optional<std::string>& tag) {
+  const bool has_tag = tag && !tag->empty();
+  if (!repo || repo->empty()) {
+    if (has_tag) return invalid_argument("tag: there is no name that it could be of");
+    return std::optional<Reference>();
+  }
+  POUCH_ASSIGN_OR_RETURN(Reference name, Reference::parse(*repo));
+  if (!name.digest().empty()) return invalid_argument("cannot import digest reference: " + quote(*repo));
+  if (has_tag) {
+    if (!name.tag().empty()) return invalid_argument("tag: " + quote(*repo) + " has a tag already");
+    POUCH_ASSIGN_OR_RETURN(name, Reference::from_repo_and_tag(*repo, *tag));
+  }
+  return std::optional<Reference>(name.with_default_tag());
+}
+
 bool is_valid_tag(std::string_view tag) {
   if (tag.empty() || tag.size() > kMaxTagBytes || !is_word(tag.front())) return false;
   return std::ranges::all_of(tag, [](char c) { return is_word(c) || c == '.' || c == '-'; });

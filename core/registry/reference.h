@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -52,6 +53,11 @@ class Reference {
   std::string tag_;
   Digest digest_;
 };
+
+/// The name of an image that is to be made, of "repo" (with or without tag) and "tag"; none without a repo, a
+/// tag in any case. InvalidArgument for a digest, and for a tag in both or without a repo.
+Result<std::optional<Reference>> name_of_new_image(const std::optional<std::string>& repo,
+                                                   const std::optional<std::string>& tag);
 
 /// [A-Za-z0-9_][A-Za-z0-9_.-]{0,127}
 bool is_valid_tag(std::string_view tag);

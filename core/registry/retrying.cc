@@ -1,8 +1,6 @@
 #include "core/registry/retrying.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 #include <optional>
 
 #include "core/base/executor.h"
@@ -42,16 +40,6 @@ Exchange with_retries(const Call& call, const Patience& patience, const std::fun
     if (Status status = pause(call, std::max(backoff_ms(attempt + 1), wanted)); !status.is_ok())
       return {Trouble::kOurs, std::move(status), {}, {}};
   }
-}
-
-Status pause(const Call& call, int64_t ms) {
-  std::mutex mutex;
-  std::condition_variable never;
-  std::unique_lock lock(mutex);
-  Call bounded = call;
-  bounded.deadline = call.deadline.earlier(Deadline::after_ms(ms));
-  wait_for(lock, never, bounded, [] { return false; }).ignore();
-  return call.check();
 }
 
 }  // namespace pouch::registry

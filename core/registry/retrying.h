@@ -20,7 +20,4 @@ struct Patience {
 /// are bearable. The call's error comes as Trouble::kOurs.
 Exchange with_retries(const Call& call, const Patience& patience, const std::function<Exchange()>& ask);
 
-/// Until `ms` have passed; the call's error when it is over before.
-Status pause(const Call& call, int64_t ms);
-
 }  // namespace pouch::registry

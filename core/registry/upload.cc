@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "core/base/executor.h"
 #include "core/registry/retry.h"
 #include "core/registry/retrying.h"
 

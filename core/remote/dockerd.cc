@@ -5,6 +5,7 @@
 
 #include "core/api/container.gen.h"
 #include "core/api/system.gen.h"
+#include "core/base/id.h"
 #include "core/base/text.h"
 
 namespace pouch::remote {
@@ -81,8 +82,13 @@ Status check_dockerd_knows(const api::OpInfo& op, const Json* options, ApiVersio
   return {};
 }
 
+std::string_view path_for_dockerd(const api::OpInfo& op) {
+  return op.name == "image.import_tar" ? "/images/create" : op.path;
+}
+
 Json options_for_dockerd(const api::OpInfo& op, std::vector<std::string>& ids, const Json* options) {
   Json out = options == nullptr || options->isNull() ? json_object() : *options;
+  if (op.name == "image.import_tar") out["fromSrc"] = "-";
   if (op.name != "image.pull" && op.name != "image.push") return out;
   const bool all_tags = is_asked_for(&out, "all-tags");
   out.removeMember("all-tags");
@@ -125,6 +131,7 @@ void LoadedImages::take(std::string_view message) {
   constexpr std::string_view kDigest = "Digest: ";
   if (status.starts_with(kDigest)) digest_ = status.substr(kDigest.size());
   if (status.starts_with("Status: Downloaded")) is_new_ = true;
+  if (is_digest(status)) ids_.push_back(status);  // of an import
   if (const Json& aux = (*json)["aux"]; aux.isObject() && aux.isMember("Tag")) {
     pushed_.push_back({aux["Tag"].asString(), aux["Digest"].asString(), aux["Size"].asInt64()});
   }

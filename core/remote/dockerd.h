@@ -29,6 +29,9 @@ inline constexpr ApiVersion kOurVersion{1, 50};
 /// ignore in silence.
 Status check_dockerd_knows(const api::OpInfo& op, const Json* options, ApiVersion version);
 
+/// Where dockerd has the operation.
+std::string_view path_for_dockerd(const api::OpInfo& op);
+
 /// The options as dockerd takes them: to it a pull or push without a tag is one of all tags, and the tag of
 /// what is pushed, which leaves `ids`, stands among them.
 Json options_for_dockerd(const api::OpInfo& op, std::vector<std::string>& ids, const Json* options);

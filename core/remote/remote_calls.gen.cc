@@ -10,6 +10,17 @@ Result<StreamPtr> RemoteCalls::container_attach(const std::string& id,
   return open_json(*api::find_operation("container.attach"), {id}, nullptr, &options_json, call);
 }
 
+Result<api::CommitResult> RemoteCalls::container_commit(const api::ContainerConfig& config,
+                                                        const api::ContainerCommitOptions& options,
+                                                        const Call& call) {
+  const Json config_json = api::encode_value(config);
+  const Json options_json = api::encode_value(options);
+  const Result<Json> result =
+      call_json(*api::find_operation("container.commit"), {}, &config_json, &options_json, call);
+  if (!result.is_ok()) return result.status();
+  return api::from_json<api::CommitResult>(*result, api::DecodeMode::kLenient);
+}
+
 Result<api::ContainerCreateResult> RemoteCalls::container_create(const api::ContainerCreateConfig& config,
                                                                  const api::ContainerCreateOptions& options,
                                                                  const Call& call) {
@@ -19,6 +30,10 @@ Result<api::ContainerCreateResult> RemoteCalls::container_create(const api::Cont
       call_json(*api::find_operation("container.create"), {}, &config_json, &options_json, call);
   if (!result.is_ok()) return result.status();
   return api::from_json<api::ContainerCreateResult>(*result, api::DecodeMode::kLenient);
+}
+
+Result<StreamPtr> RemoteCalls::container_export(const std::string& id, const Call& call) {
+  return open_json(*api::find_operation("container.export"), {id}, nullptr, nullptr, call);
 }
 
 Result<api::ContainerInspect> RemoteCalls::container_inspect(const std::string& id,
@@ -153,6 +168,11 @@ Result<std::vector<api::ImageHistoryItem>> RemoteCalls::image_history(const std:
       call_json(*api::find_operation("image.history"), {name}, nullptr, &options_json, call);
   if (!result.is_ok()) return result.status();
   return api::from_json<std::vector<api::ImageHistoryItem>>(*result, api::DecodeMode::kLenient);
+}
+
+Result<StreamPtr> RemoteCalls::image_import_tar(const api::ImageImportTarOptions& options, const Call& call) {
+  const Json options_json = api::encode_value(options);
+  return open_json(*api::find_operation("image.import_tar"), {}, nullptr, &options_json, call);
 }
 
 Result<api::ImageInspect> RemoteCalls::image_inspect(const std::string& name,

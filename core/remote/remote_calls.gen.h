@@ -14,9 +14,13 @@ class RemoteCalls : public Engine {
  public:
   Result<StreamPtr> container_attach(const std::string& id, const api::ContainerAttachOptions& options,
                                      const Call& call) override;
+  Result<api::CommitResult> container_commit(const api::ContainerConfig& config,
+                                             const api::ContainerCommitOptions& options,
+                                             const Call& call) override;
   Result<api::ContainerCreateResult> container_create(const api::ContainerCreateConfig& config,
                                                       const api::ContainerCreateOptions& options,
                                                       const Call& call) override;
+  Result<StreamPtr> container_export(const std::string& id, const Call& call) override;
   Result<api::ContainerInspect> container_inspect(const std::string& id,
                                                   const api::ContainerInspectOptions& options,
                                                   const Call& call) override;
@@ -51,6 +55,7 @@ class RemoteCalls : public Engine {
   Result<std::vector<api::ImageHistoryItem>> image_history(const std::string& name,
                                                            const api::ImageHistoryOptions& options,
                                                            const Call& call) override;
+  Result<StreamPtr> image_import_tar(const api::ImageImportTarOptions& options, const Call& call) override;
   Result<api::ImageInspect> image_inspect(const std::string& name, const api::ImageInspectOptions& options,
                                           const Call& call) override;
   Result<std::vector<api::ImageSummary>> image_list(const api::ImageListOptions& options,

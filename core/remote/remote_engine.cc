@@ -110,7 +110,9 @@ Result<Request> RemoteEngine::make_request(const Operation& operation, const Ser
   std::vector<std::string> ids = operation.ids;
   const Json adapted = server.is_pouchd ? Json() : options_for_dockerd(op, ids, operation.options);
   const Json* const options = server.is_pouchd ? operation.options : &adapted;
-  POUCH_ASSIGN_OR_RETURN(request.target, request_target(op, version, ids, options));
+  api::OpInfo route = op;
+  if (!server.is_pouchd) route.path = path_for_dockerd(op);
+  POUCH_ASSIGN_OR_RETURN(request.target, request_target(route, version, ids, options));
   for (std::string& header : option_headers(op, options)) request.headers.push_back(std::move(header));
   if (operation.config != nullptr) request.body = write_json(*operation.config);
   return request;
@@ -287,12 +289,29 @@ Completion RemoteEngine::push_completion(const Operation& operation,
   };
 }
 
+Completion RemoteEngine::import_completion(const Operation& operation,
+                                           const std::shared_ptr<LoadedImages>& said) {
+  const Json options = operation.options == nullptr ? Json() : *operation.options;
+  const std::string repo = options["repo"].isString() ? options["repo"].asString() : "";
+  const std::string tag = options["tag"].isString() ? options["tag"].asString() : "";
+  const bool has_tag =
+      repo.find(':', repo.rfind('/') == std::string::npos ? 0 : repo.rfind('/')) != std::string::npos;
+  const std::string name = has_tag ? repo : repo + ":" + (tag.empty() ? "latest" : tag);
+  return [is_named = !repo.empty(), name, said]() -> Result<std::string> {
+    Json answer = json_object();
+    answer["Id"] = said->ids().empty() ? "" : said->ids().back();
+    if (is_named) answer["Reference"] = name;
+    return write_json(answer);
+  };
+}
+
 Completion RemoteEngine::completion_of(const Operation& operation, const Server& server,
                                        const std::shared_ptr<LoadedImages>& loaded) {
   const std::string op(operation.op.name);
   if (server.is_pouchd) return nullptr;
   if (op == "image.pull") return pull_completion(operation, loaded);
   if (op == "image.push") return push_completion(operation, loaded);
+  if (op == "image.import_tar") return import_completion(operation, loaded);
   if (op != "exec.start" && op != "image.load" && op != "container.attach") return nullptr;
   if (op == "container.attach") {
     return []() -> Result<std::string> { return std::string("{}"); };

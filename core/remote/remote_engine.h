@@ -60,6 +60,7 @@ class RemoteEngine : public RemoteCalls {
   Status adapt_terminal(const Operation& operation, const Call& call, Hijack& task);
   Completion pull_completion(const Operation& operation, const std::shared_ptr<LoadedImages>& said);
   static Completion push_completion(const Operation& operation, const std::shared_ptr<LoadedImages>& said);
+  static Completion import_completion(const Operation& operation, const std::shared_ptr<LoadedImages>& said);
   Completion completion_of(const Operation& operation, const Server& server,
                            const std::shared_ptr<LoadedImages>& loaded);
   void start(const std::shared_ptr<StreamTask>& task);

@@ -26,7 +26,8 @@ Result<int> check_version(std::string_view version);
 using QueryItems = std::vector<std::pair<std::string, std::string>>;
 
 /// Routes of Moby's that are another operation's with other words become that: `path` and `query` as they
-/// came, still encoded. GET /images/x/get is GET /images/get?names=x.
+/// came, still encoded. GET /images/x/get is GET
+/// /images/get?names=x, POST /images/create?fromSrc=- is POST /images/import.
 void apply_aliases(std::string_view method, std::string& path, std::string& query);
 
 /// Makes a request canonical: field names in their case, nulls and unknown fields dropped, a string where a

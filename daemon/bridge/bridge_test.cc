@@ -264,7 +264,6 @@ TEST(NormaliseTest, PullsAndImports) {
   EXPECT_TRUE((*options_of({{"fromImage", "busybox"}}))["all-tags"].asBool());
   EXPECT_TRUE((*options_of({{"fromImage", "localhost:5000/busybox"}, {"tag", ""}}))["all-tags"].asBool());
   EXPECT_EQ(options_of({}).code(), Code::kInvalidArgument);
-  EXPECT_EQ(options_of({{"fromSrc", "-"}}).status().message(), "images/create: the option fromSrc");
 }
 
 TEST(AliasTest, OneImageIsSavedLikeSeveral) {
@@ -276,6 +275,17 @@ TEST(AliasTest, OneImageIsSavedLikeSeveral) {
   EXPECT_EQ(target_of("/images/a%2Bb+c/get", "x=y"), "/images/get?x=y&names=a%2Bb%2Bc");
   EXPECT_EQ(target_of("/images/get", "names=a"), "/images/get?names=a");
   EXPECT_EQ(target_of("/images//get", ""), "/images//get?");
+}
+
+TEST(AliasTest, AnImportIsNoPull) {
+  std::string path = "/images/create";
+  std::string query = "fromSrc=-&repo=x";
+  apply_aliases("POST", path, query);
+  EXPECT_EQ(path, "/images/import");
+  path = "/images/create";
+  query = "fromSrc=&fromImage=x";
+  apply_aliases("POST", path, query);
+  EXPECT_EQ(path, "/images/create");
 }
 
 TEST(RequestTest, APushWithoutTagIsOneOfAllTags) {

@@ -91,11 +91,8 @@ void normalise_image_list(int minor, const QueryItems& query, Json& options) {
   }
 }
 
-// To Moby a pull without a tag is one of all tags, and the same route imports a file system.
-Status normalise_pull(const QueryItems& query, Json& options) {
-  for (const auto& [name, value] : query) {
-    if (name == "fromSrc" && !value.empty()) return not_implemented("images/create: the option fromSrc");
-  }
+// To Moby a pull without a tag is one of all tags.
+Status normalise_pull(Json& options) {
   const std::string name = options["fromImage"].isString() ? options["fromImage"].asString() : "";
   if (name.empty()) return invalid_argument("images/create: fromImage is missing");
   const bool has_tag =
@@ -123,7 +120,7 @@ Status normalise_request(const api::OpInfo& op, int minor, const QueryItems& que
   if (op.name == "container.create" && config.isObject()) normalise_create(minor, config);
   if (op.name == "system.events") normalise_events(options);
   if (op.name == "container.logs") return normalise_logs(options);
-  if (op.name == "image.pull") return normalise_pull(query, options);
+  if (op.name == "image.pull") return normalise_pull(options);
   if (op.name == "image.push") normalise_push(options);
   if (op.name == "image.list") normalise_image_list(minor, query, options);
   return {};

@@ -35,6 +35,39 @@ constexpr std::array kFieldsHealthConfig = {
     FieldInfo{"StartPeriod", &kTypeDuration}, FieldInfo{"StartInterval", &kTypeDuration},
 };
 constexpr SchemaInfo kSchemaHealthConfig = {"HealthConfig", kFieldsHealthConfig};
+constexpr TypeInfo kTypeEmpty = {TypeKind::kObject, nullptr, &kSchemaEmpty};
+constexpr TypeInfo kTypeMapEmpty = {TypeKind::kMap, &kTypeEmpty, nullptr};
+constexpr TypeInfo kTypeHealthConfig = {TypeKind::kObject, nullptr, &kSchemaHealthConfig};
+constexpr TypeInfo kTypeMapString = {TypeKind::kMap, &kTypeString, nullptr};
+
+constexpr std::array kFieldsContainerConfig = {
+    FieldInfo{"Hostname", &kTypeString},
+    FieldInfo{"Domainname", &kTypeString},
+    FieldInfo{"User", &kTypeString},
+    FieldInfo{"AttachStdin", &kTypeBool},
+    FieldInfo{"AttachStdout", &kTypeBool},
+    FieldInfo{"AttachStderr", &kTypeBool},
+    FieldInfo{"ExposedPorts", &kTypeMapEmpty},
+    FieldInfo{"Tty", &kTypeBool},
+    FieldInfo{"OpenStdin", &kTypeBool},
+    FieldInfo{"StdinOnce", &kTypeBool},
+    FieldInfo{"Env", &kTypeListString},
+    FieldInfo{"Cmd", &kTypeListString},
+    FieldInfo{"Healthcheck", &kTypeHealthConfig},
+    FieldInfo{"ArgsEscaped", &kTypeBool},
+    FieldInfo{"Image", &kTypeString},
+    FieldInfo{"Volumes", &kTypeMapEmpty},
+    FieldInfo{"WorkingDir", &kTypeString},
+    FieldInfo{"Entrypoint", &kTypeListString},
+    FieldInfo{"NetworkDisabled", &kTypeBool},
+    FieldInfo{"MacAddress", &kTypeString},
+    FieldInfo{"OnBuild", &kTypeListString},
+    FieldInfo{"Labels", &kTypeMapString},
+    FieldInfo{"StopSignal", &kTypeString},
+    FieldInfo{"StopTimeout", &kTypeInt64},
+    FieldInfo{"Shell", &kTypeListString},
+};
+constexpr SchemaInfo kSchemaContainerConfig = {"ContainerConfig", kFieldsContainerConfig};
 
 constexpr std::array kFieldsWeightDevice = {
     FieldInfo{"Path", &kTypeString},
@@ -56,7 +89,6 @@ constexpr std::array kFieldsDeviceMapping = {
 };
 constexpr SchemaInfo kSchemaDeviceMapping = {"DeviceMapping", kFieldsDeviceMapping};
 constexpr TypeInfo kTypeListListString = {TypeKind::kList, &kTypeListString, nullptr};
-constexpr TypeInfo kTypeMapString = {TypeKind::kMap, &kTypeString, nullptr};
 
 constexpr std::array kFieldsDeviceRequest = {
     FieldInfo{"Driver", &kTypeString},        FieldInfo{"Count", &kTypeInt64},
@@ -120,7 +152,6 @@ constexpr TypeInfo kTypeBindOptions = {TypeKind::kObject, nullptr, &kSchemaBindO
 constexpr TypeInfo kTypeVolumeOptions = {TypeKind::kObject, nullptr, &kSchemaVolumeOptions};
 constexpr TypeInfo kTypeImageOptions = {TypeKind::kObject, nullptr, &kSchemaImageOptions};
 constexpr TypeInfo kTypeTmpfsOptions = {TypeKind::kObject, nullptr, &kSchemaTmpfsOptions};
-constexpr TypeInfo kTypeEmpty = {TypeKind::kObject, nullptr, &kSchemaEmpty};
 
 constexpr std::array kFieldsMount = {
     FieldInfo{"Type", &kTypeString},
@@ -262,8 +293,6 @@ constexpr std::array kFieldsNetworkingConfig = {
     FieldInfo{"EndpointsConfig", &kTypeMapEndpointSettings},
 };
 constexpr SchemaInfo kSchemaNetworkingConfig = {"NetworkingConfig", kFieldsNetworkingConfig};
-constexpr TypeInfo kTypeMapEmpty = {TypeKind::kMap, &kTypeEmpty, nullptr};
-constexpr TypeInfo kTypeHealthConfig = {TypeKind::kObject, nullptr, &kSchemaHealthConfig};
 constexpr TypeInfo kTypeHostConfig = {TypeKind::kObject, nullptr, &kSchemaHostConfig};
 constexpr TypeInfo kTypeNetworkingConfig = {TypeKind::kObject, nullptr, &kSchemaNetworkingConfig};
 
@@ -315,7 +344,8 @@ constexpr std::array kFieldsExecStartConfig = {
 };
 constexpr SchemaInfo kSchemaExecStartConfig = {"ExecStartConfig", kFieldsExecStartConfig};
 
-constexpr std::array<std::pair<std::string_view, const SchemaInfo*>, 4> kConfigs = {{
+constexpr std::array<std::pair<std::string_view, const SchemaInfo*>, 5> kConfigs = {{
+    {"container.commit", &kSchemaContainerConfig},
     {"container.create", &kSchemaContainerCreateConfig},
     {"exec.create", &kSchemaExecConfig},
     {"exec.start", &kSchemaExecStartConfig},

@@ -172,6 +172,21 @@ def test_images(client, tmp_path):
         assert client.images.prune()["SpaceReclaimed"] == 0
 
 
+def test_commit_export_import(client):
+    container = client.containers.run("busybox", ["sh", "-c", "echo x > /x"], detach=True, network_mode="none")
+    container.wait()
+    made = container.commit("made", tag="1", message="m", author="a", changes="CMD cat /x", conf={"Labels": {"k": "v"}})
+    assert made.tags == ["made:1"] and made.labels == {"k": "v"}
+    assert client.containers.run("made:1", network_mode="none", remove=True) == b"x\n"
+    tar = b"".join(container.export())
+    told = client.api.import_image_from_data(tar, repository="imported", tag="1")
+    assert "sha256:" in told
+    assert client.containers.run("imported:1", ["cat", "/x"], network_mode="none", remove=True) == b"x\n"
+    container.remove()
+    for name in ("made:1", "imported:1"):
+        client.images.remove(name)
+
+
 def test_login(client):
     with PrivateRegistry(accounts={"alice": "secret-1"}) as registry:
         assert client.login("alice", "secret-1", registry=registry.host)["Status"] == "Login Succeeded"

@@ -440,6 +440,11 @@ ContainerInspect = TypedDict('ContainerInspect', {
 }, total=False)
 ContainerInspect.__doc__ = 'All about one container.'
 
+CommitResult = TypedDict('CommitResult', {
+    'Id': str,
+}, total=False)
+CommitResult.__doc__ = 'The image that was made.'
+
 ExecConfig = TypedDict('ExecConfig', {
     'User': str,
     'Privileged': bool,
@@ -658,6 +663,12 @@ DistributionInspect = TypedDict('DistributionInspect', {
     'Platforms': Optional[List["Platform"]],
 }, total=False)
 DistributionInspect.__doc__ = 'What a registry has under a name.'
+
+ImageImportResult = TypedDict('ImageImportResult', {
+    'Id': str,
+    'Reference': str,
+}, total=False)
+ImageImportResult.__doc__ = 'The image that was made.'
 
 PortBinding = TypedDict('PortBinding', {
     'HostIp': str,

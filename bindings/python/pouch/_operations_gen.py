@@ -47,6 +47,37 @@ class ContainerOperations:
         return self._connection.open(
             "container.attach", [id], None, {"stream": stream, "stdin": stdin, "stdout": stdout, "stderr": stderr, "logs": logs, "detachKeys": detach_keys}, timeout=timeout, cancel=cancel)
 
+    def commit(
+            self,
+            config: Optional[models.ContainerConfig] = None,
+            *,
+            container: str,
+            repo: Optional[str] = None,
+            tag: Optional[str] = None,
+            comment: Optional[str] = None,
+            author: Optional[str] = None,
+            pause: Optional[bool] = None,
+            changes: Optional[List[str]] = None,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> models.CommitResult:
+        """Make an image of a container.
+
+        Its layers are those of the container's image and one of what the container has changed; its configuration is the
+        container's, with that of the body and then `changes` before it. What is mounted is not part of it.
+        InvalidArgument: a bad name or a bad instruction in `changes`. NotFound: there is no such container. Conflict: it is
+        being made or removed. DataLoss: containerd has lost a part of the container's image.
+        container: Id, unique prefix of the id, or name of the container.
+        repo: Name of the image; without it, it has none.
+        tag: Tag, latest by default.
+        comment: What is told of the step in the image's history.
+        author: Author of the image.
+        pause: Whether the container's processes stand still meanwhile.
+        changes: Instructions of a Dockerfile (CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR), one each.
+        Raises: InvalidArgument, NotFound, Conflict, DataLoss, ResourceExhausted.
+        """
+        return self._connection.call(
+            "container.commit", [], config, {"container": container, "repo": repo, "tag": tag, "comment": comment, "author": author, "pause": pause, "changes": changes}, timeout=timeout, cancel=cancel)
+
     def create(
             self,
             config: models.ContainerCreateConfig,
@@ -66,6 +97,22 @@ class ContainerOperations:
         """
         return self._connection.call(
             "container.create", [], config, {"name": name, "platform": platform}, timeout=timeout, cancel=cancel)
+
+    def export(
+            self,
+            id: str,
+            *,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> Stream:
+        """Read a container's root file system as a tar.
+
+        As the image and the container's writes make it, without what is mounted into it. Of a running container, files
+        that change meanwhile are of one moment or another.
+        NotFound: there is no such container. Conflict: it is being made or removed.
+        Raises: NotFound, Conflict.
+        """
+        return self._connection.open(
+            "container.export", [id], None, {}, timeout=timeout, cancel=cancel)
 
     def inspect(
             self,
@@ -425,6 +472,34 @@ class ImageOperations:
         """
         return self._connection.call(
             "image.history", [name], None, {"platform": platform}, timeout=timeout, cancel=cancel)
+
+    def import_tar(
+            self,
+            *,
+            repo: Optional[str] = None,
+            tag: Optional[str] = None,
+            message: Optional[str] = None,
+            changes: Optional[List[str]] = None,
+            platform: Optional[str] = None,
+            from_src: Optional[str] = None,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> Stream:
+        """Make an image of an exported file system.
+
+        Takes an uploaded tar (plain or compressed), as `container.export` gives it, and makes an image of one layer of it.
+        On the wire of Moby it is POST /images/create with `fromSrc`.
+        InvalidArgument: a bad name, platform or instruction in `changes`, an unsafe or damaged tar.
+        NotImplemented: a `fromSrc` other than `-`, for the engine fetches nothing by URL.
+        repo: Name of the image, with or without tag; without it, it has none.
+        tag: Tag, where the name has none; latest by default.
+        message: What is told of the step in the image's history.
+        changes: Instructions of a Dockerfile, one each, as of container.commit.
+        platform: os[/architecture[/variant]] of the image; the host's by default.
+        from_src: Only -, the upload.
+        Raises: InvalidArgument, NotImplemented, ResourceExhausted.
+        """
+        return self._connection.open(
+            "image.import_tar", [], None, {"repo": repo, "tag": tag, "message": message, "changes": changes, "platform": platform, "fromSrc": from_src}, timeout=timeout, cancel=cancel)
 
     def inspect(
             self,

@@ -28,6 +28,22 @@ POUCH_API pouch_status_t pouch_container_attach(pouch_client_t *client, const ch
                                                 const char *options_json, const pouch_call_t *call,
                                                 pouch_stream_t **out, pouch_error_t **error);
 
+/** Make an image of a container.
+ *  Its layers are those of the container's image and one of what the container has changed; its
+ *  configuration is the container's, with that of the body and then `changes` before it. What is mounted is
+ *  not part of it. InvalidArgument: a bad name or a bad instruction in `changes`. NotFound: there is no
+ *  such container. Conflict: it is being made or removed. DataLoss: containerd has lost a part of the
+ *  container's image.
+ *  @param config_json ContainerConfig or NULL
+ *  @param options_json {container: string (required), repo: string, tag: string, comment: string, author:
+ *      string, pause: bool, changes: string[]}
+ *  @param result_json CommitResult; pouch_buf_free
+ *  Errors of its own: InvalidArgument, NotFound, Conflict, DataLoss, ResourceExhausted.
+ *  @threads any @since 1.0 */
+POUCH_API pouch_status_t pouch_container_commit(pouch_client_t *client, const char *config_json,
+                                                const char *options_json, const pouch_call_t *call,
+                                                pouch_buf_t *result_json, pouch_error_t **error);
+
 /** Make a container.
  *  Nothing runs yet; container.start starts it. What the configuration leaves out comes from the image.
  *  NotFound: there is no such image. Conflict: the name is in use. InvalidArgument: a bad name, no command,
@@ -41,6 +57,19 @@ POUCH_API pouch_status_t pouch_container_attach(pouch_client_t *client, const ch
 POUCH_API pouch_status_t pouch_container_create(pouch_client_t *client, const char *config_json,
                                                 const char *options_json, const pouch_call_t *call,
                                                 pouch_buf_t *result_json, pouch_error_t **error);
+
+/** Read a container's root file system as a tar.
+ *  As the image and the container's writes make it, without what is mounted into it. Of a running
+ *  container, files that change meanwhile are of one moment or another. NotFound: there is no such
+ *  container. Conflict: it is being made or removed.
+ *  @param id Id, unique prefix of the id, or name.
+ *  @param options_json none as yet; NULL
+ *  @param out DATA frames; pouch_stream_free
+ *  Errors of its own: NotFound, Conflict.
+ *  @threads any @since 1.0 */
+POUCH_API pouch_status_t pouch_container_export(pouch_client_t *client, const char *id,
+                                                const char *options_json, const pouch_call_t *call,
+                                                pouch_stream_t **out, pouch_error_t **error);
 
 /** All about one container.
  *  NotFound: there is no such container. InvalidArgument: an id prefix that fits several containers.

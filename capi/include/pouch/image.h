@@ -49,6 +49,20 @@ POUCH_API pouch_status_t pouch_image_history(pouch_client_t *client, const char 
                                              const char *options_json, const pouch_call_t *call,
                                              pouch_buf_t *result_json, pouch_error_t **error);
 
+/** Make an image of an exported file system.
+ *  Takes an uploaded tar (plain or compressed), as `container.export` gives it, and makes an image of one
+ *  layer of it. On the wire of Moby it is POST /images/create with `fromSrc`. InvalidArgument: a bad name,
+ *  platform or instruction in `changes`, an unsafe or damaged tar. NotImplemented: a `fromSrc` other than
+ *  `-`, for the engine fetches nothing by URL.
+ *  @param options_json {repo: string, tag: string, message: string, changes: string[], platform: string,
+ *      fromSrc: string}
+ *  @param out MESSAGE frames, ProgressMessage each; result: ImageImportResult; pouch_stream_free
+ *  Errors of its own: InvalidArgument, NotImplemented, ResourceExhausted.
+ *  @threads any @since 1.0 */
+POUCH_API pouch_status_t pouch_image_import_tar(pouch_client_t *client, const char *options_json,
+                                                const pouch_call_t *call, pouch_stream_t **out,
+                                                pouch_error_t **error);
+
 /** All about one image.
  *  NotFound: there is no such image. InvalidArgument: a bad reference, or an id prefix that fits several
  *  images. NotImplemented: `manifests`, `platform`.

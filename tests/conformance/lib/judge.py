@@ -7,17 +7,20 @@ from patterns import mismatch
 
 
 
+ARCHIVES = ("image.save", "container.export")
+
+
 def stream_cells(operation):
     """What a stream must be shown to do: byte sizes where bytes flow, half-close where there is input."""
     if operation.kind == "unary":
         return ()
     cells = ["abandoned"]
     has_one_message = operation.op in ("container.wait", "system.session")
-    if not has_one_message and operation.op not in ("image.pull", "image.push", "image.save"):
+    if not has_one_message and operation.op not in ("image.pull", "image.push", *ARCHIVES):
         cells.append("empty")
     if operation.kind != "upload" and not has_one_message:
         cells.append("slow_reader")
-    if operation.op == "image.save":  # an archive is neither short nor text
+    if operation.op in ARCHIVES:  # an archive is neither short nor text
         return tuple(cells)
     if operation.kind in ("upload", "duplex") or operation.frames != "messages":
         cells += ["one_byte", "64MiB", "binary"]

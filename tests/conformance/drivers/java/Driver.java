@@ -41,8 +41,8 @@ import java.util.UUID;
 public final class Driver {
   private static final int LARGE = 1 << 20;
   private static final Gson SHOW = new GsonBuilder().serializeNulls().disableHtmlEscaping().create();
-  private static final Set<String> STREAMS = Set.of("container.attach", "container.logs", "container.wait", "exec.start",
-      "image.from_rootfs", "image.load", "image.pull", "image.push", "image.save", "system.events", "system.session");
+  private static final Set<String> STREAMS = Set.of("container.attach", "container.export", "container.logs", "container.wait", "exec.start",
+      "image.from_rootfs", "image.import_tar", "image.load", "image.pull", "image.push", "image.save", "system.events", "system.session");
 
   private final Client client;
   private final Map<String, String> variables = new HashMap<>();

@@ -34,6 +34,19 @@ public final class ContainerOperations {
   }
 
   /**
+   * Make an image of a container.
+   *
+   * Its layers are those of the container's image and one of what the container has changed; its configuration is the
+   * container's, with that of the body and then `changes` before it. What is mounted is not part of it.
+   * InvalidArgument: a bad name or a bad instruction in `changes`. NotFound: there is no such container. Conflict: it is
+   * being made or removed. DataLoss: containerd has lost a part of the container's image.
+   * Errors: InvalidArgument, NotFound, Conflict, DataLoss, ResourceExhausted.
+   */
+  public Models.CommitResult commit(Models.ContainerConfig config, Models.ContainerCommitOptions options, Call call) {
+    return connection.call("container.commit", List.of(), config, options, Models.CommitResult.class, call);
+  }
+
+  /**
    * Make a container.
    *
    * Nothing runs yet; container.start starts it. What the configuration leaves out comes from the image.
@@ -43,6 +56,18 @@ public final class ContainerOperations {
    */
   public Models.ContainerCreateResult create(Models.ContainerCreateConfig config, Models.ContainerCreateOptions options, Call call) {
     return connection.call("container.create", List.of(), config, options, Models.ContainerCreateResult.class, call);
+  }
+
+  /**
+   * Read a container's root file system as a tar.
+   *
+   * As the image and the container's writes make it, without what is mounted into it. Of a running container, files
+   * that change meanwhile are of one moment or another.
+   * NotFound: there is no such container. Conflict: it is being made or removed.
+   * Errors: NotFound, Conflict.
+   */
+  public PouchStream export(String id, Call call) {
+    return connection.open("container.export", List.of(id), null, null, call);
   }
 
   /**

@@ -54,6 +54,19 @@ public final class ImageOperations {
   }
 
   /**
+   * Make an image of an exported file system.
+   *
+   * Takes an uploaded tar (plain or compressed), as `container.export` gives it, and makes an image of one layer of it.
+   * On the wire of Moby it is POST /images/create with `fromSrc`.
+   * InvalidArgument: a bad name, platform or instruction in `changes`, an unsafe or damaged tar.
+   * NotImplemented: a `fromSrc` other than `-`, for the engine fetches nothing by URL.
+   * Errors: InvalidArgument, NotImplemented, ResourceExhausted.
+   */
+  public PouchStream importTar(Models.ImageImportTarOptions options, Call call) {
+    return connection.open("image.import_tar", List.of(), null, options, call);
+  }
+
+  /**
    * All about one image.
    *
    * NotFound: there is no such image. InvalidArgument: a bad reference, or an id prefix that fits several images.

@@ -745,6 +745,12 @@ public final class Models {
     public NetworkSettings NetworkSettings;
   }
 
+  /** The image that was made. */
+  public static final class CommitResult {
+    /** Id, sha256:hex. */
+    public String Id;
+  }
+
   /** A further process in a container. */
   public static final class ExecConfig {
     /** User of the process, user[:group]; the container's by default. */
@@ -1081,6 +1087,14 @@ public final class Models {
     public Descriptor Descriptor;
     /** Platforms that it has images for. */
     public List<Platform> Platforms;
+  }
+
+  /** The image that was made. */
+  public static final class ImageImportResult {
+    /** Id, sha256:hex. */
+    public String Id;
+    /** Name of the image, name:tag; absent without one. */
+    public String Reference;
   }
 
   /** A port of the host that leads to a port of the container. */
@@ -1857,6 +1871,24 @@ public final class Models {
     public String detachKeys;
   }
 
+  /** Options of container.commit. */
+  public static final class ContainerCommitOptions {
+    /** Id, unique prefix of the id, or name of the container. */
+    public String container;
+    /** Name of the image; without it, it has none. */
+    public String repo;
+    /** Tag, latest by default. */
+    public String tag;
+    /** What is told of the step in the image's history. */
+    public String comment;
+    /** Author of the image. */
+    public String author;
+    /** Whether the container's processes stand still meanwhile. */
+    public Boolean pause;
+    /** Instructions of a Dockerfile (CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR), one each. */
+    public List<String> changes;
+  }
+
   /** Options of container.create. */
   public static final class ContainerCreateOptions {
     /** Name of the container, [a-zA-Z0-9][a-zA-Z0-9_.-]+; one is made up by default. */
@@ -1993,6 +2025,22 @@ public final class Models {
   public static final class ImageHistoryOptions {
     /** OCI platform as JSON; the image must be for it. */
     public String platform;
+  }
+
+  /** Options of image.import_tar. */
+  public static final class ImageImportTarOptions {
+    /** Name of the image, with or without tag; without it, it has none. */
+    public String repo;
+    /** Tag, where the name has none; latest by default. */
+    public String tag;
+    /** What is told of the step in the image's history. */
+    public String message;
+    /** Instructions of a Dockerfile, one each, as of container.commit. */
+    public List<String> changes;
+    /** os[/architecture[/variant]] of the image; the host's by default. */
+    public String platform;
+    /** Only -, the upload. */
+    public String fromSrc;
   }
 
   /** Options of image.inspect. */
