@@ -1,13 +1,10 @@
 #include "core/image/content_sink.h"
 
-#include <archive.h>
-#include <archive_entry.h>
-
 #include <utility>
 
 #include "core/base/id.h"
-#include "core/base/sha256.h"
 #include "core/ctrd/content.h"
+#include "core/image/inflate_source.h"
 
 namespace pouch::image {
 namespace {
@@ -75,47 +72,6 @@ class ContentSource final : public ByteSource {
   std::string piece_;
 };
 
-struct RawRead {
-  ByteSource& source;
-  Status error;
-};
-
-ssize_t read_raw(archive* reader, void* state, const void** buffer) {
-  auto& raw = *static_cast<RawRead*>(state);
-  auto piece = raw.source.next();
-  if (!piece.is_ok()) {
-    raw.error = piece.status();
-    ::archive_set_error(reader, EIO, "the source failed");
-    return -1;
-  }
-  *buffer = piece->data();
-  return static_cast<ssize_t>(piece->size());
-}
-
-Result<Digest> hash_uncompressed(ByteSource& source) {
-  const std::unique_ptr<archive, int (*)(archive*)> reader(::archive_read_new(), &::archive_read_free);
-  RawRead raw{source, {}};
-  ::archive_read_support_filter_gzip(reader.get());
-  ::archive_read_support_filter_zstd(reader.get());
-  ::archive_read_support_format_raw(reader.get());
-  const auto failed = [&] {
-    if (!raw.error.is_ok()) return raw.error;
-    const char* text = ::archive_error_string(reader.get());
-    return invalid_argument(std::string("a layer cannot be decompressed: ") + (text == nullptr ? "" : text));
-  };
-  archive_entry* entry = nullptr;
-  if (::archive_read_open(reader.get(), &raw, nullptr, &read_raw, nullptr) != ARCHIVE_OK) return failed();
-  if (::archive_read_next_header(reader.get(), &entry) != ARCHIVE_OK) return failed();
-  Sha256 hash;
-  std::string buffer(static_cast<size_t>(kReadBytes), '\0');
-  while (true) {
-    const ssize_t got = ::archive_read_data(reader.get(), buffer.data(), buffer.size());
-    if (got < 0) return failed();
-    if (got == 0) return hash.finish();
-    hash.update(std::string_view(buffer.data(), static_cast<size_t>(got)));
-  }
-}
-
 }  // namespace
 
 Result<std::unique_ptr<BlobSinkWriter>> ContentSink::create() {
@@ -129,10 +85,19 @@ Result<std::string> ContentSink::read_all(const Digest& digest, size_t limit) {
   return client_->content().read_all(call_, digest, limit);
 }
 
+std::unique_ptr<ByteSource> content_source(const ctrd::Client& client, const Call& call, const Digest& digest,
+                                           int64_t size) {
+  return std::make_unique<ContentSource>(client, call, digest, size);
+}
+
 Result<Digest> uncompressed_digest(const ctrd::Client& client, const Call& call, const Digest& blob) {
   POUCH_ASSIGN_OR_RETURN(const ctrd::ContentInfo info, client.content().info(call, blob));
   ContentSource source(client, call, blob, info.size);
-  return hash_uncompressed(source);
+  InflateSource plain(source);
+  while (true) {
+    POUCH_ASSIGN_OR_RETURN(const std::string_view piece, plain.next());
+    if (piece.empty()) return plain.digest();
+  }
 }
 
 }  // namespace pouch::image

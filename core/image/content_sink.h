@@ -23,6 +23,10 @@ class ContentSink final : public BlobSink {
   Call call_;
 };
 
+/// A blob of the content store, in pieces; `client` must outlive it.
+std::unique_ptr<ByteSource> content_source(const ctrd::Client& client, const Call& call, const Digest& digest,
+                                           int64_t size);
+
 /// The SHA-256 of a blob of the content store with its compression (gzip or zstd) undone.
 Result<Digest> uncompressed_digest(const ctrd::Client& client, const Call& call, const Digest& blob);
 

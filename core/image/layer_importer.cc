@@ -12,6 +12,7 @@
 #include "core/ctrd/diff.h"
 #include "core/ctrd/snapshots.h"
 #include "core/image/content_sink.h"
+#include "core/image/layer_apply.h"
 
 namespace pouch::image {
 namespace {
@@ -106,7 +107,7 @@ Status LayerImporter::unpack(const Call& call, const ImageLayer& layer, const st
       client_->snapshots().prepare(call, snapshotter_, key, parent, {{kSnapshotRefLabel, chain.str()}});
   if (mounts.code() == Code::kAlreadyExists) return take_over(call, layer, chain);
   if (!mounts.is_ok()) return mounts.status();
-  if (Status applied = apply(call, layer, *mounts); !applied.is_ok()) {
+  if (Status applied = apply(call, layer, key, *mounts); !applied.is_ok()) {
     discard(key);
     return applied;
   }
@@ -124,11 +125,22 @@ Status LayerImporter::take_over(const Call& call, const ImageLayer& layer, const
   return verify_present(call, layer);
 }
 
-Status LayerImporter::apply(const Call& call, const ImageLayer& layer,
+// In place where we see the folders that containerd does; it takes half the time and less.
+Result<Digest> LayerImporter::unpack_blob(const Call& call, const ImageLayer& layer, const std::string& key,
+                                          const std::vector<ctrd::Mount>& mounts) {
+  if (const std::optional<OverlayFolders> folders = overlay_folders(mounts)) {
+    POUCH_ASSIGN_OR_RETURN(const bool is_shared, shares_folders(*client_, call, snapshotter_, key, *folders));
+    if (is_shared) return unpack_in_place(*client_, call, layer.blob, *folders, limits_);
+  }
+  POUCH_ASSIGN_OR_RETURN(const ctrd::Descriptor applied, client_->diff().apply(call, layer.blob, mounts));
+  return applied.digest;
+}
+
+Status LayerImporter::apply(const Call& call, const ImageLayer& layer, const std::string& key,
                             const std::vector<ctrd::Mount>& mounts) {
-  auto applied = client_->diff().apply(call, layer.blob, mounts);
+  auto applied = unpack_blob(call, layer, key, mounts);
   if (!applied.is_ok()) return apply_error(layer, applied.status());
-  if (applied->digest != layer.diff_id) return diff_mismatch(layer, applied->digest);
+  if (*applied != layer.diff_id) return diff_mismatch(layer, *applied);
   sync_upper(mounts);
   return client_->content()
       .update_labels(call, layer.blob.digest, {{kUncompressedLabel, layer.diff_id.str()}})

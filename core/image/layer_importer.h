@@ -14,7 +14,8 @@
 
 namespace pouch::image {
 
-/// Turns layer blobs of the content store into committed snapshots, by containerd's Diff.Apply.
+/// Turns layer blobs of the content store into committed snapshots: in place where we can, else by
+/// containerd's Diff.Apply.
 class LayerImporter {
  public:
   /// The client must be under a lease.
@@ -29,7 +30,10 @@ class LayerImporter {
  private:
   Result<size_t> count_present(const Call& call, const std::vector<ChainId>& chain);
   Status unpack(const Call& call, const ImageLayer& layer, const std::string& parent, const ChainId& chain);
-  Status apply(const Call& call, const ImageLayer& layer, const std::vector<ctrd::Mount>& mounts);
+  Result<Digest> unpack_blob(const Call& call, const ImageLayer& layer, const std::string& key,
+                             const std::vector<ctrd::Mount>& mounts);
+  Status apply(const Call& call, const ImageLayer& layer, const std::string& key,
+               const std::vector<ctrd::Mount>& mounts);
   Result<bool> pin(const Call& call, const ChainId& chain);
   Status take_over(const Call& call, const ImageLayer& layer, const ChainId& chain);
   Status verify_present(const Call& call, const ImageLayer& layer);
@@ -37,6 +41,7 @@ class LayerImporter {
 
   std::shared_ptr<ctrd::Client> client_;
   std::string snapshotter_;
+  ImageLimits limits_;
 };
 
 }  // namespace pouch::image

@@ -45,15 +45,26 @@ ssize_t TarReader::read_callback(archive* reader, void* self, const void** buffe
 }
 
 Result<std::unique_ptr<TarReader>> TarReader::open(ByteSource& source) {
+  return open_with(source, /*has_filters=*/true);
+}
+
+Result<std::unique_ptr<TarReader>> TarReader::open_plain(ByteSource& source) {
+  return open_with(source, /*has_filters=*/false);
+}
+
+Result<std::unique_ptr<TarReader>> TarReader::open_with(ByteSource& source, bool has_filters) {
   std::unique_ptr<TarReader> reader(new TarReader(source));
   reader->archive_.reset(::archive_read_new());
   archive* const handle = reader->archive_.get();
   if (handle == nullptr) return Status(Code::kOutOfMemory, "read the archive: out of memory");
-  ::archive_read_support_filter_gzip(handle);
-  ::archive_read_support_filter_zstd(handle);
-  ::archive_read_support_filter_bzip2(handle);
-  ::archive_read_support_filter_xz(handle);
+  if (has_filters) {
+    ::archive_read_support_filter_gzip(handle);
+    ::archive_read_support_filter_zstd(handle);
+    ::archive_read_support_filter_bzip2(handle);
+    ::archive_read_support_filter_xz(handle);
+  }
   ::archive_read_support_format_tar(handle);
+  if (!has_filters) ::archive_read_support_format_empty(handle);
   if (::archive_read_open(handle, reader.get(), nullptr, &TarReader::read_callback, nullptr) != ARCHIVE_OK) {
     return reader->error();
   }

@@ -35,6 +35,8 @@ class TarReader {
  public:
   /// `source` must outlive the reader.
   static Result<std::unique_ptr<TarReader>> open(ByteSource& source);
+  /// The same for what is not compressed (any more); empty is an archive without entries.
+  static Result<std::unique_ptr<TarReader>> open_plain(ByteSource& source);
   ~TarReader();
   TarReader(const TarReader&) = delete;
   TarReader& operator=(const TarReader&) = delete;
@@ -50,6 +52,7 @@ class TarReader {
 
  private:
   explicit TarReader(ByteSource& source) : source_(source) {}
+  static Result<std::unique_ptr<TarReader>> open_with(ByteSource& source, bool has_filters);
   Status error();
   static ssize_t read_callback(archive* reader, void* self, const void** buffer);
 
