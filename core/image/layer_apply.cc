@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <memory>
 #include <utility>
 
@@ -28,6 +30,7 @@ namespace {
 
 constexpr std::string_view kUpper = "upperdir=";
 constexpr std::string_view kLower = "lowerdir=";
+constexpr const char* kOpaqueXattr = "trusted.overlay.opaque";
 
 Result<UniqueFd> open_folder(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -51,8 +54,9 @@ std::unique_ptr<ByteSource> blob_file(const ctrd::Client& client, const Call& ca
   return std::make_unique<FileSource>(std::move(file));
 }
 
-Result<Digest> unpack(const ctrd::Client& client, const Call& call, const ctrd::Descriptor& blob,
-                      LayerTree& tree, const ImageLimits& limits) {
+Result<Digest> unpack_on_this_thread(const ctrd::Client& client, const Call& call,
+                                     const ctrd::Descriptor& blob, LayerTree& tree,
+                                     const ImageLimits& limits) {
   // Files get the modes that they are made with. The thread is ours, and so is its umask.
   if (::unshare(CLONE_FS) != 0) return errno_status(errno, "have a umask of one's own");
   ::umask(0);  // manners: of this thread alone, by CLONE_FS
@@ -68,7 +72,22 @@ Result<Digest> unpack(const ctrd::Client& client, const Call& call, const ctrd::
   return plain.digest();
 }
 
+Result<std::vector<std::string>> names_in(const std::string& folder) {
+  std::error_code error;
+  std::vector<std::string> names;
+  for (auto at = std::filesystem::directory_iterator(folder, error);
+       !error && at != std::filesystem::directory_iterator(); at.increment(error))
+    names.push_back(at->path().filename().string());
+  if (error) return errno_status(error.value(), "read " + quote(folder));
+  return names;
+}
+
 }  // namespace
+
+Status diff_mismatch(const ImageLayer& layer, const Digest& got) {
+  return {Code::kDataLoss, "layer " + layer.blob.digest.str() + " unpacks to " + got.str() +
+                               ", but the image config says " + layer.diff_id.str()};
+}
 
 std::optional<OverlayFolders> overlay_folders(const std::vector<ctrd::Mount>& mounts) {
   if (mounts.size() != 1) return std::nullopt;
@@ -101,18 +120,36 @@ Result<bool> shares_folders(const ctrd::Client& client, const Call& call, const 
   return usage.inodes >= 2;
 }
 
-Result<Digest> unpack_in_place(const ctrd::Client& client, const Call& call, const ctrd::Descriptor& blob,
-                               const OverlayFolders& folders, const ImageLimits& limits) {
-  POUCH_ASSIGN_OR_RETURN(UniqueFd upper, open_folder(folders.upper));
+Result<StagedLayer> StagedLayer::unpack(const ctrd::Client& client, const Call& call,
+                                        const ctrd::Descriptor& blob, const std::string& folder,
+                                        bool is_lowest, const ImageLimits& limits) {
+  POUCH_ASSIGN_OR_RETURN(UniqueFd upper, open_folder(folder));
+  auto tree = std::make_unique<LayerTree>(std::move(upper), is_lowest);
+  std::optional<Result<Digest>> result;
+  start_thread([&] { result.emplace(unpack_on_this_thread(client, call, blob, *tree, limits)); }).join();
+  if (!result->is_ok()) return result->status();
+  return StagedLayer(folder, std::move(tree), std::move(**result));
+}
+
+Status StagedLayer::move_into(const OverlayFolders& folders) {
+  POUCH_ASSIGN_OR_RETURN(const UniqueFd from, open_folder(folder_));
+  POUCH_ASSIGN_OR_RETURN(UniqueFd to, open_folder(folders.upper));
+  POUCH_ASSIGN_OR_RETURN(const std::vector<std::string> names, names_in(folder_));
+  for (const std::string& name : names) {
+    if (::renameat(from.get(), name.c_str(), to.get(), name.c_str()) != 0)
+      return errno_status(errno, "move " + quote(name) + " into " + quote(folders.upper));
+  }
+  char value = 0;
+  const bool is_opaque = ::fgetxattr(from.get(), kOpaqueXattr, &value, 1) == 1;
+  if (is_opaque && ::fsetxattr(to.get(), kOpaqueXattr, &value, 1, 0) != 0)
+    return errno_status(errno, "make the root opaque");
+  tree_->move_to(std::move(to));
   std::vector<UniqueFd> lowers;
   for (const std::string& lower : folders.lowers) {
     POUCH_ASSIGN_OR_RETURN(UniqueFd fd, open_folder(lower));
     lowers.push_back(std::move(fd));
   }
-  LayerTree tree(std::move(upper), std::move(lowers));
-  std::optional<Result<Digest>> result;
-  start_thread([&] { result.emplace(unpack(client, call, blob, tree, limits)); }).join();
-  return std::move(*result);
+  return tree_->complete(lowers);
 }
 
 }  // namespace pouch::image

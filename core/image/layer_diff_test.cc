@@ -73,6 +73,7 @@ class Generator {
       if (kind != AE_IFDIR) no_folders_.insert(path);
     }
     used_.clear();
+    told_.clear();
     files_.clear();
     const int count = pick(1, 14);
     for (int i = 0; i < count; ++i) add(out);
@@ -155,6 +156,9 @@ class Generator {
     // A file in place of a folder of this layer: whatever was below goes, which is containerd's affair, too.
     if (entry.kind != AE_IFDIR && has_below(entry.path)) return;
     if (used_.contains(entry.path) && entry.kind != AE_IFDIR) return;
+    // A folder that is told of after what is in it keeps, with containerd, attributes that it has below.
+    if (used_.contains(entry.path) && !told_.contains(entry.path)) return;
+    if (entry.kind == AE_IFDIR) told_.insert(entry.path);
     used_[entry.path] = entry.is_hard_link ? AE_IFREG : entry.kind;
     note_parents(out, entry.path);
     if (entry.kind == AE_IFREG && !entry.is_hard_link) files_.push_back(entry);
@@ -197,6 +201,7 @@ class Generator {
       must_tell = must_tell || no_folders_.contains(parent.path);
       if (used_.emplace(parent.path, AE_IFDIR).second && must_tell) {
         fill(parent);
+        told_.insert(parent.path);
         out.push_back(parent);
       }
     }
@@ -205,6 +210,7 @@ class Generator {
   std::mt19937_64 random_;
   bool is_lowest_ = false;
   std::map<std::string, mode_t> used_;
+  std::set<std::string> told_;        ///< folders of this layer that have an entry
   std::set<std::string> no_folders_;  ///< in lower layers
   std::vector<Generated> files_;
 };
@@ -356,13 +362,18 @@ TEST_F(LayerDiffTest, AsContainerdUnpacksThem) {
       const auto applied = client_->diff().apply(minute(), blob, mounts);
       prepare(ours, mounts);
       ASSERT_TRUE(*shares_folders(*client_, minute(), "overlayfs", ours.key, ours.folders));
-      const auto unpacked = unpack_in_place(*client_, minute(), blob, ours.folders, {});
+      const fs::path staging = fs::path(ours.folders.upper).parent_path() / "staging";
+      fs::create_directory(staging);
+      auto unpacked = StagedLayer::unpack(*client_, minute(), blob, staging.string(), layer == 0, {});
       if (!applied.is_ok()) {
         ++refused;
         break;
       }
       ASSERT_TRUE(unpacked.is_ok()) << unpacked.status().message();
-      EXPECT_EQ(unpacked->str(), sha256_digest(tar));
+      EXPECT_EQ(unpacked->diff_id().str(), sha256_digest(tar));
+      const Status moved = unpacked->move_into(ours.folders);
+      ASSERT_TRUE(moved.is_ok()) << moved.message();
+      fs::remove(staging);
       std::set<std::string> in_tar;
       for (const Generated& entry : entries) in_tar.insert(entry.path);
       const auto expected = describe(theirs.folders.upper, in_tar);

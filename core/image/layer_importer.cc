@@ -13,6 +13,7 @@
 #include "core/ctrd/snapshots.h"
 #include "core/image/content_sink.h"
 #include "core/image/layer_apply.h"
+#include "core/image/layer_stage.h"
 
 namespace pouch::image {
 namespace {
@@ -22,11 +23,6 @@ constexpr int64_t kCleanUpMs = 10'000;
 constexpr const char* kUncompressedLabel = "containerd.io/uncompressed";
 // Tells snapshotters which layer an extraction is for.
 constexpr const char* kSnapshotRefLabel = "containerd.io/snapshot.ref";
-
-Status diff_mismatch(const ImageLayer& layer, const Digest& got) {
-  return {Code::kDataLoss, "layer " + layer.blob.digest.str() + " unpacks to " + got.str() +
-                               ", but the image config says " + layer.diff_id.str()};
-}
 
 // containerd answers Unknown for a layer that is no tar; what it says tells the reason.
 Status apply_error(const ImageLayer& layer, const Status& status) {
@@ -64,14 +60,19 @@ Result<std::vector<LayerRow>> LayerImporter::import(const Call& call, const std:
                                                     const std::vector<ChainId>& chain, LayerBlobs& blobs) {
   POUCH_ASSIGN_OR_RETURN(const size_t present, count_present(call, chain));
   POUCH_RETURN_IF_ERROR(blobs.begin(present));
+  POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<LayerStage> stage, stage_layers(call, layers, present, blobs));
   std::vector<LayerRow> rows;
   for (size_t i = 0; i < layers.size(); ++i) {
     POUCH_RETURN_IF_ERROR(blobs.wait(i));
     if (i < present) {
       POUCH_RETURN_IF_ERROR(verify_present(call, layers[i]));
     } else {
-      blobs.unpacking(i);
-      POUCH_RETURN_IF_ERROR(unpack(call, layers[i], i == 0 ? std::string() : chain[i - 1].str(), chain[i]));
+      const std::string parent = i == 0 ? std::string() : chain[i - 1].str();
+      if (!stage) blobs.unpacking(i);
+      const auto fill = [&](const std::vector<ctrd::Mount>& mounts) {
+        return stage ? stage->move_into(call, i, mounts) : apply(call, layers[i], mounts);
+      };
+      POUCH_RETURN_IF_ERROR(make_snapshot(call, layers[i], parent, chain[i], fill));
       blobs.unpacked(i);
     }
     POUCH_ASSIGN_OR_RETURN(const ctrd::SnapshotUsage usage,
@@ -100,19 +101,37 @@ Result<bool> LayerImporter::pin(const Call& call, const ChainId& chain) {
   return true;
 }
 
-Status LayerImporter::unpack(const Call& call, const ImageLayer& layer, const std::string& parent,
-                             const ChainId& chain) {
+// In place where we see the folders that containerd does: it takes half the time and less. Null: containerd
+// must do it, layer by layer.
+Result<std::unique_ptr<LayerStage>> LayerImporter::stage_layers(const Call& call,
+                                                                const std::vector<ImageLayer>& layers,
+                                                                size_t present, LayerBlobs& blobs) {
+  if (present == layers.size()) return std::unique_ptr<LayerStage>();
+  POUCH_ASSIGN_OR_RETURN(const bool is_possible, LayerStage::is_possible(*client_, snapshotter_, call));
+  if (!is_possible) return std::unique_ptr<LayerStage>();
+  auto stage = std::make_unique<LayerStage>(*client_, snapshotter_, call, layers, present, blobs, limits_);
+  POUCH_RETURN_IF_ERROR(stage->run());
+  return stage;
+}
+
+Status LayerImporter::make_snapshot(
+    const Call& call, const ImageLayer& layer, const std::string& parent, const ChainId& chain,
+    const std::function<Status(const std::vector<ctrd::Mount>& mounts)>& fill) {
   const std::string key = "extract-" + random_hex(8) + " " + chain.str();
   auto mounts =
       client_->snapshots().prepare(call, snapshotter_, key, parent, {{kSnapshotRefLabel, chain.str()}});
   if (mounts.code() == Code::kAlreadyExists) return take_over(call, layer, chain);
   if (!mounts.is_ok()) return mounts.status();
-  if (Status applied = apply(call, layer, key, *mounts); !applied.is_ok()) {
+  if (Status filled = fill(*mounts); !filled.is_ok()) {
     discard(key);
-    return applied;
+    return filled;
   }
   Status committed = client_->snapshots().commit(call, snapshotter_, chain.str(), key);
-  if (committed.is_ok()) return {};
+  if (committed.is_ok()) {
+    return client_->content()
+        .update_labels(call, layer.blob.digest, {{kUncompressedLabel, layer.diff_id.str()}})
+        .status();
+  }
   discard(key);
   return committed.code() == Code::kAlreadyExists ? take_over(call, layer, chain) : committed;
 }
@@ -125,26 +144,13 @@ Status LayerImporter::take_over(const Call& call, const ImageLayer& layer, const
   return verify_present(call, layer);
 }
 
-// In place where we see the folders that containerd does; it takes half the time and less.
-Result<Digest> LayerImporter::unpack_blob(const Call& call, const ImageLayer& layer, const std::string& key,
-                                          const std::vector<ctrd::Mount>& mounts) {
-  if (const std::optional<OverlayFolders> folders = overlay_folders(mounts)) {
-    POUCH_ASSIGN_OR_RETURN(const bool is_shared, shares_folders(*client_, call, snapshotter_, key, *folders));
-    if (is_shared) return unpack_in_place(*client_, call, layer.blob, *folders, limits_);
-  }
-  POUCH_ASSIGN_OR_RETURN(const ctrd::Descriptor applied, client_->diff().apply(call, layer.blob, mounts));
-  return applied.digest;
-}
-
-Status LayerImporter::apply(const Call& call, const ImageLayer& layer, const std::string& key,
+Status LayerImporter::apply(const Call& call, const ImageLayer& layer,
                             const std::vector<ctrd::Mount>& mounts) {
-  auto applied = unpack_blob(call, layer, key, mounts);
+  auto applied = client_->diff().apply(call, layer.blob, mounts);
   if (!applied.is_ok()) return apply_error(layer, applied.status());
-  if (*applied != layer.diff_id) return diff_mismatch(layer, *applied);
+  if (applied->digest != layer.diff_id) return diff_mismatch(layer, applied->digest);
   sync_upper(mounts);
-  return client_->content()
-      .update_labels(call, layer.blob.digest, {{kUncompressedLabel, layer.diff_id.str()}})
-      .status();
+  return {};
 }
 
 // The snapshot is there, but the blob that came may be another one than it was made of.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "core/image/archive_images.h"
 #include "core/image/image_store.h"
 #include "core/image/layer_blobs.h"
+#include "core/image/layer_stage.h"
 
 namespace pouch::image {
 
@@ -29,11 +31,12 @@ class LayerImporter {
 
  private:
   Result<size_t> count_present(const Call& call, const std::vector<ChainId>& chain);
-  Status unpack(const Call& call, const ImageLayer& layer, const std::string& parent, const ChainId& chain);
-  Result<Digest> unpack_blob(const Call& call, const ImageLayer& layer, const std::string& key,
-                             const std::vector<ctrd::Mount>& mounts);
-  Status apply(const Call& call, const ImageLayer& layer, const std::string& key,
-               const std::vector<ctrd::Mount>& mounts);
+  Result<std::unique_ptr<LayerStage>> stage_layers(const Call& call, const std::vector<ImageLayer>& layers,
+                                                   size_t present, LayerBlobs& blobs);
+  Status make_snapshot(const Call& call, const ImageLayer& layer, const std::string& parent,
+                       const ChainId& chain,
+                       const std::function<Status(const std::vector<ctrd::Mount>& mounts)>& fill);
+  Status apply(const Call& call, const ImageLayer& layer, const std::vector<ctrd::Mount>& mounts);
   Result<bool> pin(const Call& call, const ChainId& chain);
   Status take_over(const Call& call, const ImageLayer& layer, const ChainId& chain);
   Status verify_present(const Call& call, const ImageLayer& layer);

@@ -97,6 +97,12 @@ Status copy_bytes(int from, int to) {
 
 }  // namespace
 
+std::pair<std::string, std::string> split_path(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return {"", path};
+  return {path.substr(0, slash), path.substr(slash + 1)};
+}
+
 bool is_foreign_xattr(std::string_view name) {
   return !name.starts_with("trusted.") && !name.starts_with("user.overlay.");
 }
@@ -203,23 +209,15 @@ Status LayerTree::make_folder(int parent, const std::string& name, const std::st
   // A set-group-id bit of the parent is not passed on.
   if (::mkdirat(parent, name.c_str(), 0755) != 0 || ::fchmodat(parent, name.c_str(), 0755, 0) != 0)
     return errno_status(errno, "make folder " + quote(path));
-  for (const UniqueFd& lower : lowers_) {
-    // As containerd, through a link that the folder replaces.
-    const UniqueFd below = open_in_root(lower.get(), path, 0);
-    if (!below.is_valid()) continue;
-    struct stat info {};
-    // What replaced it there gives nothing on.
-    if (::fstat(below.get(), &info) != 0 || !S_ISDIR(info.st_mode)) return {};
-    POUCH_ASSIGN_OR_RETURN(FileAttributes attributes, read_attributes(below.get()));
-    POUCH_RETURN_IF_ERROR(apply_attributes(parent, name, S_IFDIR, attributes));
-    implied_[path] = std::move(attributes);
-    return {};
-  }
+  struct stat info {};
+  if (::fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
+    return errno_status(errno, "stat folder " + quote(path));
+  if (!is_lowest_) implied_[info.st_ino] = path;
   return {};
 }
 
-Status LayerTree::copy_up(const std::string& path) {
-  for (const UniqueFd& lower : lowers_) {
+Status LayerTree::copy_up(const std::vector<UniqueFd>& lowers, const std::string& path) {
+  for (const UniqueFd& lower : lowers) {
     const UniqueFd below = open_in_root(lower.get(), path, O_NOFOLLOW);
     if (!below.is_valid()) continue;
     struct stat info {};
@@ -228,34 +226,78 @@ Status LayerTree::copy_up(const std::string& path) {
     POUCH_ASSIGN_OR_RETURN(const FileAttributes attributes, read_attributes(below.get()));
     const UniqueFd from(::open(fd_path(below.get()).c_str(), O_RDONLY | O_CLOEXEC));
     if (!from.is_valid()) return errno_status(errno, "open " + quote(path));
-    const size_t slash = path.rfind('/');
-    const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-    POUCH_ASSIGN_OR_RETURN(const int parent, folder(slash == std::string::npos ? "" : path.substr(0, slash)));
+    const auto [parent_path, name] = split_path(path);
+    POUCH_ASSIGN_OR_RETURN(const int parent, folder(parent_path));
     const UniqueFd to(
         ::openat(parent, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!to.is_valid()) return errno_status(errno, "create " + quote(path));
     POUCH_RETURN_IF_ERROR(copy_bytes(from.get(), to.get()).prefix("copy " + quote(path)));
     return apply_attributes(parent, name, S_IFREG, attributes);
   }
-  return not_found(quote(path) + " is in no layer");
+  return invalid_argument("it is in no layer");
+}
+
+Status LayerTree::link(const std::vector<UniqueFd>& lowers, const std::string& target,
+                       const std::string& path) {
+  const auto [target_parent, target_name] = split_path(target);
+  POUCH_ASSIGN_OR_RETURN(int from, find_folder(target_parent));
+  struct stat info {};
+  if (from < 0 || ::fstatat(from, target_name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
+    POUCH_RETURN_IF_ERROR(copy_up(lowers, target));
+  const auto [parent, name] = split_path(path);
+  POUCH_ASSIGN_OR_RETURN(const int folder_fd, folder(parent));
+  const UniqueFd into(::openat(folder_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));  // outlives the next call
+  struct stat before {};
+  if (!into.is_valid() || ::fstat(into.get(), &before) != 0) return errno_status(errno, "open its folder");
+  POUCH_ASSIGN_OR_RETURN(from, find_folder(target_parent));
+  if (from < 0) return not_found("the target's folder is gone");
+  // What a later entry has put there stays.
+  const bool is_made = ::linkat(from, target_name.c_str(), into.get(), name.c_str(), 0) == 0;
+  if (!is_made && errno != EEXIST) return errno_status(errno, "make the link");
+  const std::array<timespec, 2> times{before.st_atim, before.st_mtim};
+  ::utimensat(AT_FDCWD, fd_path(into.get()).c_str(), times.data(), 0);
+  return {};
+}
+
+Status LayerTree::complete(const std::vector<UniqueFd>& lowers) {
+  for (const auto& [target, path] : links_) {
+    const Status linked = link(lowers, target, path);
+    if (!linked.is_ok()) return linked.prefix("entry " + quote(path) + ": a hard link to " + quote(target));
+  }
+  // Parents first.
+  std::map<std::string, ino_t> by_path;
+  for (const auto& [inode, path] : implied_) by_path[path] = inode;
+  for (const auto& [path, inode] : by_path) POUCH_RETURN_IF_ERROR(complete_folder(lowers, path, inode));
+  return {};
+}
+
+Status LayerTree::complete_folder(const std::vector<UniqueFd>& lowers, const std::string& path, ino_t inode) {
+  const auto [parent_path, name] = split_path(path);
+  POUCH_ASSIGN_OR_RETURN(const int parent, find_folder(parent_path));
+  struct stat info {};
+  const bool is_there = parent >= 0 && ::fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
+  if (!is_there || info.st_ino != inode || !S_ISDIR(info.st_mode)) return {};  // replaced since
+  for (const UniqueFd& lower : lowers) {
+    // As containerd, through a link that the folder replaces.
+    const UniqueFd below = open_in_root(lower.get(), path, 0);
+    if (!below.is_valid()) continue;
+    // What replaced it there gives nothing on.
+    if (::fstat(below.get(), &info) != 0 || !S_ISDIR(info.st_mode)) break;
+    POUCH_ASSIGN_OR_RETURN(const FileAttributes attributes, read_attributes(below.get()));
+    return apply_attributes(parent, name, S_IFDIR, attributes);
+  }
+  // A new one has the group of a folder that gives it on, which that may have become just now.
+  struct stat above {};
+  if (::fstat(parent, &above) != 0) return errno_status(errno, "stat a folder");
+  if ((above.st_mode & S_ISGID) == 0 || !implied_.contains(above.st_ino)) return {};
+  if (::fchownat(parent, name.c_str(), static_cast<uid_t>(-1), above.st_gid, AT_SYMLINK_NOFOLLOW) == 0)
+    return {};
+  return errno_status(errno, "set the group of " + quote(path));
 }
 
 Status LayerTree::remove(int folder, const std::string& name) {
   POUCH_RETURN_IF_ERROR(remove_at(folder, name));
   known_.clear();  // one of them may be gone
-  return {};
-}
-
-Status LayerTree::restore_times() {
-  for (const auto& [path, attributes] : implied_) {
-    const size_t slash = path.rfind('/');
-    POUCH_ASSIGN_OR_RETURN(const int parent,
-                           find_folder(slash == std::string::npos ? "" : path.substr(0, slash)));
-    if (parent < 0) continue;
-    const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-    const std::array<timespec, 2> times{attributes.accessed, attributes.modified};
-    ::utimensat(parent, name.c_str(), times.data(), AT_SYMLINK_NOFOLLOW);  // it may have been replaced
-  }
   return {};
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/base/status.h"
@@ -22,40 +23,56 @@ struct FileAttributes {
   std::map<std::string, std::string> xattrs;
 };
 
-/// The folder that becomes a layer, with those of the layers below it: an overlay's upper and lower folders,
-/// unmounted. Nothing outside of them is ever touched: links are resolved here, component by component, and
-/// never leave the upper folder. For one thread.
+/// The folder that becomes a layer: an overlay's upper folder, unmounted. Nothing outside of it is ever
+/// touched: links are resolved here, component by component, and never leave the folder. What the layers
+/// below must be known for is left for complete(). For one thread.
 class LayerTree {
  public:
-  /// `lowers`: topmost first.
-  LayerTree(UniqueFd upper, std::vector<UniqueFd> lowers)
-      : upper_(std::move(upper)), lowers_(std::move(lowers)) {}
+  /// `is_lowest`: there are no layers below.
+  LayerTree(UniqueFd upper, bool is_lowest) : upper_(std::move(upper)), is_lowest_(is_lowest) {}
 
-  /// The folder at `path` (relative, plain) in the upper folder, through its links. What is missing is made
-  /// as it is in the lower layers (mode, owner, times, attributes), else 0755. Valid until the next call of
-  /// any function here. InvalidArgument where something else is in the way, or for too many links.
+  bool is_lowest() const { return is_lowest_; }
+  /// The same content is in this folder now.
+  void move_to(UniqueFd upper) {
+    upper_ = std::move(upper);
+    known_.clear();
+  }
+  /// The folder at `path` (relative, plain), through the links of this layer. What is missing is made, with
+  /// mode 0755 for the time being. Valid until the next call of any function here. InvalidArgument where
+  /// something else is in the way, or for too many links.
   Result<int> folder(const std::string& path);
   /// The same without making anything; -1 where it is not there.
   Result<int> find_folder(const std::string& path);
-  /// Copies a file of the lower layers up, with all that it is. NotFound when there is none, InvalidArgument
-  /// when it is no regular file.
-  Status copy_up(const std::string& path);
   /// Removes what stands at a name in one of these folders, and all below.
   Status remove(int folder, const std::string& name);
-  bool has_lowers() const { return !lowers_.empty(); }
-  /// Once more, at the end: what was put into a folder has changed its time.
-  Status restore_times();
+  /// The tar has told of this folder: it is as that says, not as it is below.
+  void tell(const struct stat& info) { implied_.erase(info.st_ino); }
+  /// A hard link to what this layer does not have.
+  void link_later(std::string target, std::string path) {
+    links_.emplace_back(std::move(target), std::move(path));
+  }
+
+  /// With the folders of the layers below, topmost first: folders that the tar left out become what they are
+  /// there (mode, owner, times, attributes), and hard links to files of these have them copied up.
+  /// InvalidArgument for a link to nothing.
+  Status complete(const std::vector<UniqueFd>& lowers);
 
  private:
   Result<UniqueFd> walk(const std::string& path, bool makes);
   Status make_folder(int parent, const std::string& name, const std::string& path);
+  Status copy_up(const std::vector<UniqueFd>& lowers, const std::string& path);
+  Status complete_folder(const std::vector<UniqueFd>& lowers, const std::string& path, ino_t inode);
+  Status link(const std::vector<UniqueFd>& lowers, const std::string& target, const std::string& path);
 
-  const UniqueFd upper_;
-  const std::vector<UniqueFd> lowers_;
+  UniqueFd upper_;
+  const bool is_lowest_;
   std::map<std::string, UniqueFd> known_;  ///< folders by the path they were asked for
-  std::map<std::string, FileAttributes> implied_;
+  std::map<ino_t, std::string> implied_;   ///< folders that the tar did not tell of so far
+  std::vector<std::pair<std::string, std::string>> links_;
 };
 
+/// "a/b" and "c" of "a/b/c".
+std::pair<std::string, std::string> split_path(const std::string& path);
 /// Of what an O_PATH or other descriptor is of.
 Result<FileAttributes> read_attributes(int fd);
 /// Owner, attributes, then mode (which a change of the owner may change), then times, of a name in a folder;

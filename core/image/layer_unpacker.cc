@@ -40,12 +40,6 @@ Result<std::string> clean_path(std::string_view text, const ImageLimits& limits)
   return join(out, "/");
 }
 
-std::pair<std::string, std::string> split_path(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return {"", path};
-  return {path.substr(0, slash), path.substr(slash + 1)};
-}
-
 Status over(std::string_view what, int64_t limit) {
   return {Code::kResourceExhausted,
           "the layer is over the limit of " + std::to_string(limit) + " " + std::string(what)};
@@ -109,7 +103,6 @@ Status LayerUnpacker::run(TarReader& tar) {
       return done.prefix("entry " + quote(name == nullptr ? "" : name));
     }
   }
-  POUCH_RETURN_IF_ERROR(tree_.restore_times());
   POUCH_RETURN_IF_ERROR(set_folder_times());
   return tar.drain();
 }
@@ -154,7 +147,7 @@ Status LayerUnpacker::whiteout(int folder, const Entry& entry) {
   if (!is_special && (hidden.empty() || hidden == "." || hidden == ".."))
     return invalid_argument("a bad whiteout");
   // In the lowest layer there is nothing to hide.
-  if (!tree_.has_lowers()) return {};
+  if (tree_.is_lowest()) return {};
   if (entry.name == kOpaque) {
     const std::string path = "/proc/self/fd/" + std::to_string(folder);
     if (::setxattr(path.c_str(), kOpaqueXattr, "y", 1, 0) == 0) return {};
@@ -260,6 +253,8 @@ Status LayerUnpacker::make_folder(int folder, const Entry& entry) {
         return errno_status(errno, "make the folder opaque");
     }
   }
+  struct stat made {};
+  if (::fstatat(parent, name, &made, AT_SYMLINK_NOFOLLOW) == 0) tree_.tell(made);
   POUCH_RETURN_IF_ERROR(apply_attributes(parent, entry.name, S_IFDIR, entry.attributes));
   folders_.push_back({entry.parent, entry.name, entry.attributes.accessed, entry.attributes.modified});
   return {};
@@ -271,17 +266,15 @@ Status LayerUnpacker::make_link(const Entry& entry) {
   const auto [target_parent, target_name] = split_path(entry.target);
   POUCH_ASSIGN_OR_RETURN(const int found, tree_.find_folder(target_parent));
   struct stat info {};
-  if (found < 0 || ::fstatat(found, target_name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
-    const Status copied = tree_.copy_up(entry.target);
-    if (copied.code() == Code::kNotFound)
-      return invalid_argument("a hard link to " + quote(entry.target) + ", which is not there");
-    POUCH_RETURN_IF_ERROR(copied);
-  } else if (S_ISDIR(info.st_mode)) {
-    return invalid_argument("a hard link to a folder");
-  }
+  const bool is_here = found >= 0 && ::fstatat(found, target_name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
+  if (is_here && S_ISDIR(info.st_mode)) return invalid_argument("a hard link to a folder");
   {
     POUCH_ASSIGN_OR_RETURN(const int folder, tree_.folder(entry.parent));
     POUCH_RETURN_IF_ERROR(clear_way(folder, entry));
+  }
+  if (!is_here) {
+    tree_.link_later(entry.target, entry.path);
+    return {};
   }
   // Both at once, which neither call takes away from the other.
   POUCH_ASSIGN_OR_RETURN(const int into, tree_.folder(entry.parent));

@@ -46,13 +46,14 @@ class LayerUnpackerTest : public ::testing::Test {
     TextSource source(tar);
     InflateSource plain(source);
     ReadAhead ahead(plain);
-    std::vector<UniqueFd> lowers;
-    lowers.push_back(open(dir_ / "lower"));
-    LayerTree tree(open(dir_ / "upper"), std::move(lowers));
+    LayerTree tree(open(dir_ / "upper"), /*is_lowest=*/false);
     const Call call;
     Status status;
     if (auto reader = TarReader::open_plain(ahead); reader.is_ok()) {
       status = LayerUnpacker(call, tree, limits).run(**reader);
+      std::vector<UniqueFd> lowers;
+      lowers.push_back(open(dir_ / "lower"));
+      if (status.is_ok()) status = tree.complete(lowers);
     } else {
       status = reader.status();
     }
@@ -176,6 +177,14 @@ TEST_F(LayerUnpackerTest, FoldersThatAreLeftOutAreAsBelow) {
   EXPECT_EQ(::lgetxattr((dir_ / "upper/a/b").c_str(), "user.k", value, sizeof value), 1);
 }
 
+TEST_F(LayerUnpackerTest, AFolderMayBeToldOfAfterWhatIsInIt) {
+  fs::create_directories(dir_ / "lower/d");
+  ::chmod((dir_ / "lower/d").c_str(), 0700);
+  ASSERT_TRUE(unpack({{"d/f", "x"}, {"d/", "", '5', "", 0711}}).is_ok());
+  EXPECT_EQ(look("d").st_mode, static_cast<mode_t>(S_IFDIR | 0711));
+  EXPECT_EQ(text("d/f"), "x");
+}
+
 TEST_F(LayerUnpackerTest, HardLinksToLowerLayersCopyUp) {
   fs::create_directories(dir_ / "lower/d");
   std::ofstream(dir_ / "lower/d/f") << "below";
@@ -183,7 +192,7 @@ TEST_F(LayerUnpackerTest, HardLinksToLowerLayersCopyUp) {
   ASSERT_TRUE(unpack({{"h", "", '1', "d/f", 0640}}).is_ok());
   EXPECT_EQ(text("h"), "below");
   EXPECT_EQ(look("h").st_ino, look("d/f").st_ino);
-  expect_refused({{"g", "", '1', "nosuch"}}, "which is not there");
+  expect_refused({{"g", "", '1', "nosuch"}}, "it is in no layer");
   expect_refused({{"x/", "", '5'}, {"y", "", '1', "x"}}, "a hard link to a folder");
 }
 

@@ -57,3 +57,15 @@ def test_guest(tmp_path, leak_guard):
         assert row["name"] in done.out
         assert row["unit"] != "ms" or row["value"] > 0
     assert [row["peer"] for row in rows if "peer" in row] == ["docker-py logs", "docker-py attach", "docker-py wait"]
+
+
+def test_pull(tmp_path, leak_guard):
+    file = tmp_path / "pull.json"
+    done = run(REPO / "tests/bench/pull", "--rounds", "1", "--megabytes", "30", "--peer", "pouch", "--peer", "docker", "--json", file,
+               timeout=300, env={"POUCH_BUILD_DIR": build_dir()})
+    document = json.loads(file.read_text())
+    assert _FACTS <= document["host"].keys() and document["image"]["layers"] == 6 and document["skipped"] == []
+    for peer in ("pouch", "docker"):
+        assert document["peers"][peer]["wall_s"] > 0 and document["peers"][peer]["cpu_s"] > 0
+        assert peer in done.out
+    assert [ratio["of"] for ratio in document["ratios"]] == ["wall_s", "cpu_s", "peak_mib"]

@@ -49,18 +49,23 @@ class PrivateRegistry(Daemon):
 
     def put(self, repository, tag, config, config_type="application/vnd.oci.image.config.v1+json"):
         """Puts a manifest without layers over these bytes of a config there; the full name is returned."""
-        digest = self._put_blob(repository, config)
+        digest = self.put_blob(repository, config)
         manifest = {
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": {"mediaType": config_type, "digest": digest, "size": len(config)},
             "layers": [],
         }
+        return self.put_manifest(repository, tag, manifest)
+
+    def put_manifest(self, repository, tag, manifest):
+        """Puts a manifest whose parts are there; the full name is returned."""
         self._send("PUT", f"{self.url}/v2/{repository}/manifests/{tag}", json.dumps(manifest).encode(),
-                   manifest["mediaType"])
+                   manifest["mediaType"]).close()
         return f"{self.host}/{repository}:{tag}"
 
-    def _put_blob(self, repository, data):
+    def put_blob(self, repository, data):
+        """Puts bytes there as a blob; the digest."""
         digest = "sha256:" + hashlib.sha256(data).hexdigest()
         with self._send("POST", f"{self.url}/v2/{repository}/blobs/uploads/", b"") as answer:
             place = answer.headers["Location"]
