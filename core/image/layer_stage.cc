@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/base/executor.h"
+#include "core/base/fault.h"
 #include "core/base/text.h"
 #include "core/base/unique_fd.h"
 #include "core/ctrd/snapshots.h"
@@ -112,11 +113,13 @@ Status LayerStage::stage(size_t layer) {
   const std::optional<OverlayFolders> folders = overlay_folders(mounts);
   if (!folders) return internal_error("the snapshotter's mounts have changed their kind");
   const ctrd::Descriptor& blob = layers_[layer].blob;
-  auto staged = StagedLayer::unpack(client_, work_call_, blob, folders->upper, layer == 0, limits_);
-  if (!staged.is_ok()) return staged.status().prefix("unpack layer " + blob.digest.str());
-  if (staged->diff_id() != layers_[layer].diff_id) return diff_mismatch(layers_[layer], staged->diff_id());
-  out.layer.emplace(std::move(*staged));
-  return {};
+  return with_faults("image.stage", [&]() -> Status {
+    auto staged = StagedLayer::unpack(client_, work_call_, blob, folders->upper, layer == 0, limits_);
+    if (!staged.is_ok()) return staged.status().prefix("unpack layer " + blob.digest.str());
+    if (staged->diff_id() != layers_[layer].diff_id) return diff_mismatch(layers_[layer], staged->diff_id());
+    out.layer.emplace(std::move(*staged));
+    return {};
+  });
 }
 
 Status LayerStage::move_into(const Call& call, size_t layer, const std::vector<ctrd::Mount>& mounts) {
@@ -124,7 +127,7 @@ Status LayerStage::move_into(const Call& call, size_t layer, const std::vector<c
   const std::optional<OverlayFolders> folders = overlay_folders(mounts);
   Staged& one = staged_[layer];
   if (!folders || !one.layer) return internal_error("the snapshotter's mounts have changed their kind");
-  POUCH_RETURN_IF_ERROR(one.layer->move_into(*folders));
+  POUCH_RETURN_IF_ERROR(with_faults("image.move", [&] { return one.layer->move_into(*folders); }));
   discard(client_, snapshotter_, std::exchange(one.key, {}));
   return {};
 }

@@ -112,7 +112,7 @@ class Workload:
             raise AssertionError(f"attach gave {stdout!r}")
 
     def _terminal(self):
-        script = 'until stty size | grep -qx "40 100"; do sleep 0.02; done; echo line 0'
+        script = 'until stty size 2>/dev/null | grep -qx "40 100"; do sleep 0.02; done; echo line 0'
         made = self._create("terminal", script, Tty=True)
         if made and self._start("terminal", made):
             if self._do("resize", "terminal",
