@@ -36,7 +36,11 @@ namespace {
 
 bool read_member(JsonCursor& cursor, const std::string& key, LogLine& line, bool& has_time) {
   std::string text;
-  if (key == "log") return cursor.read_string(line.text);
+  if (key == "log") {
+    if (!cursor.read_string(line.text)) return false;
+    line.replaced = cursor.replaced();
+    return true;
+  }
   if (key == "attrs") return cursor.read_string_map(line.attrs);
   if (key == "stream") {
     if (!cursor.read_string(text)) return false;
@@ -54,6 +58,12 @@ bool read_member(JsonCursor& cursor, const std::string& key, LogLine& line, bool
 }
 
 }  // namespace
+
+std::string_view LogLine::text_after(size_t bytes) const {
+  size_t passed = 0;
+  while (passed < replaced.size() && replaced[passed] - 2 * passed < bytes) ++passed;
+  return std::string_view(text).substr(std::min(bytes + 2 * passed, text.size()));
+}
 
 Result<LogLine> decode_log_line(std::string_view text) {
   LogLine line;
@@ -103,7 +113,14 @@ JsonLogWriter::JsonLogWriter(JsonLogOptions options, UniqueFd fd, int64_t size)
     : options_(std::move(options)),
       attrs_json_(encode_attrs(options_.attrs)),
       fd_(std::move(fd)),
-      size_(size) {}
+      size_(size) {
+  note_file();
+}
+
+void JsonLogWriter::note_file() {
+  struct stat facts = {};
+  inode_ = ::fstat(fd_.get(), &facts) == 0 ? facts.st_ino : 0;
+}
 
 Result<std::unique_ptr<JsonLogWriter>> JsonLogWriter::open(JsonLogOptions options) {
   POUCH_ASSIGN_OR_RETURN(UniqueFd fd, open_log(options.path, 0));
@@ -127,6 +144,7 @@ void JsonLogWriter::add(std::string_view text, LogStream stream, Timestamp time)
     if (!done.is_ok() && failure_.is_ok()) failure_ = done;
   }
   encode_log_line(pending_, text, stream, time, attrs_json_);
+  (stream == LogStream::kStdout ? added_.stdout_bytes : added_.stderr_bytes) += text.size();
 }
 
 Status JsonLogWriter::flush() {
@@ -140,6 +158,7 @@ Status JsonLogWriter::write_pending() {
   if (pending_.empty()) return {};
   if (!fd_.is_valid()) {  // a rotation could not open the new file
     POUCH_ASSIGN_OR_RETURN(fd_, open_log(options_.path, 0));
+    note_file();
   }
   std::string data = std::exchange(pending_, {});
   Status written = sys::write_all(fd_.get(), data);
@@ -171,8 +190,10 @@ Status JsonLogWriter::rotate() {
       return renamed.prefix("rotate log " + quote(from));
     }
   }
-  fd_.reset();
+  // Open until the new one is there, which thus has another inode.
+  const UniqueFd old = std::move(fd_);
   POUCH_ASSIGN_OR_RETURN(fd_, open_log(path, O_TRUNC));
+  note_file();
   size_ = 0;
   return {};
 }

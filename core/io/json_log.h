@@ -7,10 +7,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/clock.h"
 #include "core/base/status.h"
 #include "core/base/unique_fd.h"
+#include "core/io/stdio.h"
 
 // Docker's json-file log format: one JSON object a line,
 //   {"log":"text\n","stream":"stdout","attrs":{…},"time":"2024-01-02T03:04:05.000000006Z"}
@@ -26,6 +28,18 @@ struct LogLine {
   LogStream stream = LogStream::kStdout;
   std::string text;  ///< with its "\n" unless partial
   std::map<std::string, std::string> attrs;
+  std::vector<size_t> replaced;  ///< where in `text` a U+FFFD stands for one byte that was not UTF-8
+
+  /// How many bytes of output it was.
+  size_t output_bytes() const { return text.size() - 2 * replaced.size(); }
+  /// The text without its first bytes of output; at most output_bytes().
+  std::string_view text_after(size_t bytes) const;
+};
+
+/// A place in a log that its rotation does not move.
+struct LogPlace {
+  uint64_t inode = 0;
+  int64_t offset = 0;  ///< bytes in that file
 };
 
 /// Docker's limit for one entry, in bytes of output.
@@ -58,22 +72,33 @@ class JsonLogWriter {
   /// file (as far as the disk allows) and it is dropped.
   Status flush();
   int64_t position() const { return size_; }  ///< bytes in the current file
+  LogPlace place() const { return {inode_, size_}; }
+  /// The output given to add().
+  const OutputCounts& added() const { return added_; }
+  /// Set the count of what an earlier writer added.
+  void set_added(const OutputCounts& counts) { added_ = counts; }
+  /// A failed write is to be tried again.
+  bool has_pending() const { return !pending_.empty(); }
 
  private:
   JsonLogWriter(JsonLogOptions options, UniqueFd fd, int64_t size);
   Status write_pending();
   Status rotate();
+  void note_file();
 
   const JsonLogOptions options_;
   const std::string attrs_json_;
   UniqueFd fd_;
   int64_t size_;
+  uint64_t inode_ = 0;
+  OutputCounts added_;
   std::string pending_;
   Status failure_;  // of a rotation within add(); told by flush()
 };
 
 struct JsonLogQuery {
   int64_t tail = -1;               ///< the last so many entries of both streams together; -1: all
+  std::optional<LogPlace> from;    ///< entries from there on; NotFound when that is no longer there
   std::optional<Timestamp> since;  ///< entries at or after
   std::optional<Timestamp> until;  ///< entries at or before; with follow the end comes at that time
   bool want_stdout = true;

@@ -108,6 +108,18 @@ Status seek_all_to_tail(std::vector<Source>& sources, int64_t tail) {
   return {};
 }
 
+Status seek_all_to(std::vector<Source>& sources, const LogPlace& place) {
+  const auto found = std::find_if(sources.begin(), sources.end(),
+                                  [&](const Source& source) { return source.inode == place.inode; });
+  struct stat facts = {};
+  const bool is_there =
+      found != sources.end() && ::fstat(found->fd.get(), &facts) == 0 && facts.st_size >= place.offset;
+  if (!is_there) return not_found("read log: the place where to begin is no longer there");
+  found->offset = place.offset;
+  sources.erase(sources.begin(), found);
+  return {};
+}
+
 }  // namespace
 
 struct JsonLogReader::Impl {
@@ -161,6 +173,7 @@ Status JsonLogReader::Impl::start() {
   // Watching comes first, so that nothing written after the first look is missed.
   if (query.follow) POUCH_RETURN_IF_ERROR(start_watching());
   POUCH_ASSIGN_OR_RETURN(sources, open_all(path));
+  if (query.from) POUCH_RETURN_IF_ERROR(seek_all_to(sources, *query.from));
   if (query.tail >= 0) return seek_all_to_tail(sources, query.tail);
   return {};
 }

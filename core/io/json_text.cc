@@ -163,6 +163,7 @@ bool JsonCursor::read_unicode_escape(std::string& out) {
     }
   }
   if (point >= 0xd800 && point < 0xe000) point = kReplacement;
+  if (point == kReplacement) replaced_.push_back(out.size());
   append_utf8(out, point);
   return true;
 }
@@ -182,6 +183,7 @@ bool JsonCursor::read_escape(std::string& out) {
 bool JsonCursor::read_string(std::string& out) {
   if (!take('"')) return false;
   out.clear();
+  replaced_.clear();
   for (;;) {
     const size_t stop = text_.find_first_of("\"\\", at_);
     if (stop == std::string_view::npos) return false;

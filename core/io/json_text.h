@@ -3,6 +3,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/status.h"
 
@@ -22,6 +23,9 @@ class JsonCursor {
   bool take(char token);  ///< after white space
   bool is_next(char token);
   bool read_string(std::string& out);  ///< lone surrogates become U+FFFD
+  /// Where in the last string read a U+FFFD stands that was escaped: each was one byte to append_json_string,
+  /// which never escapes a true one.
+  const std::vector<size_t>& replaced() const { return replaced_; }
   bool read_string_map(std::map<std::string, std::string>& out);
   bool skip_value(int depth = 0);  ///< any value, at most 16 levels deep
   bool is_at_end();
@@ -34,6 +38,7 @@ class JsonCursor {
 
   std::string_view text_;
   size_t at_ = 0;
+  std::vector<size_t> replaced_;
 };
 
 /// {"a":"b"}, keys sorted.

@@ -35,6 +35,12 @@ struct StdioPaths {
   std::string stderr_path;
 };
 
+/// So many bytes of each stream.
+struct OutputCounts {
+  uint64_t stdout_bytes = 0;
+  uint64_t stderr_bytes = 0;
+};
+
 /// What drain() saw.
 struct DrainCounts {
   uint64_t stdout_bytes = 0;
