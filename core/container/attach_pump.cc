@@ -92,14 +92,23 @@ void AttachPump::detach() {
   stop();
 }
 
+namespace {
+
+Status lagged(const io::Frame& end, std::string message) {
+  Json details = json_object();
+  details["log_position"] = std::to_string(end.log_position);
+  return {Code::kLagged, std::move(message), write_json(details)};
+}
+
+}  // namespace
+
 Status status_of_end(const io::Frame& end) {
   switch (end.reason) {
-    case io::EndReason::kLagged: {
-      Json details = json_object();
-      details["log_position"] = std::to_string(end.log_position);
-      return {Code::kLagged, "the reader is too slow: attach again, the log has what is missing",
-              write_json(details)};
-    }
+    case io::EndReason::kLagged:
+      return lagged(end, "the reader is too slow: attach again, the log has what is missing");
+    case io::EndReason::kMissed:
+      return lagged(
+          end, "the keeper's worker was restarted, and this reader was not back in time: " + end.message);
     case io::EndReason::kShutdown:
       return unavailable("the keeper was told to stop");
     case io::EndReason::kExited:

@@ -40,7 +40,10 @@ Status Connection::start() {
 
 void Connection::detach() {
   waiting_for_.clear();
-  if (stream_ != nullptr) std::exchange(stream_, nullptr)->unsubscribe(this, attach_.want_stdin);
+  if (stream_ == nullptr) return;
+  Stream& stream = *std::exchange(stream_, nullptr);
+  stream.unsubscribe(this, attach_.want_stdin);
+  stream.forget_client(client_);
 }
 
 void Connection::close() {
@@ -168,8 +171,49 @@ void Connection::bind(Stream& stream) {
   waiting_for_.clear();
   stream_ = &stream;
   stream.subscribe(this);
+  if (attach_.can_resume) resume(stream);
+  if (stream_ == nullptr) return;
   if (!early_stdin_.empty()) stream.write_stdin(this, std::exchange(early_stdin_, {}));
   if (early_close_) stream.client_closed_stdin();
+}
+
+// `at`: after the pieces.
+void Connection::replay(const std::vector<OutputPiece>& pieces, AttachPosition at) {
+  const auto count = [&at](const OutputPiece& piece) -> uint64_t& {
+    return piece.stream == LogStream::kStdout ? at.output.stdout_bytes : at.output.stderr_bytes;
+  };
+  const auto tell_position = [this, &at] {
+    append_message(outbox_, static_cast<uint8_t>(FrameType::kOrigin), encode_origin(at));
+  };
+  for (const OutputPiece& piece : pieces) count(piece) -= piece.bytes;
+  const size_t before = outbox_.size();
+  tell_position();
+  for (const OutputPiece& piece : pieces) {
+    const auto type = piece.stream == LogStream::kStdout ? FrameType::kStdout : FrameType::kStderr;
+    append_message(outbox_, static_cast<uint8_t>(type), piece.data);
+    count(piece) += piece.bytes;
+    if (piece.bytes != piece.data.size()) tell_position();  // it would count otherwise
+  }
+  replayed_ = outbox_.size() - before;
+}
+
+// What was missed and what comes are one sequence: the stream has no time to read anything in between.
+void Connection::resume(Stream& stream) {
+  const AttachPosition before = attach_.resume.value_or(AttachPosition{0, stream.position(), 0});
+  const auto missing = stream.output_since(before.output, attach_);
+  client_ = stream.note_client(before.client);
+  if (!missing.is_ok()) {
+    log_warning("io", missing.status().message(), stream.spec().container_id);
+    const int64_t log_position = stream.log_position();
+    detach();
+    return end(EndReason::kMissed, "what the client missed is no longer in the log", log_position);
+  }
+  replay(*missing, {stream.spec().generation, stream.position(), client_});
+  send_some();
+  if (is_closed()) return;
+  if (outbox_.size() - sent_ > limits_.max_unsent) begin_stall();
+  stream.reconsider_pause();
+  stream.settle_client(before.client);
 }
 
 void Connection::deliver(FrameType type, std::string_view data) {
@@ -180,7 +224,7 @@ void Connection::deliver(FrameType type, std::string_view data) {
   if (is_closed()) return;
   const size_t unsent = outbox_.size() - sent_;
   // Over the double it comes only when the stream cannot be paused: its process has ended.
-  if (unsent > 2 * limits_.max_unsent) return lag();
+  if (unsent > 2 * limits_.max_unsent + replayed_) return lag();
   if (unsent > limits_.max_unsent) begin_stall();
 }
 
@@ -261,6 +305,7 @@ void Connection::send_some() {
   if (sent_ == outbox_.size()) {
     outbox_.clear();
     sent_ = 0;
+    replayed_ = 0;
     if (is_ending_) return close();
   } else if (sent_ > limits_.max_unsent / 2) {
     outbox_.erase(0, sent_);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/status.h"
 #include "core/base/unique_fd.h"
@@ -73,6 +74,8 @@ class Connection : public Subscriber {
   void lag();
   void begin_stall();
   void check_stall();
+  void resume(Stream& stream);
+  void replay(const std::vector<OutputPiece>& pieces, AttachPosition at);
   void end_stall();
   void linger();
   int64_t read_by_client() const;
@@ -101,6 +104,8 @@ class Connection : public Subscriber {
   AttachSpec attach_;
   std::string waiting_for_;
   Stream* stream_ = nullptr;
+  uint64_t client_ = 0;      // under which the stream's record knows it
+  size_t replayed_ = 0;      // bytes of the outbox that a client which came back had missed; until it is sent
   std::string early_stdin_;  // before the stream is open
   bool early_close_ = false;
   size_t stdin_unread_ = 0;  // given to the stream, not taken yet; or early

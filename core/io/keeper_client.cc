@@ -16,6 +16,7 @@ namespace pouch::io {
 namespace {
 
 constexpr size_t kMaxIdle = 4;
+constexpr int kTries = 3;  // over restarts of the worker
 constexpr size_t kStdinPiece = 32 * 1024;
 
 std::string point_of(Op op) {
@@ -26,8 +27,9 @@ std::string point_of(Op op) {
 
 // --- attach ---
 
-AttachConnection::AttachConnection(UniqueFd fd, const std::string& first_bytes)
-    : fd_(std::move(fd)), inbox_(std::make_unique<MessageReader>()) {
+AttachConnection::AttachConnection(UniqueFd fd, const std::string& first_bytes,
+                                   const std::optional<AttachPosition>& position)
+    : fd_(std::move(fd)), inbox_(std::make_unique<MessageReader>()), position_(position) {
   inbox_->feed(first_bytes);
 }
 
@@ -58,12 +60,19 @@ Result<Frame> AttachConnection::read_frame(Deadline deadline) {
       ended_ = true;
       return decode_end(found.body);
     }
+    if (type == FrameType::kOrigin && position_) position_ = decode_origin(found.body, *position_);
     if (type != FrameType::kStdout && type != FrameType::kStderr) continue;  // of a newer keeper
     Frame frame;
     frame.type = type;
     frame.data = std::string(found.body);
+    if (position_) note_frame(frame);
     return frame;
   }
+}
+
+void AttachConnection::note_frame(const Frame& frame) {
+  OutputCounts& output = position_->output;
+  (frame.type == FrameType::kStdout ? output.stdout_bytes : output.stderr_bytes) += frame.data.size();
 }
 
 Status AttachConnection::send_frame(FrameType type, std::string_view data, Deadline deadline) {
@@ -136,7 +145,6 @@ void KeeperClient::give_back(UniqueFd connection) {
 }
 
 Result<KeeperClient::Fields> KeeperClient::call(uint8_t op, const Fields& fields, Deadline deadline) {
-  constexpr int kTries = 3;
   const std::string point = point_of(static_cast<Op>(op));
   POUCH_RETURN_IF_ERROR(fault_status(point, "before"));
   Status transport;
@@ -218,24 +226,24 @@ Status KeeperClient::close_waiters(const std::string& stream_id, Deadline deadli
 
 Result<std::unique_ptr<AttachConnection>> KeeperClient::attach(const std::string& stream_id,
                                                                const AttachSpec& spec, Deadline deadline) {
-  const Fields request = {{"id", stream_id},
-                          {"stdin", spec.want_stdin ? "1" : "0"},
-                          {"stdout", spec.want_stdout ? "1" : "0"},
-                          {"stderr", spec.want_stderr ? "1" : "0"}};
+  const Fields request = encode_attach(stream_id, spec);
   POUCH_RETURN_IF_ERROR(fault_status(point_of(Op::kAttach), "before"));
   UniqueFd fd = take_idle();
-  if (!fd.is_valid()) {
-    POUCH_ASSIGN_OR_RETURN(fd, new_connection(deadline));
-  }
   Status transport;
   std::string rest;
-  Result<Fields> answer = exchange(fd.get(), Op::kAttach, request, deadline, transport, &rest);
-  if (!transport.is_ok() && transport.code() == Code::kUnavailable) {
-    POUCH_ASSIGN_OR_RETURN(fd, new_connection(deadline));
+  Result<Fields> answer = Fields();
+  for (int i = 0; i < kTries; ++i) {
+    if (!fd.is_valid()) {
+      POUCH_ASSIGN_OR_RETURN(fd, new_connection(deadline));
+    }
     answer = exchange(fd.get(), Op::kAttach, request, deadline, transport, &rest);
+    if (transport.code() != Code::kUnavailable) break;
+    if (i + 1 < kTries) fd.reset();
   }
   if (!answer.is_ok()) return answer.status().prefix("attach to " + quote(stream_id));
-  return std::make_unique<AttachConnection>(std::move(fd), std::move(rest));
+  std::optional<AttachPosition> position;
+  if (bool_field(*answer, kResumeField)) position = spec.resume.value_or(AttachPosition());
+  return std::make_unique<AttachConnection>(std::move(fd), rest, position);
 }
 
 Status KeeperClient::close_stdin(const std::string& stream_id, Deadline deadline) {

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,15 +38,19 @@ struct KeeperStatus {
 /// process's stdin.
 class AttachConnection {
  public:
-  explicit AttachConnection(UniqueFd fd, const std::string& first_bytes = {});
+  /// `position`: of a client whose keeper can resume; where it stands so far.
+  explicit AttachConnection(UniqueFd fd, const std::string& first_bytes = {},
+                            const std::optional<AttachPosition>& position = std::nullopt);
   ~AttachConnection();
   AttachConnection(const AttachConnection&) = delete;
   AttachConnection& operator=(const AttachConnection&) = delete;
 
   /// The next kStdout, kStderr or kEnd frame. After kEnd: Closed. DeadlineExceeded when none came in time
-  /// (nothing is lost; call again). Unavailable when the keeper's worker died: attach again, the log has what
-  /// was missed.
+  /// (nothing is lost; call again). Unavailable when the keeper's worker died: attach again, with position().
   Result<Frame> read_frame(Deadline deadline);
+  /// For AttachSpec::resume, by the frames read so far. nullopt when the keeper is too old for that, or it
+  /// was not asked for: the log has what is missed then. Reading thread only.
+  const std::optional<AttachPosition>& position() const { return position_; }
   /// True when read_frame would return without waiting for fd().
   bool has_buffered_frame() const;
   /// Sends all of `data`; waits while the process does not read (back-pressure).
@@ -59,11 +64,13 @@ class AttachConnection {
   void shutdown();
 
  private:
+  void note_frame(const Frame& frame);
   Status send_frame(FrameType type, std::string_view data, Deadline deadline);
 
   UniqueFd fd_;
   std::unique_ptr<class MessageReader> inbox_;  // reader only
   bool ended_ = false;                          // reader only
+  std::optional<AttachPosition> position_;      // reader only
   std::mutex write_mutex_;
 };
 
@@ -98,7 +105,9 @@ class KeeperClient {
                  int64_t generation = 0);
   /// Ends clients that wait for a stream which is not open (the container was removed) with kRemoved.
   Status close_waiters(const std::string& stream_id, Deadline deadline);
-  /// Subscribes; may come before open_stdio. When this returns Ok the subscription is registered.
+  /// Subscribes; may come before open_stdio. When this returns Ok the subscription is registered. With
+  /// `spec.resume` the output goes on at that position, each byte once; where that cannot be, kEnd with
+  /// kMissed comes.
   Result<std::unique_ptr<AttachConnection>> attach(const std::string& stream_id, const AttachSpec& spec,
                                                    Deadline deadline);
   /// Closes the process's stdin, whoever is attached.

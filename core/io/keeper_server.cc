@@ -65,8 +65,13 @@ struct KeeperServer::Impl : RequestHandler {
       : options(std::move(server_options)),
         loop(std::move(event_loop)),
         scratch(std::move(scratch_pipe)),
-        context{*loop,        *scratch, options.hooks, options.run_dir + "/io", options.drain_grace_ms,
-                options.vault} {
+        context{*loop,
+                *scratch,
+                options.hooks,
+                options.run_dir + "/io",
+                options.drain_grace_ms,
+                options.vault,
+                options.return_grace_ms} {
     limits.max_unsent = options.max_unsent;
     limits.max_stall_ms = options.max_stall_ms;
     limits.max_linger_ms = options.max_linger_ms;
@@ -304,16 +309,18 @@ void KeeperServer::Impl::discard(Connection& connection, const Fields& fields) {
 }
 
 void KeeperServer::Impl::attach(Connection& connection, const Fields& fields) {
-  AttachSpec spec;
-  spec.want_stdin = bool_field(fields, "stdin");
-  spec.want_stdout = bool_field(fields, "stdout");
-  spec.want_stderr = bool_field(fields, "stderr");
+  const AttachSpec spec = decode_attach(fields);
   const std::string id = text_field(fields, "id");
   connection.begin_attach(id, spec);
-  connection.reply({});
+  connection.reply(spec.can_resume ? Fields{{kResumeField, "1"}} : Fields{});
   // After the answer, which comes before the first frame.
   if (connection.is_closed()) return;
-  if (Stream* stream = find_stream(id)) connection.bind(*stream);
+  Stream* stream = find_stream(id);
+  const int64_t run = spec.resume ? spec.resume->generation : 0;
+  if (run != 0 && (stream == nullptr || stream->spec().generation != run)) {
+    return connection.end(EndReason::kMissed, "the run has ended before the client was back", -1);
+  }
+  if (stream != nullptr) connection.bind(*stream);
 }
 
 void KeeperServer::Impl::end_waiters(const std::string& id, EndReason reason, const std::string& message) {

@@ -17,6 +17,7 @@ struct KeeperServerOptions {
   int64_t idle_exit_ms =
       10'000;  ///< run() ends that long after the last stream and client are gone; -1: never
   int64_t drain_grace_ms = 2000;    ///< what drain() waits for the end of file while nothing comes
+  int64_t return_grace_ms = 2000;   ///< what a stream waits for attached clients of a worker that died
   size_t max_unsent = 1024 * 1024;  ///< bytes waiting for an attached client, before its stream is paused
   int64_t max_stall_ms = 5000;      ///< after so long without progress such a client is ended with kLagged
   int64_t max_linger_ms = 600'000;  ///< as long it may stand still at the rest of a stream that has ended

@@ -30,6 +30,8 @@ class PartialLine {
   void split(std::string_view chunk, LogStream stream, JsonLogWriter& log);
   /// After the log was flushed. When the rest cannot be kept it is in memory only; the error says why.
   Status commit();
+  /// What is in no entry yet.
+  const std::string& rest() const { return rest_; }
   /// The process has ended: what is left is an entry without newline.
   void finish(LogStream stream, JsonLogWriter& log);
 
@@ -80,6 +82,10 @@ class OutputTap {
   int fd() const { return reader_.get(); }
   LogStream stream() const { return stream_; }
   uint64_t bytes() const { return bytes_; }
+  /// Output that is kept, and in no entry of the log yet.
+  std::string_view unfinished() const {
+    return partial_ ? std::string_view(partial_->rest()) : std::string_view();
+  }
 
  private:
   explicit OutputTap(LogStream stream) : stream_(stream) {}

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 namespace pouch::io {
@@ -50,10 +51,19 @@ struct DrainCounts {
   bool was_open = true;      ///< false: the stream was not there (drained before)
 };
 
+/// Where a client stands in the output of one run.
+struct AttachPosition {
+  int64_t generation = 0;  ///< 0: the run has not begun; it waits for it
+  OutputCounts output;     ///< since the run's beginning, whether it was sent to this client or came before
+  uint64_t client = 0;     ///< under which the keeper knows it
+};
+
 struct AttachSpec {
   bool want_stdin = false;
   bool want_stdout = true;
   bool want_stderr = true;
+  bool can_resume = false;  ///< should the worker die, the client comes back at once
+  std::optional<AttachPosition> resume = std::nullopt;  ///< it is back, and has had all before that
 };
 
 /// Frames of an attach connection: {u8 type, u32 length little endian, bytes}.
@@ -64,6 +74,8 @@ enum class FrameType : uint8_t {
   kStderr = 4,      ///< keeper → client
   kEnd = 5,         ///< keeper → client, the last frame
   kDetach = 6,      ///< client → keeper, no bytes: it leaves, and its stdin is not to be closed for that
+  kOrigin =
+      7,  ///< keeper → client that can resume: its position (encode_origin), before the output from there on
 };
 
 enum class EndReason {
@@ -73,6 +85,7 @@ enum class EndReason {
               ///< `log_position`
   kRemoved,   ///< the container was removed while this client waited for its start
   kShutdown,  ///< the keeper was told to stop
+  kMissed,    ///< this client is back after the worker's death, and what it missed is no longer in the log
 };
 
 struct Frame {

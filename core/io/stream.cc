@@ -21,8 +21,8 @@ namespace {
 
 // <io_dir>/<id>.<suffix>. No folder for each: on some file systems removing one takes milliseconds.
 constexpr char kStateSuffix[] = ".state";
-constexpr std::array<const char*, 6> kSuffixes = {".stdin",       ".stdout",      ".stderr",
-                                                  ".stdout.part", ".stderr.part", kStateSuffix};
+constexpr std::array<const char*, 7> kSuffixes = {".stdin",       ".stdout",     ".stderr",   ".stdout.part",
+                                                  ".stderr.part", kRecordSuffix, kStateSuffix};
 // The state file is so many flags, '0' or '1', that are changed in place, and then JSON that never changes.
 constexpr size_t kFlags = 3;
 constexpr char kStateFormat[] = "1";
@@ -78,6 +78,7 @@ Result<std::unique_ptr<Stream>> Stream::adopt(StreamContext& context, const std:
   stream->is_stdin_closing_ = text[1] == '1';
   stream->is_stdin_closed_ = text[2] == '1';
   POUCH_RETURN_IF_ERROR(stream->open_all(true));
+  stream->take_up_clients();
   stream->take_up_stdin();
   return stream;
 }
@@ -159,6 +160,7 @@ StdioPaths Stream::paths() const {
 
 void Stream::note_log_failure(const Status& failure) {
   if (failure.is_ok()) return;
+  kept_from_ = position();
   if (counts_.log_complete) log_error("io", failure.message(), spec_.container_id);
   counts_.log_complete = false;
 }
@@ -166,10 +168,12 @@ void Stream::note_log_failure(const Status& failure) {
 // --- output ---
 
 OutputTap::Outcome Stream::pump(Watched& output) {
-  const FrameType type = output.tap->stream() == LogStream::kStdout ? FrameType::kStdout : FrameType::kStderr;
+  const LogStream stream = output.tap->stream();
+  const FrameType type = stream == LogStream::kStdout ? FrameType::kStdout : FrameType::kStderr;
   Status log_failure;
   const auto outcome =
       output.tap->pump(context_.scratch, log_.get(), log_failure, [&](std::string_view chunk) {
+        note_output(chunk, stream);
         // A copy: a client that is too slow leaves while it is served.
         const std::vector<Subscriber*> subscribers = subscribers_;
         for (Subscriber* subscriber : subscribers) subscriber->deliver(type, chunk);
@@ -179,11 +183,12 @@ OutputTap::Outcome Stream::pump(Watched& output) {
   return outcome;
 }
 
-// Never while draining: what a process leaves behind is little, and must be read in time.
+// Not for slow clients while draining: what a process leaves behind is little, and must be read in time.
 void Stream::reconsider_pause() {
-  const bool should_pause =
-      !is_draining_ && std::any_of(subscribers_.begin(), subscribers_.end(),
-                                   [](const Subscriber* subscriber) { return subscriber->is_congested(); });
+  const bool is_congested =
+      std::any_of(subscribers_.begin(), subscribers_.end(),
+                  [](const Subscriber* subscriber) { return subscriber->is_congested(); });
+  const bool should_pause = is_awaiting() || (is_congested && !is_draining_);
   if (should_pause == is_paused_) return;
   is_paused_ = should_pause;
   for (Watched& output : outputs_) {
@@ -220,6 +225,10 @@ void Stream::drain(DrainDone done) {
   is_draining_ = true;
   reconsider_pause();
   drop_stdin();
+  if (!is_awaiting()) begin_drain();
+}
+
+void Stream::begin_drain() {
   // Without our own writers the end of file comes when the runtime's are closed.
   for (Watched& output : outputs_) output.tap->close_writer();
   // Only after a read failed (told in the log of the keeper) is there nothing to wait for.
@@ -290,10 +299,12 @@ void Stream::leave() {
   for (Subscriber* subscriber : std::exchange(subscribers_, {})) {
     subscriber->end(EndReason::kShutdown, "the keeper ends", log_position());
   }
+  if (record_) record_->remove_clients();
 }
 
 void Stream::release_all() {
   if (drain_timer_ != 0) context_.loop.cancel(std::exchange(drain_timer_, 0));
+  if (return_timer_ != 0) context_.loop.cancel(std::exchange(return_timer_, 0));
   if (stdin_watch_ != 0) context_.loop.remove(std::exchange(stdin_watch_, 0));
   for (Watched& output : outputs_) {
     if (output.is_open) context_.loop.remove(output.watch);
@@ -303,20 +314,7 @@ void Stream::release_all() {
   log_.reset();
 }
 
-// --- clients and stdin ---
-
-void Stream::subscribe(Subscriber* subscriber) {
-  subscribers_.push_back(subscriber);
-}
-
-void Stream::unsubscribe(Subscriber* subscriber, bool had_stdin) {
-  if (std::erase(subscribers_, subscriber) == 0) return;
-  for (StdinChunk& chunk : stdin_queue_) {
-    if (chunk.from == subscriber) chunk.from = nullptr;
-  }
-  reconsider_pause();
-  if (had_stdin) client_closed_stdin();
-}
+// --- stdin ---
 
 void Stream::write_stdin(Subscriber* from, std::string_view data) {
   if (!stdin_.is_valid() || is_stdin_closing_) {

@@ -12,8 +12,10 @@
 #include "core/base/unique_fd.h"
 #include "core/io/json_log.h"
 #include "core/io/keeper_hooks.h"
+#include "core/io/log_tail.h"
 #include "core/io/output_tap.h"
 #include "core/io/stdio.h"
+#include "core/io/stream_record.h"
 #include "core/sys/event_loop.h"
 
 namespace pouch::io {
@@ -26,6 +28,7 @@ struct StreamContext {
   std::string io_dir;             // <run dir>/io
   int64_t drain_grace_ms = 2000;  // without a byte
   FifoVault* vault = nullptr;
+  int64_t return_grace_ms = 2000;  // for clients of a worker that died
 };
 
 /// An attached client, as a stream sees it. It is told nothing more after end().
@@ -61,6 +64,21 @@ class Stream {
   void reconsider_pause();
 
   void subscribe(Subscriber* subscriber);
+  /// The output of this run so far. What an attached client is given is the same sequence of bytes as the
+  /// log's, so that after a kill both have a chunk twice, or neither.
+  OutputCounts position() const;
+  /// What there is since a position, of the streams that are wanted. NotFound: it is not kept any more.
+  /// Without a log nothing is kept: what a dead worker had read and not yet sent is lost, what it had not
+  /// read is not.
+  Result<std::vector<OutputPiece>> output_since(const OutputCounts& from, const AttachSpec& wanted) const;
+  /// Notes that a client would come back after a kill, under its former number if it has one. Its number; 0
+  /// when that cannot be kept.
+  uint64_t note_client(uint64_t number);
+  /// It will not.
+  void forget_client(uint64_t number);
+  /// A client of the worker before is served again, or cannot be.
+  void settle_client(uint64_t number);
+
   /// It is gone; when it had `stdin` and the stream is stdin_once, the process's stdin closes.
   void unsubscribe(Subscriber* subscriber, bool had_stdin);
 
@@ -118,6 +136,12 @@ class Stream {
   void wait_for_rest();
   void check_drain();
   void cut_off();
+  void begin_drain();
+  void take_up_clients();
+  Status take_up_counts();
+  void note_output(std::string_view chunk, LogStream stream);
+  bool is_awaiting() const { return !awaited_.empty(); }
+  void await_no_more();
   void finish(EndReason reason, const std::string& message);
   void release_all();
 
@@ -128,6 +152,13 @@ class Stream {
   std::vector<Watched> outputs_;
   std::vector<Subscriber*> subscribers_;
   DrainCounts counts_;
+
+  // Made for the first client that would come back; before, there is nobody to whom it matters.
+  std::unique_ptr<StreamRecord> record_;
+  OutputCounts unlogged_;          // without a log: the output so far
+  OutputCounts kept_from_;         // before that nothing can be found in the log by its count
+  std::vector<uint64_t> awaited_;  // clients of the worker before; until they are back nothing is read
+  sys::EventLoop::TimerId return_timer_ = 0;
 
   UniqueFd stdin_;
   sys::EventLoop::WatchId stdin_watch_ = 0;  // while the FIFO is full

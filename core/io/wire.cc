@@ -1,8 +1,10 @@
 #include "core/io/wire.h"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <vector>
 
 #include "core/base/text.h"
 #include "core/io/json_text.h"
@@ -10,10 +12,17 @@
 namespace pouch::io {
 namespace {
 
-constexpr std::array<std::string_view, 5> kEndNames = {"exited", "failed", "lagged", "removed", "shutdown"};
+constexpr std::array<std::string_view, 6> kEndNames = {"exited",  "failed",   "lagged",
+                                                       "removed", "shutdown", "missed"};
 constexpr char kAttrPrefix[] = "log.attr.";
+constexpr char kPositionPrefix[] = "at.";
 
 }  // namespace
+
+bool has_feature(std::string_view name) {
+  const std::vector<std::string> names = split(kProtocolFeatures, ' ');
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
 
 std::string_view op_name(Op op) {
   constexpr std::array<std::string_view, 11> kNames = {
@@ -123,6 +132,58 @@ StdioSpec decode_spec(const Fields& fields) {
     if (key.starts_with(prefix)) spec.log.attrs[key.substr(prefix.size())] = value;
   }
   return spec;
+}
+
+namespace {
+
+void put_position(Fields& fields, const std::string& prefix, const AttachPosition& position) {
+  fields[prefix + "generation"] = std::to_string(position.generation);
+  fields[prefix + "stdout"] = std::to_string(position.output.stdout_bytes);
+  fields[prefix + "stderr"] = std::to_string(position.output.stderr_bytes);
+  fields[prefix + "client"] = std::to_string(position.client);
+}
+
+AttachPosition get_position(const Fields& fields, const std::string& prefix) {
+  AttachPosition position;
+  position.generation = int_field(fields, prefix + "generation");
+  position.output.stdout_bytes = static_cast<uint64_t>(int_field(fields, prefix + "stdout"));
+  position.output.stderr_bytes = static_cast<uint64_t>(int_field(fields, prefix + "stderr"));
+  position.client = static_cast<uint64_t>(int_field(fields, prefix + "client"));
+  return position;
+}
+
+}  // namespace
+
+Fields encode_attach(const std::string& id, const AttachSpec& spec) {
+  Fields fields = {{"id", id},
+                   {"stdin", spec.want_stdin ? "1" : "0"},
+                   {"stdout", spec.want_stdout ? "1" : "0"},
+                   {"stderr", spec.want_stderr ? "1" : "0"}};
+  if (spec.can_resume) fields[kResumeField] = "1";
+  if (spec.resume) put_position(fields, kPositionPrefix, *spec.resume);
+  return fields;
+}
+
+AttachSpec decode_attach(const Fields& fields) {
+  AttachSpec spec;
+  spec.want_stdin = bool_field(fields, "stdin");
+  spec.want_stdout = bool_field(fields, "stdout");
+  spec.want_stderr = bool_field(fields, "stderr");
+  spec.can_resume = bool_field(fields, kResumeField) && has_feature(kResumeField);
+  const std::string prefix = kPositionPrefix;
+  if (spec.can_resume && fields.contains(prefix + "generation")) spec.resume = get_position(fields, prefix);
+  return spec;
+}
+
+std::string encode_origin(const AttachPosition& position) {
+  Fields fields;
+  put_position(fields, "", position);
+  return encode_string_map(fields);
+}
+
+AttachPosition decode_origin(std::string_view body, const AttachPosition& otherwise) {
+  const Result<Fields> fields = decode_string_map(body);
+  return fields.is_ok() ? get_position(*fields, "") : otherwise;
 }
 
 Status check_stream_id(const std::string& id) {

@@ -21,6 +21,8 @@ inline constexpr int kMinProtocolVersion = 1;
 inline constexpr char kProtocolMagic[] = "pouch-keeper";
 /// Names of what this build can do, blanks between. Clients ask for one before they rely on it.
 extern const char* const kProtocolFeatures;
+/// Whether it is among those of this build.
+bool has_feature(std::string_view name);
 inline constexpr size_t kMaxMessageBytes = 1024 * 1024;
 inline constexpr size_t kMessageHeaderBytes = 5;
 
@@ -45,6 +47,8 @@ std::string_view op_name(Op op);
 
 /// In any request: the name in the logs of what it is a part of.
 inline constexpr char kRequestIdField[] = "request_id";
+/// A feature; in an attach: the client would come back; in its answer: it will be told where it stands.
+inline constexpr char kResumeField[] = "resume";
 
 using Fields = std::map<std::string, std::string>;
 
@@ -79,6 +83,11 @@ std::string text_field(const Fields& fields, const std::string& key);
 
 Fields encode_spec(const StdioSpec& spec);
 StdioSpec decode_spec(const Fields& fields);
+Fields encode_attach(const std::string& id, const AttachSpec& spec);
+AttachSpec decode_attach(const Fields& fields);
+std::string encode_origin(const AttachPosition& position);
+/// The position as it was when this is no origin.
+AttachPosition decode_origin(std::string_view body, const AttachPosition& otherwise);
 /// InvalidArgument unless it can name a folder: letters, digits, '.', '_', '-', not first '.', at most 128.
 Status check_stream_id(const std::string& id);
 
