@@ -11,7 +11,8 @@ type ContainerOperations struct{ conn *Conn }
 //
 // Does not start anything: a stream opened before the start carries everything from the first byte on. It ends when
 // the process has ended and its output is read. Closing the writing side closes the container's input when
-// OpenStdin and StdinOnce are set. A reader too slow is ended with Lagged and never stalls the container.
+// OpenStdin and StdinOnce are set. A reader too slow is ended with Lagged and never stalls the container; so is one
+// that missed output while the engine's keeper was restarted, if the log no longer has it.
 // With a terminal all output comes as STDOUT; closing the writing side leaves the terminal as it is, as a terminal
 // has no end, and output goes on; the stream can be resized; and the detach keys end the stream alone, which its
 // result tells.

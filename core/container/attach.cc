@@ -20,6 +20,7 @@ io::AttachSpec attach_spec(const api::ContainerAttachOptions& options, const api
   spec.want_stdin = options.stdin.value_or(false) && config.open_stdin.value_or(false);
   spec.want_stdout = options.stdout.value_or(false);
   spec.want_stderr = options.stderr.value_or(false);
+  spec.can_resume = true;
   return spec;
 }
 
@@ -57,27 +58,33 @@ Result<StreamPtr> ContainerManager::Impl::attach(const std::string& reference,
   const bool terminal = config.tty.value_or(false);
   const ContainerId id = seen.row.id;
   const bool was_running = seen.row.is_running();
-  const auto connect = [this, id, spec](Deadline deadline) -> Result<std::unique_ptr<io::AttachConnection>> {
+  using Position = std::optional<io::AttachPosition>;
+  const auto connect = [this, id, spec](Deadline deadline,
+                                        const Position& at) -> Result<std::unique_ptr<io::AttachConnection>> {
     Call own;
     own.deadline = deadline;
+    io::AttachSpec placed = spec;
+    placed.resume = at;
     POUCH_ASSIGN_OR_RETURN(const auto keeper, context.keeper(own));
-    return keeper->attach(id.str(), spec, deadline);
+    return keeper->attach(id.str(), placed, deadline);
   };
-  // After a restart of the keeper's worker: nothing more to come where that run has ended meanwhile.
-  const auto again = [this, id, connect, was_running,
-                      generation = seen.row.generation]() -> Result<std::unique_ptr<io::AttachConnection>> {
+  // After a restart of the keeper's worker. Of a run that the keeper knows it tells, too, whether it has
+  // ended; else nothing more is to come where it has ended meanwhile.
+  const auto again = [this, id, connect, was_running, generation = seen.row.generation](
+                         const Position& at) -> Result<std::unique_ptr<io::AttachConnection>> {
+    if (at && at->generation != 0) return connect(Deadline::after_ms(kStepMs), at);
     POUCH_ASSIGN_OR_RETURN(const auto row, load(id));
     const bool ended =
         !row || (row->state == state::kExited && (was_running || row->generation > generation));
     if (ended) return std::unique_ptr<io::AttachConnection>();
-    return connect(Deadline::after_ms(kStepMs));
+    return connect(Deadline::after_ms(kStepMs), at);
   };
   using Connected = Result<std::unique_ptr<io::AttachConnection>>;
   const bool live = options.stream.value_or(false);
   std::shared_ptr<AttachPump> pump;
   if (live) {
     POUCH_ASSIGN_OR_RETURN(auto connection, detached<Connected>(call, [connect] {
-                             return connect(Deadline::after_ms(kStepMs));
+                             return connect(Deadline::after_ms(kStepMs), std::nullopt);
                            }));
     std::optional<DetachKeys> wanted;
     if (terminal) wanted.emplace(std::move(keys));

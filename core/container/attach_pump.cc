@@ -24,9 +24,9 @@ void AttachPump::stop() {
   connection_->shutdown();
 }
 
-Status AttachPump::reconnect() {
+Status AttachPump::reconnect(const io::AttachConnection& lost) {
   if (!reconnect_) return unavailable("the keeper's worker was restarted");
-  POUCH_ASSIGN_OR_RETURN(std::unique_ptr<io::AttachConnection> fresh, reconnect_());
+  POUCH_ASSIGN_OR_RETURN(std::unique_ptr<io::AttachConnection> fresh, reconnect_(lost.position()));
   if (!fresh) return {Code::kClosed, "the process has ended"};
   std::shared_ptr<io::AttachConnection> to_tell;
   {
@@ -42,13 +42,14 @@ Status AttachPump::reconnect() {
 
 Result<io::Frame> AttachPump::pump_output() {
   while (true) {
-    Result<io::Frame> frame = connection()->read_frame(Deadline::never());
+    const std::shared_ptr<io::AttachConnection> current = connection();
+    Result<io::Frame> frame = current->read_frame(Deadline::never());
     if (frame.code() == Code::kUnavailable) {
       {
         const std::lock_guard lock(mutex_);
         if (stopped_) return Status(Code::kClosed, "the attach was ended");
       }
-      POUCH_RETURN_IF_ERROR(reconnect());
+      POUCH_RETURN_IF_ERROR(reconnect(*current));
       continue;
     }
     if (!frame.is_ok()) return frame.status();

@@ -18,7 +18,10 @@ namespace pouch::container {
 /// may be replaced when the keeper's worker was restarted. Thread-safe.
 class AttachPump {
  public:
-  using Reconnect = std::function<Result<std::unique_ptr<io::AttachConnection>>()>;
+  /// After the death of the keeper's worker; with the position reached, where the keeper can go on from
+  /// there. A null connection: there is nothing more to come.
+  using Reconnect =
+      std::function<Result<std::unique_ptr<io::AttachConnection>>(const std::optional<io::AttachPosition>&)>;
 
   /// `keys`: looked for in the input of a terminal.
   AttachPump(std::unique_ptr<io::AttachConnection> connection, Reconnect reconnect,
@@ -37,7 +40,7 @@ class AttachPump {
 
  private:
   std::shared_ptr<io::AttachConnection> connection();
-  Status reconnect();
+  Status reconnect(const io::AttachConnection& lost);
   Status send_input(const std::string& bytes);
   void close_input();
   void detach();

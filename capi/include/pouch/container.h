@@ -13,10 +13,11 @@ POUCH_BEGIN_DECLS
  *  Does not start anything: a stream opened before the start carries everything from the first byte on. It
  *  ends when the process has ended and its output is read. Closing the writing side closes the container's
  *  input when OpenStdin and StdinOnce are set. A reader too slow is ended with Lagged and never stalls the
- *  container. With a terminal all output comes as STDOUT; closing the writing side leaves the terminal as
- *  it is, as a terminal has no end, and output goes on; the stream can be resized; and the detach keys end
- *  the stream alone, which its result tells. NotFound: there is no such container. Conflict: it is paused
- *  or being removed. InvalidArgument: bad detach keys. NotImplemented: an option that this engine does not
+ *  container; so is one that missed output while the engine's keeper was restarted, if the log no longer
+ *  has it. With a terminal all output comes as STDOUT; closing the writing side leaves the terminal as it
+ *  is, as a terminal has no end, and output goes on; the stream can be resized; and the detach keys end the
+ *  stream alone, which its result tells. NotFound: there is no such container. Conflict: it is paused or
+ *  being removed. InvalidArgument: bad detach keys. NotImplemented: an option that this engine does not
  *  support.
  *  @param id Id, unique prefix of the id, or name.
  *  @param options_json {stream: bool, stdin: bool, stdout: bool, stderr: bool, logs: bool, detachKeys:
