@@ -130,10 +130,11 @@ namespace {
 
 // Takes `length` bytes out of a pipe; they are there.
 void discard(int pipe, ScratchPipe& scratch, size_t length) {
+  std::array<char, 4096> lost;  // where it cannot be spliced; the scratch buffer holds the chunk
   while (length > 0) {
     ssize_t moved = ::splice(pipe, nullptr, scratch.null.get(), nullptr, length, SPLICE_F_NONBLOCK);
     if (moved < 0 && errno == EINTR) continue;
-    if (moved <= 0) moved = ::read(pipe, scratch.buffer.data(), std::min(length, scratch.buffer.size()));
+    if (moved <= 0) moved = ::read(pipe, lost.data(), std::min(length, lost.size()));
     if (moved <= 0) return;
     length -= static_cast<size_t>(moved);
   }
@@ -168,14 +169,12 @@ OutputTap::Outcome OutputTap::pump(ScratchPipe& scratch, JsonLogWriter* log, Sta
   const std::string_view chunk(scratch.buffer.data(), static_cast<size_t>(count));
   bytes_ += chunk.size();
   if (is_logged) {
-    // Delivered first, since discard() may use the buffer; nothing an attached client got can be taken back
-    // anyway.
+    // Between these two a kill has the next worker log the chunk again. Only then is it delivered: a client
+    // that a kill keeps from getting it is sent it from the log.
     log_failure = log_chunk(chunk, *log);
-    deliver(chunk);
     discard(fd(), scratch, chunk.size());
-  } else {
-    deliver(chunk);
   }
+  deliver(chunk);
   return Outcome::kRead;
 }
 

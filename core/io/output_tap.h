@@ -73,8 +73,8 @@ class OutputTap {
   /// seen before the runtime has opened it.
   static Result<std::unique_ptr<OutputTap>> open(const std::string& path, LogStream stream, bool keeps_log);
 
-  /// One chunk: into the log, out of the FIFO, to `deliver`. A log that cannot be written is told by
-  /// `log_failure` and does not stop the output.
+  /// One chunk: into the log, out of the FIFO, to `deliver`, in this order. A log that cannot be written is
+  /// told by `log_failure` and does not stop the output.
   Outcome pump(ScratchPipe& scratch, JsonLogWriter* log, Status& log_failure,
                const std::function<void(std::string_view)>& deliver);
   void close_writer() { writer_.reset(); }

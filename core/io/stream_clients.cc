@@ -44,7 +44,8 @@ OutputCounts Stream::position() const {
   return counts;
 }
 
-// After the chunk was logged and before anybody is given it.
+// Before anybody is given it. Only what was logged is noted: what is in the log behind the mark is counted by
+// the next worker.
 void Stream::note_output(std::string_view chunk, LogStream stream) {
   if (!log_) of_stream(unlogged_, stream) += chunk.size();
   if (!record_) return;
