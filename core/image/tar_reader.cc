@@ -13,16 +13,20 @@ namespace {
 
 constexpr size_t kReadBytes = size_t{1} << 20U;
 
+// Made once and kept: the last of several threads to free one would unload what others have just used.
+locale_t utf8_locale() {
+  static const locale_t kLocale = ::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+  return kLocale;
+}
+
 }  // namespace
 
-Utf8Locale::Utf8Locale() : locale_(::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
-  if (locale_ != nullptr) previous_ = ::uselocale(static_cast<locale_t>(locale_));
+Utf8Locale::Utf8Locale() {
+  if (utf8_locale() != nullptr) previous_ = ::uselocale(utf8_locale());
 }
 
 Utf8Locale::~Utf8Locale() {
-  if (locale_ == nullptr) return;
-  ::uselocale(static_cast<locale_t>(previous_));
-  ::freelocale(static_cast<locale_t>(locale_));
+  if (previous_ != nullptr) ::uselocale(static_cast<locale_t>(previous_));
 }
 
 void TarReader::Free::operator()(archive* reader) const {

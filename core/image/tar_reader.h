@@ -23,7 +23,6 @@ class Utf8Locale {
   Utf8Locale& operator=(const Utf8Locale&) = delete;
 
  private:
-  void* locale_ = nullptr;
   void* previous_ = nullptr;
 };
 
