@@ -2,7 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <future>
+#include <mutex>
+#include <thread>
+
 #include "core/api/codec.h"
+#include "core/mock/mock_process.h"
 
 namespace pouch {
 namespace {
@@ -130,6 +136,31 @@ TEST_F(MockEngineTest, TerminalEchoesAndIsLeftByKeys) {
   ASSERT_TRUE(again->write("hi\x7f\x7fyo\r\x04", Deadline::never()).is_ok());
   EXPECT_EQ(read_all(*again, Channel::kStdout), "hi\b \b\b \byo\r\nyo\r\n");
   EXPECT_EQ(*again->finish({}), "{}");
+}
+
+TEST(MockProcessTest, WhatIsTypedIsShownBeforeItIsAnswered) {
+  std::mutex mutex;
+  std::string shown;
+  std::promise<void> ended;
+  std::unique_ptr<mock::MockProcess> process;
+  mock::MockProcess::Hooks hooks;
+  hooks.output = [&](Channel, const std::string& bytes) {
+    if (bytes == "\r\n") {
+      // Whoever reads has every chance to be first.
+      process->signal(0);
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    const std::lock_guard lock(mutex);
+    shown += bytes;
+  };
+  hooks.exited = [&](int) { ended.set_value(); };
+  process = std::make_unique<mock::MockProcess>(std::vector<std::string>{"cat"}, true, mock::TerminalSize{},
+                                                std::move(hooks));
+  process->start();
+  process->write_stdin("hi\n");
+  process->write_stdin("\x04");
+  ended.get_future().wait();
+  EXPECT_EQ(shown, "hi\r\nhi\r\n");
 }
 
 TEST_F(MockEngineTest, CtrlCEndsWhatRunsOnATerminal) {

@@ -168,38 +168,38 @@ void MockProcess::write_stdin(const std::string& bytes) {
     return;
   }
   for (const char c : bytes) {
-    std::string echo;
     std::unique_lock lock(mutex_);
     const auto show = hooks_.output;
-    type(c, echo);
+    const Typed typed = type(c);
     lock.unlock();
-    if (show && !echo.empty()) show(Channel::kStdout, std::move(echo));
+    // What is typed is shown before anybody can read it and answer, as a kernel's terminal has it.
+    if (show && !typed.echo.empty()) show(Channel::kStdout, typed.echo);
+    lock.lock();
+    stdin_ += typed.readable;
+    stdin_closed_ = stdin_closed_ || typed.ends_input;
+    lock.unlock();
     changed_.notify_all();
+    if (typed.interrupts) signal(SIGINT);
   }
 }
 
-void MockProcess::type(char c, std::string& echo) {
+MockProcess::Typed MockProcess::type(char c) {
   if (c == '\r') c = '\n';
   if (c == kCtrlC) {
-    echo = "^C";
     line_.clear();
-    if (std::find(ignored_.begin(), ignored_.end(), SIGINT) == ignored_.end() && killed_by_ == 0)
-      killed_by_ = SIGINT;
-  } else if (c == kCtrlD) {
-    if (line_.empty()) stdin_closed_ = true;
-    stdin_ += std::exchange(line_, {});
-  } else if (c == '\n') {
-    echo = "\r\n";
-    stdin_ += std::exchange(line_, {}) + c;
-  } else if (c == kErase) {
-    if (line_.empty()) return;
-    line_.pop_back();
-    echo = "\b \b";
-  } else {
-    line_ += c;
-    const bool is_control = static_cast<unsigned char>(c) < ' ' && c != '\t';
-    echo = is_control ? std::string("^") + static_cast<char>(c + '@') : std::string(1, c);
+    return {.echo = "^C", .interrupts = true};
   }
+  if (c == kCtrlD && line_.empty()) return {.ends_input = true};
+  if (c == kCtrlD) return {.readable = std::exchange(line_, {})};
+  if (c == '\n') return {.echo = "\r\n", .readable = std::exchange(line_, {}) + c};
+  if (c == kErase) {
+    if (line_.empty()) return {};
+    line_.pop_back();
+    return {.echo = "\b \b"};
+  }
+  line_ += c;
+  const bool is_control = static_cast<unsigned char>(c) < ' ' && c != '\t';
+  return {.echo = is_control ? std::string("^") + static_cast<char>(c + '@') : std::string(1, c)};
 }
 
 void MockProcess::resize(TerminalSize size) {

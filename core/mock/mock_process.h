@@ -48,13 +48,21 @@ class MockProcess {
   void resize(TerminalSize size);
 
  private:
+  struct Typed {
+    std::string echo = {};
+    // For the process, once the echo is shown.
+    std::string readable = {};
+    bool ends_input = false;
+    bool interrupts = false;
+  };
+
   int run_script(const std::string& script);
   int run_command(std::vector<std::string> words);
   int cat(Channel channel);
   int read_line();
   int stty(Channel channel);
-  /// What a terminal does with a typed character; appends what it shows. With mutex_ held.
-  void type(char c, std::string& echo);
+  /// What a terminal makes of a typed character. With mutex_ held.
+  Typed type(char c);
   /// False when a signal ended it first.
   bool sleep_for(double seconds);
   void emit(Channel channel, std::string bytes);
