@@ -55,7 +55,10 @@ Result<api::CommitResult> ContainerManager::Impl::commit(const api::ContainerCon
     request.created_by = join(container::command_line(own), " ");
     std::optional<container::Freeze> freeze;
     if (options.pause.value_or(true) && seen.row.state == state::kRunning) {
-      POUCH_ASSIGN_OR_RETURN(container::Freeze begun, container::Freeze::begin(context, call, seen.row.id));
+      POUCH_ASSIGN_OR_RETURN(
+          container::Freeze begun,
+          container::Freeze::begin(context, call, seen.row.id,
+                                   [this](const std::string& owner) { return is_orphan(owner); }));
       freeze.emplace(std::move(begun));
     }
     POUCH_ASSIGN_OR_RETURN(const Digest id, images.commit(request, call));

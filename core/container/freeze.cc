@@ -68,10 +68,12 @@ Status thaw(EngineContext& context, const std::string& key) {
 
 }  // namespace
 
-Result<Freeze> Freeze::begin(EngineContext& context, const Call& call, const ContainerId& id) {
+Result<Freeze> Freeze::begin(EngineContext& context, const Call& call, const ContainerId& id,
+                             const IsOrphan& is_orphan) {
   while (true) {
     POUCH_ASSIGN_OR_RETURN(const bool is_ours, note(context, call, id));
     if (is_ours) break;
+    POUCH_RETURN_IF_ERROR(thaw_left(context, call, is_orphan));
     POUCH_RETURN_IF_ERROR(pause(call, kLookMs));
   }
   Freeze freeze(context, id);
@@ -93,8 +95,7 @@ Freeze::~Freeze() {
   if (!thawed.is_ok()) log_error("container", "let it go on after a commit: " + thawed.message(), id_.str());
 }
 
-Status thaw_left(EngineContext& context, const Call& call,
-                 const std::function<bool(const std::string& owner)>& is_orphan) {
+Status thaw_left(EngineContext& context, const Call& call, const IsOrphan& is_orphan) {
   std::vector<std::string> left;
   {
     POUCH_ASSIGN_OR_RETURN(store::Snapshot session, context.db->read());

@@ -11,13 +11,17 @@
 
 namespace pouch::container {
 
+/// Tells whether the engine with this owner token is dead.
+using IsOrphan = std::function<bool(const std::string& owner)>;
+
 /// A container's processes stand still while it lives. Who dies over it has left a row by which others let
 /// them go on (thaw_left).
 class Freeze {
  public:
-  /// Waits, as long as the call does, while another one stands on the container. Conflict when the container
-  /// has ended, or is paused by somebody.
-  static Result<Freeze> begin(EngineContext& context, const Call& call, const ContainerId& id);
+  /// Waits, as long as the call does, while another one stands on the container; what a dead engine left is
+  /// let go on first. Conflict when the container has ended, or is paused by somebody.
+  static Result<Freeze> begin(EngineContext& context, const Call& call, const ContainerId& id,
+                              const IsOrphan& is_orphan);
   ~Freeze();
   Freeze(Freeze&& other) noexcept;
   Freeze& operator=(Freeze&& other) = delete;
@@ -29,8 +33,7 @@ class Freeze {
   ContainerId id_;
 };
 
-/// Lets go on what dead engines have frozen. `is_orphan` tells whether an owner is one.
-Status thaw_left(EngineContext& context, const Call& call,
-                 const std::function<bool(const std::string& owner)>& is_orphan);
+/// Lets go on what dead engines have frozen.
+Status thaw_left(EngineContext& context, const Call& call, const IsOrphan& is_orphan);
 
 }  // namespace pouch::container

@@ -4,14 +4,13 @@ import contextlib
 import hashlib
 import io
 import json
-import subprocess
 import tarfile
-import time
 
 import pouch
 import pytest
 from pouchtest.dockerd import PrivateDockerd
 from pouchtest.embed import embed_root
+from pouchtest.faults.control import Control
 from pouchtest.images import busybox_image_tar
 from pouchtest.paths import build_dir
 from pouchtest.pouchd import Pouchd
@@ -144,19 +143,40 @@ def test_the_commits_of_a_commit_reach_docker(root, written, tmp_path):
         assert dockerd.docker("run", "--rm", "--network", "none", "two", "sh", "-c", "cat /two; ls /new 2>&1 || true").out.startswith("two\n")
 
 
-@pytest.mark.parametrize("root", ["embed"], indirect=True)
-def test_a_container_goes_on_when_its_committer_dies(root, tmp_path):
-    """Killed while the container stands still: the next engine on the root lets it go on."""
+@pytest.fixture(name="frozen")
+def frozen_fixture(root, tmp_path):
+    """Kills a committer while its container stands still: a function that does it."""
     pouch_run(root, "-d", "--name", "runs", "box:1", "sh", "-c", "while true; do date +%s%N > /now; sleep 0.02; done")
-    run(POUCH, "-H", root, "exec", "runs", "sh", "-c", "dd if=/dev/urandom of=/large bs=1M count=150 2>/dev/null")
-    process = subprocess.Popen([POUCH, "-H", root, "commit", "runs", "never"], stdout=subprocess.DEVNULL)
-    time.sleep(0.15)
-    process.kill()
-    process.wait()
+    control = Control(tmp_path)
+    control.rule("kill", "host", "rpc.diff.diff.before", 1)
+
+    def freeze():
+        run(POUCH, "-H", root, "commit", "runs", "never", env=control.environment, check=False)
+        assert control.fired()
+    yield freeze
+    run(POUCH, "-H", root, "rm", "-f", "runs")
+
+
+def goes_on(root):
     # exec is refused while it stands still.
     first = run(POUCH, "-H", root, "exec", "runs", "cat", "/now").out
-    assert wait_until(lambda: run(POUCH, "-H", root, "exec", "runs", "cat", "/now").out != first, 10)
-    run(POUCH, "-H", root, "rm", "-f", "runs")
+    return wait_until(lambda: run(POUCH, "-H", root, "exec", "runs", "cat", "/now").out != first, 10)
+
+
+@pytest.mark.parametrize("root", ["embed"], indirect=True)
+def test_a_container_goes_on_when_its_committer_dies(root, frozen):
+    """The next engine on the root lets it go on."""
+    frozen()
+    assert goes_on(root)
+
+
+@pytest.mark.parametrize("root", ["embed"], indirect=True)
+def test_who_is_there_already_lets_it_go_on(root, frozen):
+    """An engine that was open before the committer died does not wait for the dead."""
+    with pouch.Client(root) as client:
+        frozen()
+        assert client.call("container.commit", options={"container": "runs", "repo": "after"}, timeout=30)["Id"]
+        assert goes_on(root)
 
 
 def test_an_export_holds_the_whole_file_system(root, written):
