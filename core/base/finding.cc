@@ -191,6 +191,10 @@ Finding no_resource_capability() {
                  "grant it (systemd's CapabilityBoundingSet=, docker run --cap-add SYS_RESOURCE)");
 }
 
+Finding bad_registries(std::string_view why) {
+  return warning("registries", "no image can be pulled or pushed: " + std::string(why), "mend that file");
+}
+
 Finding few_descriptors(uint64_t limit) {
   return warning("limits", "this process may open " + std::to_string(limit) + " files only",
                  "ulimit -n 65536");

@@ -66,6 +66,8 @@ Finding no_nftables(std::string_view why);
 Finding no_forwarding();
 Finding no_resource_capability();
 Finding few_descriptors(uint64_t limit);
+/// `why` names the file.
+Finding bad_registries(std::string_view why);
 /// Nobody answers at the address of a remote engine.
 Finding silent_engine(const std::string& uri, std::string_view why);
 /// `socket_path` is that of a unix address: who may use it is looked up.

@@ -41,6 +41,7 @@ std::string* field_of(EngineOptions& options, std::string_view key) {
   if (key == "snapshotter") return &options.snapshotter;
   if (key == "runtime") return &options.default_runtime;
   if (key == "keeper") return &options.keeper_program;
+  if (key == "registries") return &options.registries_file;
   return nullptr;
 }
 
@@ -50,7 +51,7 @@ Status parse_parameter(std::string_view parameter, std::set<std::string>& seen, 
   std::string* field = field_of(options, key);
   if (field == nullptr) {
     return invalid_argument("unknown parameter " + quote(key) +
-                            "; known are run, containerd, snapshotter, runtime and keeper");
+                            "; known are run, containerd, snapshotter, runtime, keeper and registries");
   }
   if (!seen.insert(key).second) return invalid_argument("parameter " + quote(key) + " is given twice");
   if (equals == std::string_view::npos || equals + 1 == parameter.size()) {

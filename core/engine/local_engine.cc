@@ -45,7 +45,8 @@ struct LocalEngine::Parts {
         networks(root->context()),
         containers(root->context(), images, networks),
         users(containers),
-        system(root->context(), [this] { return count(); }),
+        system(root->context(), {[this] { return count(); },
+                                 [this](api::SystemInfo& out) { return images.describe_registries(out); }}),
         sessions(root->context()) {
     images.set_users(&users);
   }

@@ -6,6 +6,7 @@
 #include "core/base/id.h"
 #include "core/base/text.h"
 #include "core/engine/private_containerd.h"
+#include "core/registry/settings_file.h"
 
 namespace pouch {
 namespace {
@@ -99,6 +100,10 @@ Status complete_options(EngineOptions& options) {
     POUCH_RETURN_IF_ERROR(check_path(options.containerd_address, "containerd's socket"));
   }
   POUCH_RETURN_IF_ERROR(check_path(options.keeper_program, "keeper program"));
+  POUCH_RETURN_IF_ERROR(check_path(options.registries_file, "registries file"));
+  registry::Settings registries;
+  POUCH_RETURN_IF_ERROR(
+      registry::add_settings(registries, options.registry_mirrors, options.insecure_registries));
   if (options.run_dir.size() > kMaxRunDir) {
     return invalid_argument("run folder " + quote(options.run_dir) + " is longer than " +
                             std::to_string(kMaxRunDir) + " bytes, too long for the sockets in it");

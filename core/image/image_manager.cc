@@ -167,6 +167,12 @@ Status ImageManager::remove_session(const std::string& session, const Call& call
   return image::remove_session_images(impl_->context, impl_->users, call, session);
 }
 
+Status ImageManager::describe_registries(api::SystemInfo& out) {
+  POUCH_ASSIGN_OR_RETURN(const registry::Settings settings, image::registry_settings(impl_->context.options));
+  image::describe_registries(settings, out);
+  return {};
+}
+
 Result<int64_t> ImageManager::count() {
   POUCH_ASSIGN_OR_RETURN(store::Snapshot session, impl_->context.db->read());
   return image::count_images(session);

@@ -75,6 +75,8 @@ class ImageManager final : public ImageLookup {
   Status remove_session(const std::string& session, const Call& call);
   /// For system.info: images, dangling ones included.
   Result<int64_t> count();
+  /// The part of system.info that tells of registries and proxies.
+  Status describe_registries(api::SystemInfo& out);
 
  private:
   struct Impl;

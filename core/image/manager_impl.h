@@ -3,17 +3,17 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <utility>
 
 #include "core/base/executor.h"
 #include "core/image/byte_source.h"
-#include "core/image/credential_helper.h"
 #include "core/image/image_manager.h"
 #include "core/image/image_users.h"
 #include "core/image/limits.h"
+#include "core/image/registry_access.h"
 #include "core/registry/client.h"
 #include "core/store/engine_context.h"
 
@@ -27,17 +27,12 @@ struct ImageManager::Impl {
   image::ImageLimits limits;
   std::atomic<bool> closing{false};
   std::shared_mutex users_gate;  ///< shared while the users are asked
-  std::mutex registry_mutex;
-  std::unique_ptr<registry::Client> registry_client;  ///< protected by registry_mutex
+  image::RegistryAccess registries{context.options};
 
-  /// Made at the first use; the same for all, so that tokens are.
-  registry::Client& registry() {
-    const std::lock_guard lock(registry_mutex);
-    if (registry_client) return *registry_client;
-    registry::Settings settings;
-    settings.run_helper = image::run_credential_helper;
-    registry_client = std::make_unique<registry::Client>(std::move(settings));
-    return *registry_client;
+  Result<std::unique_ptr<registry::Repository>> open_repository(
+      const Reference& name, const std::optional<registry::Credentials>& credentials) {
+    POUCH_ASSIGN_OR_RETURN(const std::shared_ptr<registry::Client> client, registries.client());
+    return client->open(name, credentials);
   }
 
   using Work = std::function<Result<std::string>(const Call& call, const std::shared_ptr<StreamPipe>& pipe)>;

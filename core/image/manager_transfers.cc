@@ -59,7 +59,7 @@ Result<StreamPtr> ImageManager::pull(const api::ImagePullOptions& options, const
   using Answer = Result<StreamPtr>;
   return run_detached<Answer>(*impl_->context.executor, call, [impl = impl_, request, call]() -> Answer {
     POUCH_ASSIGN_OR_RETURN(std::shared_ptr<registry::Repository> repository,
-                           impl->registry().open(request.name, request.credentials));
+                           impl->open_repository(request.name, request.credentials));
     POUCH_ASSIGN_OR_RETURN(std::vector<image::PullTarget> targets,
                            image::resolve_targets(*repository, call, request, impl->limits));
     return Impl::run_stream(
@@ -116,7 +116,7 @@ Result<StreamPtr> ImageManager::push(const std::string& name, const api::ImagePu
   POUCH_RETURN_IF_ERROR(call.check());
   POUCH_ASSIGN_OR_RETURN(const image::PushRequest request, image::parse_push(name, options));
   POUCH_ASSIGN_OR_RETURN(std::shared_ptr<registry::Repository> repository,
-                         impl_->registry().open(request.name, request.credentials));
+                         impl_->open_repository(request.name, request.credentials));
   return Impl::run_stream(
       impl_, call,
       [impl = impl_, repository, request](const Call& inner,
@@ -156,7 +156,7 @@ Result<api::DistributionInspect> ImageManager::distribution(const std::string& n
   return run_detached<Answer>(
       *impl_->context.executor, call, [impl = impl_, reference, credentials, call]() -> Answer {
         POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<registry::Repository> repository,
-                               impl->registry().open(reference, credentials));
+                               impl->open_repository(reference, credentials));
         return image::inspect_distribution(*repository, call, reference, impl->limits);
       });
 }
@@ -168,12 +168,12 @@ Result<api::LoginResult> ImageManager::login(const api::AuthConfig& account, con
   if (!credentials) return invalid_argument("login: the account has neither user nor token");
   const std::string address = account.serveraddress.value_or("");
   const std::string registry = address.empty() ? "docker.io" : address;
-  return run_detached<Answer>(*impl_->context.executor, call,
-                              [impl = impl_, registry, credentials, call]() -> Answer {
-                                POUCH_ASSIGN_OR_RETURN(const registry::Credentials kept,
-                                                       impl->registry().login(call, registry, *credentials));
-                                return api::LoginResult{"Login Succeeded", kept.identity_token};
-                              });
+  return run_detached<Answer>(
+      *impl_->context.executor, call, [impl = impl_, registry, credentials, call]() -> Answer {
+        POUCH_ASSIGN_OR_RETURN(const std::shared_ptr<registry::Client> client, impl->registries.client());
+        POUCH_ASSIGN_OR_RETURN(const registry::Credentials kept, client->login(call, registry, *credentials));
+        return api::LoginResult{"Login Succeeded", kept.identity_token};
+      });
 }
 
 }  // namespace pouch

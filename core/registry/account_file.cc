@@ -19,6 +19,7 @@
 #include "core/base/text.h"
 #include "core/base/unique_fd.h"
 #include "core/registry/docker_config.h"
+#include "core/registry/text_file.h"
 
 namespace pouch::registry {
 namespace {
@@ -107,7 +108,7 @@ Result<bool> change_file(const Call& call, const std::string& name, const std::s
   }
   if (!account && !fs::exists(path, error)) return false;
   POUCH_ASSIGN_OR_RETURN(const UnsharedFd lock, lock_folder(call, folder));
-  POUCH_ASSIGN_OR_RETURN(const std::string before, read_docker_config(path));
+  POUCH_ASSIGN_OR_RETURN(const std::string before, read_text_file(path));
   auto changed = with_account(before, domain, account, is_kept_elsewhere);
   if (!changed.is_ok()) return changed.status().prefix(path);
   if (!account && !changed->had_account) return false;

@@ -1,13 +1,11 @@
 #include "core/registry/docker_config.h"
 
-#include <cerrno>
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
 
 #include "core/api/json.h"
 #include "core/base/base64.h"
 #include "core/base/text.h"
+#include "core/registry/text_file.h"
 
 namespace pouch::registry {
 namespace {
@@ -77,18 +75,6 @@ std::string docker_config_path(const Settings& settings) {
   return home == nullptr ? "" : std::string(home) + "/.docker/config.json";
 }
 
-Result<std::string> read_docker_config(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    if (errno == ENOENT || errno == ENOTDIR) return std::string();
-    return errno_status(errno, "read " + path);
-  }
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (file.bad()) return unavailable("read " + path + ": it cannot be read");
-  return text.str();
-}
-
 // "https://host/v1/" and "host" are the same place.
 std::string domain_of_key(std::string_view key) {
   for (const std::string_view scheme : {"https://", "http://"}) {
@@ -101,7 +87,7 @@ std::string domain_of_key(std::string_view key) {
 Result<DockerConfig> DockerConfig::load(const Settings& settings) {
   const std::string path = docker_config_path(settings);
   if (path.empty()) return DockerConfig();
-  POUCH_ASSIGN_OR_RETURN(const std::string text, read_docker_config(path));
+  POUCH_ASSIGN_OR_RETURN(const std::string text, read_text_file(path));
   auto config = parse(text);
   if (!config.is_ok()) return config.status().prefix(path);
   return config;

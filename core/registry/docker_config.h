@@ -33,9 +33,6 @@ class DockerConfig {
 /// The path of config.json; empty where nothing says where it is.
 std::string docker_config_path(const Settings& settings);
 
-/// The file's text; empty where there is none.
-Result<std::string> read_docker_config(const std::string& path);
-
 /// The domain that a key of config.json ("https://index.docker.io/v1/") is about.
 std::string domain_of_key(std::string_view key);
 

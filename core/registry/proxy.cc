@@ -61,13 +61,16 @@ bool is_without_proxy(const Url& url, std::string_view list) {
   });
 }
 
+Proxies proxies_of(const Settings& settings) {
+  return {settings.http_proxy.value_or(http_proxy_of_environment()),
+          settings.https_proxy.value_or(environment({"https_proxy", "HTTPS_PROXY"})),
+          settings.no_proxy.value_or(environment({"no_proxy", "NO_PROXY"}))};
+}
+
 std::string proxy_for(const Settings& settings, const Url& url) {
-  const std::string proxy = url.is_tls()
-                                ? settings.https_proxy.value_or(environment({"https_proxy", "HTTPS_PROXY"}))
-                                : settings.http_proxy.value_or(http_proxy_of_environment());
-  if (proxy.empty()) return "";
-  return is_without_proxy(url, settings.no_proxy.value_or(environment({"no_proxy", "NO_PROXY"}))) ? ""
-                                                                                                  : proxy;
+  const Proxies proxies = proxies_of(settings);
+  const std::string& proxy = url.is_tls() ? proxies.https : proxies.http;
+  return proxy.empty() || is_without_proxy(url, proxies.none) ? "" : proxy;
 }
 
 }  // namespace pouch::registry

@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "core/base/text.h"
+#include "core/registry/settings_file.h"
 #include "core/store/file_system.h"
 #include "core/sys/file.h"
 #include "core/sys/launcher.h"
@@ -111,6 +112,14 @@ void limits(Findings& out) {
   }
 }
 
+void registries(const EngineOptions& options, Findings& out) {
+  const std::string& given = options.registries_file;
+  const std::string path = given.empty() ? kDefaultRegistriesFile : given;
+  const Status read = registry::load_settings(path).status();
+  out.push_back(read.is_ok() ? findings::fine("registries", quote(path) + " holds, where it is there")
+                             : findings::bad_registries(read.message()));
+}
+
 }  // namespace checks
 
 std::vector<Finding> check_host(const EngineOptions& options, const Call& call) {
@@ -125,6 +134,7 @@ std::vector<Finding> check_host(const EngineOptions& options, const Call& call) 
   checks::control_groups(out);
   checks::packet_filter(out);
   checks::limits(out);
+  checks::registries(options, out);
   return out;
 }
 

@@ -19,6 +19,7 @@ namespace checks {
 using Findings = std::vector<Finding>;
 
 void user(Findings& out);
+void registries(const EngineOptions& options, Findings& out);
 void place(const EngineOptions& options, Findings& out);  ///< root and run folder, file system, space
 void containerd(const EngineOptions& options, const Call& call, Findings& out);
 void runtimes(const EngineOptions& options, Findings& out);  ///< shim and OCI runtimes

@@ -142,7 +142,7 @@ Result<api::VersionInfo> SystemManager::version(const Call& call) {
 Result<api::SystemInfo> SystemManager::info(const Call& call) {
   POUCH_RETURN_IF_ERROR(call.check());
   api::SystemInfo out;
-  POUCH_ASSIGN_OR_RETURN(const ObjectCounts counts, count_());
+  POUCH_ASSIGN_OR_RETURN(const ObjectCounts counts, sources_.count());
   const std::optional<Component> containerd = containerd_component(context_, call);
   out.id = context_.root_id;
   out.system_time = Timestamp::now();
@@ -153,6 +153,9 @@ Result<api::SystemInfo> SystemManager::info(const Call& call) {
   std::vector<std::string> warnings = fill_host(out);
   if (!containerd) {
     warnings.push_back("WARNING: containerd does not answer at " + context_.options.containerd_address);
+  }
+  if (const Status told = sources_.describe_registries(out); !told.is_ok()) {
+    warnings.push_back("WARNING: " + told.message());
   }
   out.warnings = std::move(warnings);
   out.pouch = pouch_info(context_, containerd);
@@ -169,7 +172,7 @@ Result<api::CheckReport> SystemManager::check(const Call& call) {
 Result<api::Diagnosis> SystemManager::diagnose(const Call& call) {
   api::Diagnosis out;
   POUCH_ASSIGN_OR_RETURN(out.version, version(call));
-  POUCH_ASSIGN_OR_RETURN(const ObjectCounts counts, count_());
+  POUCH_ASSIGN_OR_RETURN(const ObjectCounts counts, sources_.count());
   POUCH_ASSIGN_OR_RETURN(out.check, check(call));
   out.pouch = pouch_info(context_, containerd_component(context_, call));
   out.counts = {{"Containers", counts.containers},

@@ -20,12 +20,18 @@ struct ObjectCounts {
   int64_t images = 0;
 };
 
+/// What system.info tells of other managers' matters, from those who know.
+struct SystemSources {
+  std::function<Result<ObjectCounts>()> count;
+  std::function<Status(api::SystemInfo& out)> describe_registries;
+};
+
 /// All of system.* (core/api/engine.gen.h has the contract of each). Thread-safe.
 class SystemManager {
  public:
   /// The context must outlive the manager.
-  SystemManager(EngineContext& context, std::function<Result<ObjectCounts>()> count)
-      : context_(context), count_(std::move(count)) {}
+  SystemManager(EngineContext& context, SystemSources sources)
+      : context_(context), sources_(std::move(sources)) {}
 
   Result<api::PingInfo> ping(const Call& call);
   Result<api::VersionInfo> version(const Call& call);
@@ -36,7 +42,7 @@ class SystemManager {
 
  private:
   EngineContext& context_;
-  const std::function<Result<ObjectCounts>()> count_;
+  const SystemSources sources_;
 };
 
 }  // namespace pouch

@@ -16,10 +16,20 @@ struct Key {
 };
 
 constexpr std::array kKeys = {
-    Key{"add-runtime", Kind::kRuntimes}, Key{"containerd", Kind::kText},    Key{"debug", Kind::kFlag},
-    Key{"default-runtime", Kind::kText}, Key{"exec-root-dir", Kind::kText}, Key{"group", Kind::kText},
-    Key{"home-dir", Kind::kText},        Key{"listen", Kind::kList},        Key{"mock", Kind::kFlag},
-    Key{"pidfile", Kind::kText},         Key{"snapshotter", Kind::kText},
+    Key{"add-runtime", Kind::kRuntimes},
+    Key{"containerd", Kind::kText},
+    Key{"debug", Kind::kFlag},
+    Key{"default-runtime", Kind::kText},
+    Key{"exec-root-dir", Kind::kText},
+    Key{"group", Kind::kText},
+    Key{"home-dir", Kind::kText},
+    Key{"insecure-registries", Kind::kList},
+    Key{"listen", Kind::kList},
+    Key{"mock", Kind::kFlag},
+    Key{"pidfile", Kind::kText},
+    Key{"registries-file", Kind::kText},
+    Key{"registry-mirrors", Kind::kList},
+    Key{"snapshotter", Kind::kText},
 };
 
 Status wrong(const std::string& key, std::string_view expected) {
@@ -90,9 +100,13 @@ Result<OptionValues> parse_config(const std::string& json_text) {
 
 Status apply_values(const OptionValues& values, Options& options) {
   const std::map<std::string, std::string*> texts = {
-      {"containerd", &options.containerd},       {"default-runtime", &options.default_runtime},
-      {"exec-root-dir", &options.exec_root_dir}, {"group", &options.group},
-      {"home-dir", &options.home_dir},           {"pidfile", &options.pidfile},
+      {"containerd", &options.containerd},
+      {"default-runtime", &options.default_runtime},
+      {"exec-root-dir", &options.exec_root_dir},
+      {"group", &options.group},
+      {"home-dir", &options.home_dir},
+      {"pidfile", &options.pidfile},
+      {"registries-file", &options.registries_file},
       {"snapshotter", &options.snapshotter},
   };
   for (const auto& [key, list] : values) {
@@ -100,6 +114,8 @@ Status apply_values(const OptionValues& values, Options& options) {
     if (key == "debug") options.debug = list.back() == "true";
     if (key == "mock") options.mock = list.back() == "true";
     if (key == "listen") options.listen = list;
+    if (key == "insecure-registries") options.insecure_registries = list;
+    if (key == "registry-mirrors") options.registry_mirrors = list;
     if (key != "add-runtime") continue;
     for (const std::string& runtime : list) {
       const size_t equals = runtime.find('=');

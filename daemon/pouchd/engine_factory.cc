@@ -18,6 +18,9 @@ Result<std::unique_ptr<Engine>> make_local(const Options& options) {
   engine.containerd_address = options.containerd;
   engine.snapshotter = options.snapshotter;
   engine.default_runtime = options.default_runtime;
+  engine.registries_file = options.registries_file;
+  engine.registry_mirrors = options.registry_mirrors;
+  engine.insecure_registries = options.insecure_registries;
   for (const auto& [name, path] : options.runtimes) engine.runtimes[name].binary_name = path;
   POUCH_ASSIGN_OR_RETURN(std::unique_ptr<LocalEngine> local, LocalEngine::open(std::move(engine)));
   return std::unique_ptr<Engine>(std::move(local));

@@ -35,11 +35,15 @@ constexpr Definition kTextOptions[] = {
     {"group", "--group", "Group that may use the unix sockets, by name or number"},
     {"home-dir", "--home-dir,--data-root", "Folder of the lasting state (/var/lib/pouch)"},
     {"pidfile", "--pidfile", "File that gets the process id"},
+    {"registries-file", "--registries-file", "JSON file with mirrors, proxies and the like"},
     {"snapshotter", "--snapshotter", "containerd's snapshotter (overlayfs)"},
 };
 constexpr Definition kListOptions[] = {
     {"add-runtime", "--add-runtime", "Register an OCI runtime, name=path; repeatable"},
+    {"insecure-registries", "--insecure-registry",
+     "Registry without trusted TLS: host, host:port, CIDR; repeatable"},
     {"listen", "-l,--listen,-H,--host", "Listen on unix:///path or tcp://host:port; repeatable"},
+    {"registry-mirrors", "--registry-mirror", "Mirror of Docker Hub, a URL; repeatable"},
 };
 constexpr Definition kFlags[] = {
     {"debug", "-D,--debug", "Log more"},

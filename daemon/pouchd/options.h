@@ -19,6 +19,9 @@ struct Options {
   std::map<std::string, std::string> runtimes;  ///< name → name or path of the binary
   std::string group;                            ///< of the unix sockets: name or number
   std::string pidfile;
+  std::string registries_file;
+  std::vector<std::string> registry_mirrors;
+  std::vector<std::string> insecure_registries;
   bool debug = false;
   bool mock = false;  ///< an engine in memory, for tests of clients
 };

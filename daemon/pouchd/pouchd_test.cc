@@ -44,10 +44,29 @@ class PouchdTest : public testing::Test {
 };
 
 TEST_F(PouchdTest, CommandLine) {
-  const auto line =
-      parse({"-l", "unix:///a", "--host", "tcp://:1", "-H=tcp://:2", "--data-root=/d", "--exec-root", "/e",
-             "--containerd", "/c", "--add-runtime", "x=/usr/bin/x", "--add-runtime=y=crun",
-             "--default-runtime=x", "--snapshotter=native", "-D", "--pidfile=/p", "--group=docker"});
+  const auto line = parse({"-l",
+                           "unix:///a",
+                           "--host",
+                           "tcp://:1",
+                           "-H=tcp://:2",
+                           "--data-root=/d",
+                           "--exec-root",
+                           "/e",
+                           "--containerd",
+                           "/c",
+                           "--add-runtime",
+                           "x=/usr/bin/x",
+                           "--add-runtime=y=crun",
+                           "--default-runtime=x",
+                           "--snapshotter=native",
+                           "-D",
+                           "--pidfile=/p",
+                           "--group=docker",
+                           "--insecure-registry=r:5000",
+                           "--insecure-registry",
+                           "10.0.0.0/8",
+                           "--registry-mirror=https://m",
+                           "--registries-file=/r"});
   ASSERT_TRUE(line.is_ok()) << line.status().to_string();
   const Options& options = line->options;
   EXPECT_EQ(options.listen, (std::vector<std::string>{"unix:///a", "tcp://:1", "tcp://:2"}));
@@ -60,6 +79,9 @@ TEST_F(PouchdTest, CommandLine) {
   EXPECT_TRUE(options.debug);
   EXPECT_EQ(options.pidfile, "/p");
   EXPECT_EQ(options.group, "docker");
+  EXPECT_EQ(options.insecure_registries, (std::vector<std::string>{"r:5000", "10.0.0.0/8"}));
+  EXPECT_EQ(options.registry_mirrors, std::vector<std::string>{"https://m"});
+  EXPECT_EQ(options.registries_file, "/r");
 }
 
 TEST_F(PouchdTest, Defaults) {
@@ -70,7 +92,8 @@ TEST_F(PouchdTest, Defaults) {
 }
 
 TEST_F(PouchdTest, ConfigFile) {
-  write_config(R"({"listen":["unix:///a"],"home-dir":"/d","debug":true,
+  write_config(R"({"listen":["unix:///a"],"home-dir":"/d","debug":true,"registry-mirrors":["https://m"],
+                   "insecure-registries":["r"],
                    "add-runtime":{"x":"/usr/bin/x","y":{"path":"crun"}}})");
   const auto line = parse({"--containerd=/c"});
   ASSERT_TRUE(line.is_ok()) << line.status().to_string();
@@ -78,6 +101,8 @@ TEST_F(PouchdTest, ConfigFile) {
   EXPECT_EQ(line->options.home_dir, "/d");
   EXPECT_EQ(line->options.containerd, "/c");
   EXPECT_TRUE(line->options.debug);
+  EXPECT_EQ(line->options.registry_mirrors, std::vector<std::string>{"https://m"});
+  EXPECT_EQ(line->options.insecure_registries, std::vector<std::string>{"r"});
   EXPECT_EQ(line->options.runtimes, (std::map<std::string, std::string>{{"x", "/usr/bin/x"}, {"y", "crun"}}));
 }
 

@@ -12,7 +12,7 @@ pytest_plugins = ["pouchtest.fixtures"]
 
 POUCH = build_dir() / "bin/pouch"
 NAMES = {"user", "privileges", "root", "space", "containerd", "shim", "runtime", "keeper", "overlayfs", "cgroups",
-         "nftables", "forwarding", "limits"}
+         "nftables", "forwarding", "limits", "registries"}
 
 
 def check(host, *args, code=0, **options):

@@ -41,8 +41,9 @@ typedef struct pouch_call_t {
 /** Opens an engine by its address:
  *
  *    embed:///path/to/root         in this process; needs root. May be followed by
- *                                  ?run=DIR&containerd=SOCKET&runtime=NAME&snapshotter=NAME;
- *                                  without a SOCKET (or "private") the root has a containerd of its own
+ *                                  ?run=DIR&containerd=SOCKET&runtime=NAME&snapshotter=NAME&registries=FILE;
+ *                                  without a SOCKET (or "private") the root has a containerd of its own;
+ *                                  FILE tells of mirrors and the like (/etc/pouch/registries.json)
  *    embed://                      the same with the system's root, /var/lib/pouch
  *    unix:///path/to/socket        a pouchd, or a stock dockerd
  *    tcp://host:port               the same over TCP
