@@ -104,6 +104,7 @@ constexpr Command kCommands[] = {
     {"image", "save", kSave, save_command},
     {"image", "tag", kTag, tag_command},
     {"system", "check", kCheck, check_command},
+    {"system", "df", "Show disk usage of the engine", df_command},
     {"system", "diagnose", "Print what a report of a bug should hold", diagnose_command},
     {"system", "reset", "Remove a root of this host with all that it owns", reset_command},
     {"system", "events", "Get real time events from the engine", events_command},

@@ -72,7 +72,12 @@ std::optional<int64_t> cut_zone(std::string& text) {
   return (tail[0] == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
 }
 
-std::optional<std::string> of_date(std::string text) {
+struct Moment {
+  int64_t seconds;  // since 1970
+  int64_t nanoseconds;
+};
+
+std::optional<Moment> of_date(std::string text) {
   const std::optional<int64_t> zone = cut_zone(text);
   int64_t fraction = 0;
   if (const size_t dot = text.find('.'); dot != std::string::npos) {
@@ -87,7 +92,7 @@ std::optional<std::string> of_date(std::string text) {
     const char* const end = ::strptime(text.c_str(), format, &fields);
     if (end == nullptr || *end != '\0') continue;
     const int64_t seconds = zone ? ::timegm(&fields) - *zone : ::mktime(&fields);
-    return rfc3339(seconds, fraction);
+    return Moment{seconds, fraction};
   }
   return std::nullopt;
 }
@@ -127,7 +132,13 @@ std::optional<std::string> parse_time(const std::string& text, int64_t now_ns) {
     return rfc3339(at / kSecond, at % kSecond);
   }
   if (std::optional<std::string> seconds = of_seconds(text)) return seconds;
-  return of_date(text);
+  const std::optional<Moment> moment = of_date(text);
+  return moment ? std::optional(rfc3339(moment->seconds, moment->nanoseconds)) : std::nullopt;
+}
+
+std::optional<int64_t> unix_seconds(const std::string& text) {
+  const std::optional<Moment> moment = of_date(text);
+  return moment ? std::optional(moment->seconds) : std::nullopt;
 }
 
 int64_t wall_clock_ns() {

@@ -14,6 +14,9 @@ std::optional<int64_t> parse_duration(const std::string& text);
 /// nine decimals, and spans of time before `now_ns` (nanoseconds since 1970). Nothing for anything else.
 std::optional<std::string> parse_time(const std::string& text, int64_t now_ns);
 
+/// Seconds since 1970 of a time in RFC 3339, or of its beginnings as above. Nothing for anything else.
+std::optional<int64_t> unix_seconds(const std::string& text);
+
 /// The wall clock, nanoseconds since 1970.
 int64_t wall_clock_ns();
 

@@ -1578,6 +1578,46 @@ type SystemInfo struct {
 	Pouch *PouchInfo `json:"Pouch,omitempty"`
 }
 
+// BuildCacheRecord: A piece of a builder's cache.
+type BuildCacheRecord struct {
+	// Id of the piece.
+	ID string `json:"ID"`
+	// Ids of the pieces that it stands on.
+	Parents *[]string `json:"Parents,omitempty"`
+	// Kind, for example regular or source.local.
+	Type string `json:"Type"`
+	// The step that has made it.
+	Description *string `json:"Description,omitempty"`
+	// Whether a build uses it now.
+	InUse bool `json:"InUse"`
+	// Whether images use it, too.
+	Shared bool `json:"Shared"`
+	// Bytes.
+	Size int64 `json:"Size"`
+	// When it was made.
+	CreatedAt time.Time `json:"CreatedAt"`
+	// When it was used last; absent when never.
+	LastUsedAt *time.Time `json:"LastUsedAt,omitempty"`
+	// How often it was used.
+	UsageCount int64 `json:"UsageCount"`
+}
+
+// DiskUsage: What uses how much space.
+type DiskUsage struct {
+	// Bytes of all layers of images, each counted once; 0 when images were not asked for.
+	LayersSize int64 `json:"LayersSize"`
+	// Images with SharedSize and Containers; null when they were not asked for.
+	Images []ImageSummary `json:"Images"`
+	// Containers with SizeRw and SizeRootFs; null when they were not asked for.
+	Containers []ContainerSummary `json:"Containers"`
+	// Volumes with UsageData; null when they were not asked for.
+	Volumes []Volume `json:"Volumes"`
+	// The builder's cache; null when it was not asked for.
+	BuildCache []BuildCacheRecord `json:"BuildCache"`
+	// Obsolete: bytes of the builder's cache.
+	BuilderSize *int64 `json:"BuilderSize,omitempty"`
+}
+
 // CheckFinding: What was found out about one thing that containers need.
 type CheckFinding struct {
 	// What was looked at, for example containerd, runtime or overlayfs.
@@ -1826,6 +1866,36 @@ type Mount struct {
 	TmpfsOptions *TmpfsOptions `json:"TmpfsOptions,omitempty"`
 	// Options for cluster.
 	ClusterOptions *Empty `json:"ClusterOptions,omitempty"`
+}
+
+// VolumeUsageData: How much a volume is used.
+type VolumeUsageData struct {
+	// Bytes; -1 when not known.
+	Size int64 `json:"Size"`
+	// Number of containers that use it; -1 when not known.
+	RefCount int64 `json:"RefCount"`
+}
+
+// Volume: A volume.
+type Volume struct {
+	// Name.
+	Name string `json:"Name"`
+	// Name of the driver.
+	Driver string `json:"Driver"`
+	// Path on the host.
+	Mountpoint string `json:"Mountpoint"`
+	// When it was made.
+	CreatedAt *time.Time `json:"CreatedAt,omitempty"`
+	// What the driver tells of it.
+	Status *map[string]string `json:"Status,omitempty"`
+	// Labels.
+	Labels map[string]string `json:"Labels"`
+	// Whether it is on this host only.
+	Scope string `json:"Scope"`
+	// Options of the driver.
+	Options map[string]string `json:"Options"`
+	// How much it is used, when asked for.
+	UsageData *VolumeUsageData `json:"UsageData,omitempty"`
 }
 
 // MountPoint: A mount that a container has.
@@ -2122,6 +2192,12 @@ type ImageTagOptions struct {
 	Repo string `json:"repo"`
 	// New tag.
 	Tag *string `json:"tag,omitempty"`
+}
+
+// SystemDfOptions: Options of system.df.
+type SystemDfOptions struct {
+	// Kinds to tell of: container, image, volume, build-cache; all when empty.
+	Type *[]string `json:"type,omitempty"`
 }
 
 // SystemEventsOptions: Options of system.events.

@@ -258,9 +258,9 @@ func (o ImageOperations) ImportTar(ctx context.Context, options *ImageImportTarO
 
 // Inspect: All about one image.
 //
-// NotFound: there is no such image. InvalidArgument: a bad reference, or an id prefix that fits several images.
-// NotImplemented: `manifests`, `platform`.
-// Errors: InvalidArgument, NotFound, NotImplemented.
+// NotFound: there is no such image, or it is for another platform. InvalidArgument: a bad reference or platform, or an
+// id prefix that fits several images.
+// Errors: InvalidArgument, NotFound.
 func (o ImageOperations) Inspect(ctx context.Context, name string, options *ImageInspectOptions) (ImageInspect, error) {
 	var result ImageInspect
 	err := o.conn.Call(ctx, "image.inspect", []string{name}, nil, options, &result)
@@ -270,8 +270,8 @@ func (o ImageOperations) Inspect(ctx context.Context, name string, options *Imag
 // List: List images.
 //
 // Newest first. Intermediate images are left out unless `all`.
-// InvalidArgument: an unknown filter or a bad value of one. NotImplemented: `manifests`, `shared-size`.
-// Errors: InvalidArgument, NotImplemented.
+// InvalidArgument: an unknown filter or a bad value of one.
+// Errors: InvalidArgument.
 func (o ImageOperations) List(ctx context.Context, options *ImageListOptions) ([]ImageSummary, error) {
 	var result []ImageSummary
 	err := o.conn.Call(ctx, "image.list", nil, nil, options, &result)
@@ -374,6 +374,18 @@ type SystemOperations struct{ conn *Conn }
 func (o SystemOperations) Check(ctx context.Context) (CheckReport, error) {
 	var result CheckReport
 	err := o.conn.Call(ctx, "system.check", nil, nil, nil, &result)
+	return result, err
+}
+
+// Df: Tell what uses how much space.
+//
+// Of each kind of object that `type` names, or of all, what there is and how large it is. What containers have
+// written is measured anew.
+// InvalidArgument: an unknown type.
+// Errors: InvalidArgument.
+func (o SystemOperations) Df(ctx context.Context, options *SystemDfOptions) (DiskUsage, error) {
+	var result DiskUsage
+	err := o.conn.Call(ctx, "system.df", nil, nil, options, &result)
 	return result, err
 }
 

@@ -6,6 +6,11 @@ pouch_status_t pouch_system_check(pouch_client_t *client, const char *options_js
   return pouch_call(client, "system.check", nullptr, 0, nullptr, options_json, call, result_json, error);
 }
 
+pouch_status_t pouch_system_df(pouch_client_t *client, const char *options_json, const pouch_call_t *call,
+                               pouch_buf_t *result_json, pouch_error_t **error) {
+  return pouch_call(client, "system.df", nullptr, 0, nullptr, options_json, call, result_json, error);
+}
+
 pouch_status_t pouch_system_diagnose(pouch_client_t *client, const char *options_json,
                                      const pouch_call_t *call, pouch_buf_t *result_json,
                                      pouch_error_t **error) {

@@ -10,6 +10,7 @@ int check_command(Context& context, const Invocation& invocation);
 int reset_command(Context& context, const Invocation& invocation);
 int commit_command(Context& context, const Invocation& invocation);
 int create_command(Context& context, const Invocation& invocation);
+int df_command(Context& context, const Invocation& invocation);
 int diagnose_command(Context& context, const Invocation& invocation);
 int events_command(Context& context, const Invocation& invocation);
 int exec_command(Context& context, const Invocation& invocation);

@@ -1,5 +1,6 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/common.h"
+#include "cli/commands/list_rows.h"
 #include "cli/format/human.h"
 #include "cli/format/listing.h"
 #include "cli/time_value.h"
@@ -84,7 +85,15 @@ Row row_of(const Json::Value& image, const Name& name, bool truncate) {
   return row;
 }
 
-Row headers() {
+}  // namespace
+
+std::vector<Row> image_rows(const Json::Value& image, bool with_digests, bool truncate) {
+  std::vector<Row> rows;
+  for (const Name& name : names_of(image, with_digests)) rows.push_back(row_of(image, name, truncate));
+  return rows;
+}
+
+Row image_headers() {
   Row row;
   const std::pair<const char*, const char*> titles[] = {{"ID", "IMAGE ID"},
                                                         {"Repository", "REPOSITORY"},
@@ -101,11 +110,13 @@ Row headers() {
   return row;
 }
 
+namespace {
+
 Listing listing_of(const ImagesFlags& flags) {
-  if (flags.quiet) return {"{{.ID}}", "", headers()};
+  if (flags.quiet) return {"{{.ID}}", "", image_headers()};
   const std::string digest = flags.digests ? "{{.Digest}}\t" : "";
   return {flags.format, "{{.Repository}}\t{{.Tag}}\t" + digest + "{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
-          headers()};
+          image_headers()};
 }
 
 }  // namespace
@@ -132,8 +143,8 @@ int images_command(Context& context, const Invocation& invocation) {
   const bool with_digests = flags.digests || (!flags.format.empty() && listing.uses("Digest"));
   std::vector<Row> rows;
   for (const Json::Value& image : context.client().call("image.list", {}, list)) {
-    for (const Name& name : names_of(image, with_digests && !flags.quiet)) {
-      rows.push_back(row_of(image, name, !flags.no_truncate));
+    for (Row& row : image_rows(image, with_digests && !flags.quiet, !flags.no_truncate)) {
+      rows.push_back(std::move(row));
     }
   }
   context.console().out(listing.render(std::move(rows)));

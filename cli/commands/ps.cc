@@ -1,5 +1,6 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/common.h"
+#include "cli/commands/list_rows.h"
 #include "cli/format/human.h"
 #include "cli/format/listing.h"
 #include "cli/time_value.h"
@@ -106,7 +107,9 @@ std::string size_of(const Json::Value& container) {
   return written + " (virtual " + human_size(container["SizeRootFs"].asDouble()) + ")";
 }
 
-Row row_of(const Json::Value& container, bool truncate) {
+}  // namespace
+
+Row container_row(const Json::Value& container, bool truncate) {
   const int64_t created = container["Created"].asInt64();
   const std::string command = json_string(container, "Command");
   Row row;
@@ -132,7 +135,7 @@ Row row_of(const Json::Value& container, bool truncate) {
   return row;
 }
 
-Row headers() {
+Row container_headers() {
   Row row;
   const std::pair<const char*, const char*> titles[] = {{"ID", "CONTAINER ID"},
                                                         {"Names", "NAMES"},
@@ -154,6 +157,8 @@ Row headers() {
   };
   return row;
 }
+
+namespace {
 
 std::string table_of(const PsFlags& flags) {
   if (flags.quiet) return "{{.ID}}";
@@ -191,12 +196,12 @@ int ps_command(Context& context, const Invocation& invocation) {
   if (flags.quiet && !flags.format.empty()) {
     context.console().err_line("WARNING: Ignoring custom format, because both --format and --quiet are set.");
   }
-  const Listing listing(flags.quiet ? table_of(flags) : flags.format, table_of(flags), headers());
+  const Listing listing(flags.quiet ? table_of(flags) : flags.format, table_of(flags), container_headers());
   const bool wants_size = flags.size || (!flags.format.empty() && listing.uses("Size"));
   std::vector<Row> rows;
   for (const Json::Value& item :
        context.client().call("container.list", {}, list_options(flags, wants_size))) {
-    rows.push_back(row_of(item, !no_truncate));
+    rows.push_back(container_row(item, !no_truncate));
   }
   context.console().out(listing.render(std::move(rows)));
   return 0;

@@ -203,16 +203,16 @@ class Engine {
   virtual Result<StreamPtr> image_import_tar(const api::ImageImportTarOptions& options, const Call& call) = 0;
 
   /// image.inspect: All about one image.
-  /// NotFound: there is no such image. InvalidArgument: a bad reference, or an id prefix that fits several
-  /// images. NotImplemented: `manifests`, `platform`. Errors: InvalidArgument, NotFound, NotImplemented.
+  /// NotFound: there is no such image, or it is for another platform. InvalidArgument: a bad reference or
+  /// platform, or an id prefix that fits several images. Errors: InvalidArgument, NotFound.
   virtual Result<api::ImageInspect> image_inspect(const std::string& name,
                                                   const api::ImageInspectOptions& options,
                                                   const Call& call) = 0;
 
   /// image.list: List images.
   /// Newest first. Intermediate images are left out unless `all`.
-  /// InvalidArgument: an unknown filter or a bad value of one. NotImplemented: `manifests`, `shared-size`.
-  /// Errors: InvalidArgument, NotImplemented.
+  /// InvalidArgument: an unknown filter or a bad value of one.
+  /// Errors: InvalidArgument.
   virtual Result<std::vector<api::ImageSummary>> image_list(const api::ImageListOptions& options,
                                                             const Call& call) = 0;
 
@@ -284,6 +284,11 @@ class Engine {
   /// end with. To check an engine that cannot be opened, there is a function outside of clients: in C
   /// `pouch_check`. Errors: only those any operation may give.
   virtual Result<api::CheckReport> system_check(const Call& call) = 0;
+
+  /// system.df: Tell what uses how much space.
+  /// Of each kind of object that `type` names, or of all, what there is and how large it is. What containers
+  /// have written is measured anew. InvalidArgument: an unknown type. Errors: InvalidArgument.
+  virtual Result<api::DiskUsage> system_df(const api::SystemDfOptions& options, const Call& call) = 0;
 
   /// system.diagnose: Tell all that a report of a bug should hold.
   /// One document with versions, settings, findings, who works on what, and what has happened of late. It has

@@ -339,7 +339,7 @@ constexpr std::array kOptions_image_inspect = {
     ParamInfo{"platform", ParamType::kString, false},
 };
 
-constexpr std::array kErrors_image_inspect = {Code::kInvalidArgument, Code::kNotFound, Code::kNotImplemented};
+constexpr std::array kErrors_image_inspect = {Code::kInvalidArgument, Code::kNotFound};
 
 Result<Json> run_image_inspect(Engine& engine, const OpArgs& args, const Call& call) {
   const auto options = internal::decode_argument<ImageInspectOptions>(args.options, args.mode);
@@ -353,7 +353,7 @@ constexpr std::array kOptions_image_list = {
     ParamInfo{"manifests", ParamType::kBool, false},
 };
 
-constexpr std::array kErrors_image_list = {Code::kInvalidArgument, Code::kNotImplemented};
+constexpr std::array kErrors_image_list = {Code::kInvalidArgument};
 
 Result<Json> run_image_list(Engine& engine, const OpArgs& args, const Call& call) {
   const auto options = internal::decode_argument<ImageListOptions>(args.options, args.mode);
@@ -472,6 +472,18 @@ Result<Json> run_system_check(Engine& engine, const OpArgs& /*args*/, const Call
   return internal::encode_result(engine.system_check(call));
 }
 
+constexpr std::array kOptions_system_df = {
+    ParamInfo{"type", ParamType::kStringList, false},
+};
+
+constexpr std::array kErrors_system_df = {Code::kInvalidArgument};
+
+Result<Json> run_system_df(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto options = internal::decode_argument<SystemDfOptions>(args.options, args.mode);
+  if (!options.is_ok()) return options.status();
+  return internal::encode_result(engine.system_df(*options, call));
+}
+
 Result<Json> run_system_diagnose(Engine& engine, const OpArgs& /*args*/, const Call& call) {
   return internal::encode_result(engine.system_diagnose(call));
 }
@@ -514,7 +526,7 @@ Result<Json> run_system_version(Engine& engine, const OpArgs& /*args*/, const Ca
   return internal::encode_result(engine.system_version(call));
 }
 
-constexpr std::array<OpInfo, 39> kOperations = {{
+constexpr std::array<OpInfo, 40> kOperations = {{
     {.name = "container.attach",
      .method = "POST",
      .path = "/containers/{id}/attach",
@@ -1059,6 +1071,23 @@ constexpr std::array<OpInfo, 39> kOperations = {{
      .retry_safe = true,
      .wire = "",
      .since = "1.0"},
+    {.name = "system.df",
+     .method = "GET",
+     .path = "/system/df",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = {},
+     .options = kOptions_system_df,
+     .errors = kErrors_system_df,
+     .has_config = false,
+     .config_required = false,
+     .has_result = true,
+     .success_status = 200,
+     .retry_safe = true,
+     .wire = "",
+     .since = "1.0"},
     {.name = "system.diagnose",
      .method = "GET",
      .path = "/system/diagnose",
@@ -1180,7 +1209,7 @@ constexpr std::array<OpInfo, 39> kOperations = {{
      .since = "1.0"},
 }};
 
-constexpr std::array<internal::Dispatch, 39> kDispatch = {{
+constexpr std::array<internal::Dispatch, 40> kDispatch = {{
     {.call = nullptr, .open = &run_container_attach},   {.call = &run_container_commit, .open = nullptr},
     {.call = &run_container_create, .open = nullptr},   {.call = nullptr, .open = &run_container_export},
     {.call = &run_container_inspect, .open = nullptr},  {.call = &run_container_kill, .open = nullptr},
@@ -1197,10 +1226,10 @@ constexpr std::array<internal::Dispatch, 39> kDispatch = {{
     {.call = nullptr, .open = &run_image_pull},         {.call = nullptr, .open = &run_image_push},
     {.call = &run_image_remove, .open = nullptr},       {.call = nullptr, .open = &run_image_save},
     {.call = &run_image_tag, .open = nullptr},          {.call = &run_system_check, .open = nullptr},
-    {.call = &run_system_diagnose, .open = nullptr},    {.call = nullptr, .open = &run_system_events},
-    {.call = &run_system_info, .open = nullptr},        {.call = &run_system_login, .open = nullptr},
-    {.call = &run_system_ping, .open = nullptr},        {.call = nullptr, .open = &run_system_session},
-    {.call = &run_system_version, .open = nullptr},
+    {.call = &run_system_df, .open = nullptr},          {.call = &run_system_diagnose, .open = nullptr},
+    {.call = nullptr, .open = &run_system_events},      {.call = &run_system_info, .open = nullptr},
+    {.call = &run_system_login, .open = nullptr},       {.call = &run_system_ping, .open = nullptr},
+    {.call = nullptr, .open = &run_system_session},     {.call = &run_system_version, .open = nullptr},
 }};
 
 }  // namespace

@@ -520,6 +520,58 @@ Json encode_value(const SystemInfo& value) {
   return out;
 }
 
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, BuildCacheRecord& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("ID", out.id);
+  reader.optional("Parents", out.parents);
+  reader.required("Type", out.type);
+  reader.optional("Description", out.description);
+  reader.required("InUse", out.in_use);
+  reader.required("Shared", out.shared);
+  reader.required("Size", out.size);
+  reader.required("CreatedAt", out.created_at);
+  reader.optional("LastUsedAt", out.last_used_at);
+  reader.required("UsageCount", out.usage_count);
+  return reader.finish();
+}
+
+Json encode_value(const BuildCacheRecord& value) {
+  Json out = json_object();
+  out["ID"] = encode_value(value.id);
+  if (value.parents) out["Parents"] = encode_value(*value.parents);
+  out["Type"] = encode_value(value.type);
+  if (value.description) out["Description"] = encode_value(*value.description);
+  out["InUse"] = encode_value(value.in_use);
+  out["Shared"] = encode_value(value.shared);
+  out["Size"] = encode_value(value.size);
+  out["CreatedAt"] = encode_value(value.created_at);
+  if (value.last_used_at) out["LastUsedAt"] = encode_value(*value.last_used_at);
+  out["UsageCount"] = encode_value(value.usage_count);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, DiskUsage& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("LayersSize", out.layers_size);
+  reader.required("Images", out.images);
+  reader.required("Containers", out.containers);
+  reader.required("Volumes", out.volumes);
+  reader.required("BuildCache", out.build_cache);
+  reader.optional("BuilderSize", out.builder_size);
+  return reader.finish();
+}
+
+Json encode_value(const DiskUsage& value) {
+  Json out = json_object();
+  out["LayersSize"] = encode_value(value.layers_size);
+  out["Images"] = encode_value(value.images);
+  out["Containers"] = encode_value(value.containers);
+  out["Volumes"] = encode_value(value.volumes);
+  out["BuildCache"] = encode_value(value.build_cache);
+  if (value.builder_size) out["BuilderSize"] = encode_value(*value.builder_size);
+  return out;
+}
+
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, CheckFinding& out) {
   ObjectReader reader(in, path, mode);
   reader.required("Name", out.name);
@@ -771,6 +823,18 @@ Json encode_value(const LoginResult& value) {
   Json out = json_object();
   out["Status"] = encode_value(value.status);
   out["IdentityToken"] = encode_value(value.identity_token);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, SystemDfOptions& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("type", out.type);
+  return reader.finish();
+}
+
+Json encode_value(const SystemDfOptions& value) {
+  Json out = json_object();
+  if (value.type) out["type"] = encode_value(*value.type);
   return out;
 }
 

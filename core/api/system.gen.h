@@ -8,6 +8,9 @@
 #include <vector>
 
 #include "core/api/codec.h"
+#include "core/api/container.gen.h"
+#include "core/api/image.gen.h"
+#include "core/api/volume.gen.h"
 
 namespace pouch::api {
 
@@ -481,6 +484,54 @@ struct SystemInfo {
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, SystemInfo& out);
 Json encode_value(const SystemInfo& value);
 
+/// A piece of a builder's cache.
+struct BuildCacheRecord {
+  /// Id of the piece.
+  std::string id;
+  /// Ids of the pieces that it stands on.
+  std::optional<std::vector<std::string>> parents;
+  /// Kind, for example regular or source.local.
+  std::string type;
+  /// The step that has made it.
+  std::optional<std::string> description;
+  /// Whether a build uses it now.
+  bool in_use = false;
+  /// Whether images use it, too.
+  bool shared = false;
+  /// Bytes.
+  int64_t size = 0;
+  /// When it was made.
+  Timestamp created_at;
+  /// When it was used last; absent when never.
+  std::optional<Timestamp> last_used_at;
+  /// How often it was used.
+  int64_t usage_count = 0;
+
+  friend bool operator==(const BuildCacheRecord&, const BuildCacheRecord&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, BuildCacheRecord& out);
+Json encode_value(const BuildCacheRecord& value);
+
+/// What uses how much space.
+struct DiskUsage {
+  /// Bytes of all layers of images, each counted once; 0 when images were not asked for.
+  int64_t layers_size = 0;
+  /// Images with SharedSize and Containers; null when they were not asked for.
+  Nullable<std::vector<ImageSummary>> images;
+  /// Containers with SizeRw and SizeRootFs; null when they were not asked for.
+  Nullable<std::vector<ContainerSummary>> containers;
+  /// Volumes with UsageData; null when they were not asked for.
+  Nullable<std::vector<Volume>> volumes;
+  /// The builder's cache; null when it was not asked for.
+  Nullable<std::vector<BuildCacheRecord>> build_cache;
+  /// Obsolete: bytes of the builder's cache.
+  std::optional<int64_t> builder_size;
+
+  friend bool operator==(const DiskUsage&, const DiskUsage&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, DiskUsage& out);
+Json encode_value(const DiskUsage& value);
+
 /// What was found out about one thing that containers need.
 struct CheckFinding {
   /// What was looked at, for example containerd, runtime or overlayfs.
@@ -708,6 +759,16 @@ struct LoginResult {
 };
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, LoginResult& out);
 Json encode_value(const LoginResult& value);
+
+/// Options of system.df.
+struct SystemDfOptions {
+  /// Kinds to tell of: container, image, volume, build-cache; all when empty.
+  std::optional<std::vector<std::string>> type;
+
+  friend bool operator==(const SystemDfOptions&, const SystemDfOptions&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, SystemDfOptions& out);
+Json encode_value(const SystemDfOptions& value);
 
 /// Options of system.events.
 struct SystemEventsOptions {

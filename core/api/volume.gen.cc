@@ -115,6 +115,48 @@ Json encode_value(const Mount& value) {
   return out;
 }
 
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, VolumeUsageData& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Size", out.size);
+  reader.required("RefCount", out.ref_count);
+  return reader.finish();
+}
+
+Json encode_value(const VolumeUsageData& value) {
+  Json out = json_object();
+  out["Size"] = encode_value(value.size);
+  out["RefCount"] = encode_value(value.ref_count);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, Volume& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Name", out.name);
+  reader.required("Driver", out.driver);
+  reader.required("Mountpoint", out.mountpoint);
+  reader.optional("CreatedAt", out.created_at);
+  reader.optional("Status", out.status);
+  reader.required("Labels", out.labels);
+  reader.required("Scope", out.scope);
+  reader.required("Options", out.options);
+  reader.optional("UsageData", out.usage_data);
+  return reader.finish();
+}
+
+Json encode_value(const Volume& value) {
+  Json out = json_object();
+  out["Name"] = encode_value(value.name);
+  out["Driver"] = encode_value(value.driver);
+  out["Mountpoint"] = encode_value(value.mountpoint);
+  if (value.created_at) out["CreatedAt"] = encode_value(*value.created_at);
+  if (value.status) out["Status"] = encode_value(*value.status);
+  out["Labels"] = encode_value(value.labels);
+  out["Scope"] = encode_value(value.scope);
+  out["Options"] = encode_value(value.options);
+  if (value.usage_data) out["UsageData"] = encode_value(*value.usage_data);
+  return out;
+}
+
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, MountPoint& out) {
   ObjectReader reader(in, path, mode);
   reader.optional("Type", out.type);

@@ -110,6 +110,44 @@ struct Mount {
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, Mount& out);
 Json encode_value(const Mount& value);
 
+/// How much a volume is used.
+struct VolumeUsageData {
+  /// Bytes; -1 when not known.
+  int64_t size = 0;
+  /// Number of containers that use it; -1 when not known.
+  int64_t ref_count = 0;
+
+  friend bool operator==(const VolumeUsageData&, const VolumeUsageData&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, VolumeUsageData& out);
+Json encode_value(const VolumeUsageData& value);
+
+/// A volume.
+struct Volume {
+  /// Name.
+  std::string name;
+  /// Name of the driver.
+  std::string driver;
+  /// Path on the host.
+  std::string mountpoint;
+  /// When it was made.
+  std::optional<Timestamp> created_at;
+  /// What the driver tells of it.
+  std::optional<std::map<std::string, std::string>> status;
+  /// Labels.
+  Nullable<std::map<std::string, std::string>> labels;
+  /// Whether it is on this host only.
+  std::string scope;
+  /// Options of the driver.
+  Nullable<std::map<std::string, std::string>> options;
+  /// How much it is used, when asked for.
+  std::optional<VolumeUsageData> usage_data;
+
+  friend bool operator==(const Volume&, const Volume&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, Volume& out);
+Json encode_value(const Volume& value);
+
 /// A mount that a container has.
 struct MountPoint {
   /// Kind of the mount.

@@ -45,8 +45,11 @@ struct LocalEngine::Parts {
         networks(root->context()),
         containers(root->context(), images, networks),
         users(containers),
-        system(root->context(), {[this] { return count(); },
-                                 [this](api::SystemInfo& out) { return images.describe_registries(out); }}),
+        system(root->context(),
+               {[this] { return count(); },
+                [this](const Call& call, int64_t& layers_size) { return images.measure(call, layers_size); },
+                [this](const Call& call) { return measure_containers(call); },
+                [this](api::SystemInfo& out) { return images.describe_registries(out); }}),
         sessions(root->context()) {
     images.set_users(&users);
   }
@@ -62,6 +65,13 @@ struct LocalEngine::Parts {
     POUCH_ASSIGN_OR_RETURN(const ContainerCounts counts, containers.counts());
     POUCH_ASSIGN_OR_RETURN(const int64_t image_count, images.count());
     return ObjectCounts{counts.total, counts.running, counts.paused, counts.stopped, image_count};
+  }
+
+  Result<std::vector<api::ContainerSummary>> measure_containers(const Call& call) {
+    api::ContainerListOptions options;
+    options.all = true;
+    options.size = true;
+    return containers.list(options, call);
   }
 
   Status start_sessions() {
@@ -296,6 +306,10 @@ Result<StreamPtr> LocalEngine::image_save(const api::ImageSaveOptions& options, 
 Status LocalEngine::image_tag(const std::string& name, const api::ImageTagOptions& options,
                               const Call& call) {
   POUCH_FORWARD(images, tag(name, options, call));
+}
+
+Result<api::DiskUsage> LocalEngine::system_df(const api::SystemDfOptions& options, const Call& call) {
+  POUCH_FORWARD(system, df(options, call));
 }
 
 Result<api::CheckReport> LocalEngine::system_check(const Call& call) {

@@ -11,6 +11,7 @@
 #include "core/image/image_config.h"
 #include "core/image/image_filter.h"
 #include "core/image/image_store.h"
+#include "core/image/stored_image.h"
 
 namespace pouch::image {
 namespace {
@@ -47,7 +48,9 @@ api::ImageSummary summary(const ImageRow& row, const ImageConfigFacts& facts, co
   return out;
 }
 
-api::Descriptor descriptor(const ctrd::Descriptor& target) {
+}  // namespace
+
+api::Descriptor descriptor_of(const ctrd::Descriptor& target) {
   api::Descriptor out;
   out.media_type = target.media_type;
   out.digest = target.digest.str();
@@ -55,33 +58,37 @@ api::Descriptor descriptor(const ctrd::Descriptor& target) {
   return out;
 }
 
-}  // namespace
-
 Result<std::vector<api::ImageSummary>> list_images(store::Session& session,
                                                    const api::ImageListOptions& options) {
-  if (options.manifests.value_or(false)) return not_implemented("image list: the option manifests");
-  if (options.shared_size.value_or(false)) return not_implemented("image list: the option shared-size");
   POUCH_ASSIGN_OR_RETURN(const ImageFilter filter, ImageFilter::make(session, options.filters, kListFilters));
   POUCH_ASSIGN_OR_RETURN(const std::vector<NameRow> names, all_names(session));
   std::map<Digest, std::vector<NameRow>> names_by_image;
   for (const NameRow& name : names) names_by_image[name.image_id].push_back(name);
   POUCH_ASSIGN_OR_RETURN(const std::vector<ImageRow> rows, all_images(session));
+  const bool wants_shared = options.shared_size.value_or(false);
+  std::map<Digest, int64_t> shared;
+  if (wants_shared) {
+    POUCH_ASSIGN_OR_RETURN(shared, shared_bytes(session));
+  }
   std::vector<api::ImageSummary> out;
   for (const ImageRow& row : rows) {
     POUCH_ASSIGN_OR_RETURN(const ImageConfigFacts facts, parse_image_config(row.config_json, {}));
     std::vector<NameRow>& of_image = names_by_image[row.id];
     if (!filter.admits(row, facts, of_image)) continue;
     out.push_back(summary(row, facts, split_names(of_image)));
+    if (wants_shared) out.back().shared_size = shared[row.id];
   }
   return out;
 }
 
-Result<api::ImageInspect> inspect_image(store::Session& session, const std::string& name) {
+Result<api::ImageInspect> inspect_image(store::Session& session, const std::string& name,
+                                        const std::optional<api::Platform>& platform) {
   POUCH_ASSIGN_OR_RETURN(const Digest id, resolve_image(session, name));
   POUCH_ASSIGN_OR_RETURN(const std::optional<ImageRow> row, find_image(session, id));
   if (!row) return not_found("No such image: " + name);
   POUCH_ASSIGN_OR_RETURN(const std::vector<NameRow> rows, names_of(session, id));
   POUCH_ASSIGN_OR_RETURN(const ImageConfigFacts facts, parse_image_config(row->config_json, {}));
+  POUCH_RETURN_IF_ERROR(check_platform(facts, platform, name));
   const Names names = split_names(rows);
   api::ImageInspect out;
   out.id = id.str();
@@ -108,7 +115,7 @@ Result<api::ImageInspect> inspect_image(store::Session& session, const std::stri
     }
   }
   out.metadata.last_tag_time = names.last_tagged;
-  out.descriptor = descriptor(row->manifest);
+  out.descriptor = descriptor_of(row->manifest);
   return out;
 }
 

@@ -17,7 +17,9 @@
 #include "core/image/image_session.h"
 #include "core/image/image_store.h"
 #include "core/image/image_sweep.h"
+#include "core/image/image_usage.h"
 #include "core/image/manager_impl.h"
+#include "core/image/stored_image.h"
 #include "core/store/database.h"
 
 namespace pouch {
@@ -78,17 +80,48 @@ void ImageManager::set_users(ImageUsers* users) {
 Result<api::ImageInspect> ImageManager::inspect(const std::string& name,
                                                 const api::ImageInspectOptions& options, const Call& call) {
   POUCH_RETURN_IF_ERROR(call.check());
-  if (options.manifests.value_or(false)) return not_implemented("image inspect: the option manifests");
-  if (options.platform) return not_implemented("image inspect: the option platform");
-  POUCH_ASSIGN_OR_RETURN(store::Snapshot session, impl_->context.db->read());
-  return image::inspect_image(session, name);
+  POUCH_ASSIGN_OR_RETURN(const std::optional<api::Platform> platform,
+                         image::parse_platform_option(options.platform));
+  const auto read = [&]() -> Result<api::ImageInspect> {
+    POUCH_ASSIGN_OR_RETURN(store::Snapshot session, impl_->context.db->read());
+    return image::inspect_image(session, name, platform);
+  };
+  POUCH_ASSIGN_OR_RETURN(api::ImageInspect out, read());
+  if (!options.manifests.value_or(false)) return out;
+  POUCH_ASSIGN_OR_RETURN(
+      out.manifests, image::manifests_of(impl_->context, impl_->users, call, Digest(out.id), impl_->limits));
+  return out;
 }
 
 Result<std::vector<api::ImageSummary>> ImageManager::list(const api::ImageListOptions& options,
                                                           const Call& call) {
   POUCH_RETURN_IF_ERROR(call.check());
-  POUCH_ASSIGN_OR_RETURN(store::Snapshot session, impl_->context.db->read());
-  return image::list_images(session, options);
+  const auto read = [&]() -> Result<std::vector<api::ImageSummary>> {
+    POUCH_ASSIGN_OR_RETURN(store::Snapshot session, impl_->context.db->read());
+    return image::list_images(session, options);
+  };
+  POUCH_ASSIGN_OR_RETURN(std::vector<api::ImageSummary> out, read());
+  if (!options.manifests.value_or(false)) return out;
+  for (api::ImageSummary& image : out) {
+    auto manifests = image::manifests_of(impl_->context, impl_->users, call, Digest(image.id), impl_->limits);
+    if (manifests.code() == Code::kNotFound) continue;  // removed meanwhile
+    POUCH_ASSIGN_OR_RETURN(image.manifests, std::move(manifests));
+  }
+  return out;
+}
+
+Result<std::vector<api::ImageSummary>> ImageManager::measure(const Call& call, int64_t& layers_size) {
+  POUCH_RETURN_IF_ERROR(call.check());
+  api::ImageListOptions options;
+  options.shared_size = true;
+  std::vector<api::ImageSummary> out;
+  {
+    POUCH_ASSIGN_OR_RETURN(store::Snapshot session, impl_->context.db->read());
+    POUCH_ASSIGN_OR_RETURN(out, image::list_images(session, options));
+    POUCH_ASSIGN_OR_RETURN(layers_size, image::layers_bytes(session));
+  }
+  POUCH_RETURN_IF_ERROR(image::count_users(impl_->users, out));
+  return out;
 }
 
 Result<std::vector<api::ImageDeleteItem>> ImageManager::remove(const std::string& name,

@@ -75,6 +75,8 @@ class ImageManager final : public ImageLookup {
   Status remove_session(const std::string& session, const Call& call);
   /// For system.info: images, dangling ones included.
   Result<int64_t> count();
+  /// For system.df: all images with their shared bytes and users, and the bytes of all layers.
+  Result<std::vector<api::ImageSummary>> measure(const Call& call, int64_t& layers_size);
   /// The part of system.info that tells of registries and proxies.
   Status describe_registries(api::SystemInfo& out);
 

@@ -252,6 +252,28 @@ Result<std::vector<ChainId>> unshared_layers(store::Session& session, const Dige
   }
 }
 
+Result<std::map<Digest, int64_t>> shared_bytes(store::Session& session) {
+  POUCH_ASSIGN_OR_RETURN(
+      store::Statement rows,
+      session.prepare("SELECT image_id, SUM(size) FROM image_layers WHERE chain_id IN "
+                      "(SELECT chain_id FROM image_layers GROUP BY chain_id HAVING COUNT(*) > 1) "
+                      "GROUP BY image_id"));
+  std::map<Digest, int64_t> out;
+  while (true) {
+    POUCH_ASSIGN_OR_RETURN(const bool found, rows.step());
+    if (!found) return out;
+    out[Digest(rows.text(0))] = rows.integer(1);
+  }
+}
+
+Result<int64_t> layers_bytes(store::Session& session) {
+  POUCH_ASSIGN_OR_RETURN(store::Statement row,
+                         session.prepare("SELECT COALESCE(SUM(size), 0) FROM "
+                                         "(SELECT MAX(size) AS size FROM image_layers GROUP BY chain_id)"));
+  POUCH_RETURN_IF_ERROR(row.step().status());
+  return row.integer(0);
+}
+
 Result<Digest> resolve_image(store::Session& session, const std::string& text) {
   const std::string_view hex = id_hex(text);
   if (hex.size() == kHexChars) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -77,6 +78,11 @@ Status remove_image(store::Transaction& transaction, const Digest& id);
 Result<std::vector<LayerRow>> layers_of(store::Session& session, const Digest& id);
 /// Chain ids of the image's layers that no other image has, highest first.
 Result<std::vector<ChainId>> unshared_layers(store::Session& session, const Digest& id);
+
+/// Bytes of layers that other images have, too, by image; one that shares nothing is not there.
+Result<std::map<Digest, int64_t>> shared_bytes(store::Session& session);
+/// Bytes of all layers, each counted once.
+Result<int64_t> layers_bytes(store::Session& session);
 
 /// The image that `text` means: a reference, "sha256:<64 hex>", 64 hex digits, or a unique prefix of the hex.
 /// NotFound "No such image: busybox:latest"; InvalidArgument for a bad reference or an ambiguous prefix.

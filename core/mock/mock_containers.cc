@@ -388,6 +388,7 @@ Result<std::vector<api::ContainerSummary>> MockEngine::container_list(
     row.host_config.network_mode = container->host.network_mode;
     row.network_settings = api::ContainerSummaryNetworkSettings{};
     row.network_settings->networks = endpoints_of(*container);
+    if (options.size.value_or(false)) row.size_rw = row.size_root_fs = 0;
     out.push_back(std::move(row));
   }
   return out;

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "core/api/check.h"
+#include "core/api/usage_kinds.h"
 #include "core/base/text.h"
 #include "core/mock/mock_state.h"
 
@@ -90,6 +91,29 @@ Result<api::CheckReport> MockEngine::system_check(const Call& call) {
     findings.push_back(findings::fine(name, "not needed: this engine is in memory"));
   }
   return api::make_report(findings);
+}
+
+Result<api::DiskUsage> MockEngine::system_df(const api::SystemDfOptions& options, const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(const api::UsageKinds kinds, api::parse_usage_kinds(options.type));
+  api::DiskUsage out;
+  if (kinds.images) {
+    api::ImageListOptions wanted;
+    wanted.shared_size = true;
+    POUCH_ASSIGN_OR_RETURN(out.images, image_list(wanted, call));
+    const std::lock_guard lock(state_->mutex);
+    for (api::ImageSummary& image : *out.images) {
+      image.containers = std::count_if(state_->containers.begin(), state_->containers.end(),
+                                       [&](const auto& at) { return at.second->image_id == image.id; });
+    }
+  }
+  if (kinds.containers) {
+    api::ContainerListOptions wanted;
+    wanted.all = wanted.size = true;
+    POUCH_ASSIGN_OR_RETURN(out.containers, container_list(wanted, call));
+  }
+  if (kinds.volumes) out.volumes = std::vector<api::Volume>();
+  if (kinds.build_cache) out.build_cache = std::vector<api::BuildCacheRecord>();
+  return out;
 }
 
 Result<api::Diagnosis> MockEngine::system_diagnose(const Call& call) {

@@ -93,6 +93,7 @@ class MockEngine : public Engine {
   Result<StreamPtr> image_save(const api::ImageSaveOptions& options, const Call& call) override;
   Status image_tag(const std::string& name, const api::ImageTagOptions& options, const Call& call) override;
   Result<api::CheckReport> system_check(const Call& call) override;
+  Result<api::DiskUsage> system_df(const api::SystemDfOptions& options, const Call& call) override;
   Result<api::Diagnosis> system_diagnose(const Call& call) override;
   Result<StreamPtr> system_events(const api::SystemEventsOptions& options, const Call& call) override;
   Result<api::SystemInfo> system_info(const Call& call) override;

@@ -77,6 +77,24 @@ api::ImageSummary summary_of(const Image& image) {
   return out;
 }
 
+std::vector<api::ManifestSummary> manifests_of(const mock::State& state, const Image& image) {
+  api::ManifestSummary out;
+  out.id = out.descriptor.digest = image.id;
+  out.descriptor.media_type = "application/vnd.oci.image.manifest.v1+json";
+  out.available = true;
+  out.kind = "image";
+  api::ImageManifestData& data = out.image_data.emplace();
+  data.platform.architecture = image.architecture;
+  data.platform.os = "linux";
+  out.descriptor.platform = data.platform;
+  std::vector<std::string> containers;
+  for (const auto& [id, container] : state.containers) {
+    if (container->image_id == image.id) containers.push_back(id);
+  }
+  data.containers = std::move(containers);
+  return {std::move(out)};
+}
+
 }  // namespace
 
 void MockEngine::store_image(const std::string& digest, const std::vector<std::string>& references,
@@ -201,8 +219,6 @@ Result<StreamPtr> MockEngine::image_import_tar(const api::ImageImportTarOptions&
 
 Result<std::vector<api::ImageSummary>> MockEngine::image_list(const api::ImageListOptions& options,
                                                               const Call& /*call*/) {
-  if (options.manifests.value_or(false)) return not_implemented("image.list: manifests is not supported");
-  if (options.shared_size.value_or(false)) return not_implemented("image.list: shared-size is not supported");
   const std::lock_guard lock(state_->mutex);
   std::vector<api::ImageSummary> out;
   for (const auto& [id, image] : state_->images) {
@@ -217,7 +233,10 @@ Result<std::vector<api::ImageSummary>> MockEngine::image_list(const api::ImageLi
             });
       });
     }
-    if (matches) out.push_back(summary_of(image));
+    if (!matches) continue;
+    out.push_back(summary_of(image));
+    if (options.shared_size.value_or(false)) out.back().shared_size = 0;
+    if (options.manifests.value_or(false)) out.back().manifests = manifests_of(*state_, image);
   }
   std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.created > b.created; });
   return out;
@@ -226,11 +245,12 @@ Result<std::vector<api::ImageSummary>> MockEngine::image_list(const api::ImageLi
 Result<api::ImageInspect> MockEngine::image_inspect(const std::string& name,
                                                     const api::ImageInspectOptions& options,
                                                     const Call& /*call*/) {
-  if (options.manifests.value_or(false)) return not_implemented("image.inspect: manifests is not supported");
-  if (options.platform) return not_implemented("image.inspect: platform is not supported");
   const std::lock_guard lock(state_->mutex);
   POUCH_ASSIGN_OR_RETURN(const Image* image, state_->find_image(name));
+  POUCH_ASSIGN_OR_RETURN(const bool is_for_platform, mock::is_own_platform(options.platform));
+  if (!is_for_platform) return not_found("image " + name + " is for another platform");
   api::ImageInspect out;
+  if (options.manifests.value_or(false)) out.manifests = manifests_of(*state_, *image);
   out.id = image->id;
   out.repo_tags = image->references;
   out.repo_digests = std::vector<std::string>{};

@@ -24,7 +24,7 @@ constexpr std::array kAdditions = {
     Addition{"image.list", "manifests", {1, 47}},      Addition{"image.list", "shared-size", {1, 42}},
     Addition{"image.load", "platform", {1, 48}},       Addition{"image.remove", "platforms", {1, 50}},
     Addition{"image.history", "platform", {1, 48}},    Addition{"image.push", "platform", {1, 46}},
-    Addition{"image.save", "platform", {1, 48}},
+    Addition{"image.save", "platform", {1, 48}},       Addition{"system.df", "type", {1, 42}},
 };
 
 // What Moby never had.

@@ -247,6 +247,13 @@ Result<api::CheckReport> RemoteCalls::system_check(const Call& call) {
   return api::from_json<api::CheckReport>(*result, api::DecodeMode::kLenient);
 }
 
+Result<api::DiskUsage> RemoteCalls::system_df(const api::SystemDfOptions& options, const Call& call) {
+  const Json options_json = api::encode_value(options);
+  const Result<Json> result = call_json(*api::find_operation("system.df"), {}, nullptr, &options_json, call);
+  if (!result.is_ok()) return result.status();
+  return api::from_json<api::DiskUsage>(*result, api::DecodeMode::kLenient);
+}
+
 Result<api::Diagnosis> RemoteCalls::system_diagnose(const Call& call) {
   const Result<Json> result = call_json(*api::find_operation("system.diagnose"), {}, nullptr, nullptr, call);
   if (!result.is_ok()) return result.status();

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/api/check.h"
+#include "core/api/usage_kinds.h"
 #include "core/events/event_log.h"
 #include "core/sys/host_facts.h"
 #include "core/system/check.h"
@@ -181,6 +182,22 @@ Result<api::Diagnosis> SystemManager::diagnose(const Call& call) {
                 {"Stopped", counts.stopped},
                 {"Images", counts.images}};
   POUCH_RETURN_IF_ERROR(pouch::diagnose(context_, call, out));
+  return out;
+}
+
+Result<api::DiskUsage> SystemManager::df(const api::SystemDfOptions& options, const Call& call) {
+  POUCH_RETURN_IF_ERROR(call.check());
+  POUCH_ASSIGN_OR_RETURN(const api::UsageKinds kinds, api::parse_usage_kinds(options.type));
+  api::DiskUsage out;
+  if (kinds.images) {
+    POUCH_ASSIGN_OR_RETURN(out.images, sources_.measure_images(call, out.layers_size));
+  }
+  if (kinds.containers) {
+    POUCH_ASSIGN_OR_RETURN(out.containers, sources_.measure_containers(call));
+  }
+  // There are no volumes and no builds yet.
+  if (kinds.volumes) out.volumes = std::vector<api::Volume>();
+  if (kinds.build_cache) out.build_cache = std::vector<api::BuildCacheRecord>();
   return out;
 }
 

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <utility>
+#include <vector>
 
 #include "core/api/stream.h"
 #include "core/api/system.gen.h"
@@ -23,6 +25,9 @@ struct ObjectCounts {
 /// What system.info tells of other managers' matters, from those who know.
 struct SystemSources {
   std::function<Result<ObjectCounts>()> count;
+  std::function<Result<std::vector<api::ImageSummary>>(const Call& call, int64_t& layers_size)>
+      measure_images;
+  std::function<Result<std::vector<api::ContainerSummary>>(const Call& call)> measure_containers;
   std::function<Status(api::SystemInfo& out)> describe_registries;
 };
 
@@ -38,6 +43,7 @@ class SystemManager {
   Result<api::SystemInfo> info(const Call& call);
   Result<api::CheckReport> check(const Call& call);
   Result<api::Diagnosis> diagnose(const Call& call);
+  Result<api::DiskUsage> df(const api::SystemDfOptions& options, const Call& call);
   Result<StreamPtr> events(const api::SystemEventsOptions& options, const Call& call);
 
  private:

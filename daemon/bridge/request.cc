@@ -31,13 +31,21 @@ constexpr std::array kConfigGates = {
 };
 
 constexpr std::array kOptionGates = {
-    Gate{"container.create", "platform", 41}, Gate{"container.logs", "until", 35},
-    Gate{"container.stop", "signal", 42},     Gate{"container.wait", "condition", 30},
-    Gate{"image.inspect", "manifests", 48},   Gate{"image.inspect", "platform", 49},
-    Gate{"image.list", "manifests", 47},      Gate{"image.list", "shared-size", 42},
-    Gate{"image.pull", "platform", 32},       Gate{"image.load", "platform", 48},
-    Gate{"image.remove", "platforms", 50},    Gate{"image.history", "platform", 48},
-    Gate{"image.push", "platform", 46},       Gate{"image.save", "platform", 48},
+    Gate{"container.create", "platform", 41},
+    Gate{"container.logs", "until", 35},
+    Gate{"container.stop", "signal", 42},
+    Gate{"container.wait", "condition", 30},
+    Gate{"image.inspect", "manifests", 48},
+    Gate{"image.inspect", "platform", 49},
+    Gate{"image.list", "manifests", 47},
+    Gate{"image.list", "shared-size", 42},
+    Gate{"image.pull", "platform", 32},
+    Gate{"image.load", "platform", 48},
+    Gate{"image.remove", "platforms", 50},
+    Gate{"image.history", "platform", 48},
+    Gate{"image.push", "platform", 46},
+    Gate{"image.save", "platform", 48},
+    Gate{"system.df", "type", 42},
 };
 
 template <size_t N>

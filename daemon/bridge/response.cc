@@ -176,6 +176,13 @@ void shape_document(std::string_view op, int minor, Json& document) {
   if (op == "system.info") shape_info(minor, document);
 }
 
+// The documents in it are as in the lists of their own. The cache's size was in 1.25 to 1.41 a field.
+void shape_disk_usage(int minor, Json& usage) {
+  for (Json& image : usage["Images"]) shape_document("image.list", minor, image);
+  for (Json& container : usage["Containers"]) shape_document("container.list", minor, container);
+  if (minor < 42) default_member(usage, "BuilderSize", 0);
+}
+
 // Events carry, up to 1.51, the fields of before 1.22 for containers and images.
 void shape_event(Json& event) {
   const std::string type = event["Type"].asString();
@@ -191,6 +198,7 @@ void shape_event(Json& event) {
 }  // namespace
 
 void shape_response(const api::OpInfo& op, int minor, Json& result) {
+  if (op.name == "system.df") return shape_disk_usage(minor, result);
   if (!result.isArray()) return shape_document(op.name, minor, result);
   for (Json& document : result) shape_document(op.name, minor, document);
 }

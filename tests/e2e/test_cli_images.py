@@ -120,3 +120,25 @@ def test_prune(pouch):
     done = pouch("image", "prune", "-a", stdin="y\n").out
     assert "Deleted Images:\nuntagged: box:1\ndeleted: sha256:" in done and "Total reclaimed space: 2" in done
     assert pouch("images", "-q").out == ""
+
+
+def test_df(pouch):
+    """Two images that share a layer, one of them used: each layer counts once."""
+    pouch("create", "--name", "one", "box:1", "true")
+    pouch("run", "--name", "two", "--network=none", "box:1", "sh", "-c", "head -c 1000000 /dev/zero > /large")
+    pouch("commit", "two", "more:1")
+    plain = [line.split() for line in pouch("system", "df").lines]
+    assert plain[0] == ["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"]
+    assert plain[1][:3] == ["Images", "2", "1"] and plain[2][:3] == ["Containers", "2", "0"]
+    assert plain[3] == ["Local", "Volumes", "0", "0", "0B", "0B"] and plain[4] == ["Build", "Cache", "0", "0", "0B", "0B"]
+    one, whole = (json.loads(pouch("image", "inspect", name).out)[0]["Size"] for name in ("box:1", "more:1"))
+    shown = json.loads(pouch("system", "df", "-v", "--format", "json").out)
+    sizes = {image["Repository"]: (image["SharedSize"], image["Containers"]) for image in shown["Images"]}
+    assert sizes["box"][1] == "2" and sizes["more"] == (sizes["box"][0], "0")
+    assert 1_000_000 < whole - one < 1_100_000
+    assert plain[1][3] == pouch("images", "--format", "{{.Size}}", "more:1").out.strip()
+    assert pouch("system", "df", "--format", "{{.Type}}={{.TotalCount}}").lines[0] == "Images=2"
+    verbose = pouch("system", "df", "-v").out
+    for title in ("Images space usage:", "Containers space usage:", "Local Volumes space usage:", "Build cache usage: 0B"):
+        assert title in verbose
+    assert {line.split()[-1] for line in verbose.splitlines() if "Exited" in line or "Created " in line} == {"one", "two"}

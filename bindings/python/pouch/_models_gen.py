@@ -970,6 +970,30 @@ SystemInfo = TypedDict('SystemInfo', {
 }, total=False)
 SystemInfo.__doc__ = 'State and abilities of the engine and of its host.'
 
+BuildCacheRecord = TypedDict('BuildCacheRecord', {
+    'ID': str,
+    'Parents': List[str],
+    'Type': str,
+    'Description': str,
+    'InUse': bool,
+    'Shared': bool,
+    'Size': int,
+    'CreatedAt': str,
+    'LastUsedAt': str,
+    'UsageCount': int,
+}, total=False)
+BuildCacheRecord.__doc__ = "A piece of a builder's cache."
+
+DiskUsage = TypedDict('DiskUsage', {
+    'LayersSize': int,
+    'Images': Optional[List["ImageSummary"]],
+    'Containers': Optional[List["ContainerSummary"]],
+    'Volumes': Optional[List["Volume"]],
+    'BuildCache': Optional[List["BuildCacheRecord"]],
+    'BuilderSize': int,
+}, total=False)
+DiskUsage.__doc__ = 'What uses how much space.'
+
 CheckFinding = TypedDict('CheckFinding', {
     'Name': str,
     'Level': str,
@@ -1132,6 +1156,25 @@ Mount = TypedDict('Mount', {
     'ClusterOptions': "Empty",
 }, total=False)
 Mount.__doc__ = 'A mount asked for.'
+
+VolumeUsageData = TypedDict('VolumeUsageData', {
+    'Size': int,
+    'RefCount': int,
+}, total=False)
+VolumeUsageData.__doc__ = 'How much a volume is used.'
+
+Volume = TypedDict('Volume', {
+    'Name': str,
+    'Driver': str,
+    'Mountpoint': str,
+    'CreatedAt': str,
+    'Status': Dict[str, str],
+    'Labels': Optional[Dict[str, str]],
+    'Scope': str,
+    'Options': Optional[Dict[str, str]],
+    'UsageData': "VolumeUsageData",
+}, total=False)
+Volume.__doc__ = 'A volume.'
 
 MountPoint = TypedDict('MountPoint', {
     'Type': str,

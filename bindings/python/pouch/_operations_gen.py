@@ -512,11 +512,11 @@ class ImageOperations:
             cancel: Optional[Cancel] = None) -> models.ImageInspect:
         """All about one image.
 
-        NotFound: there is no such image. InvalidArgument: a bad reference, or an id prefix that fits several images.
-        NotImplemented: `manifests`, `platform`.
+        NotFound: there is no such image, or it is for another platform. InvalidArgument: a bad reference or platform, or an
+        id prefix that fits several images.
         manifests: Whether to send Manifests.
         platform: OCI platform as JSON; which one of an image with several.
-        Raises: InvalidArgument, NotFound, NotImplemented.
+        Raises: InvalidArgument, NotFound.
         """
         return self._connection.call(
             "image.inspect", [name], None, {"manifests": manifests, "platform": platform}, timeout=timeout, cancel=cancel)
@@ -534,13 +534,13 @@ class ImageOperations:
         """List images.
 
         Newest first. Intermediate images are left out unless `all`.
-        InvalidArgument: an unknown filter or a bad value of one. NotImplemented: `manifests`, `shared-size`.
+        InvalidArgument: an unknown filter or a bad value of one.
         all: Whether to list intermediate images too.
         filters: Which images to list.
         shared_size: Whether to compute SharedSize.
         digests: Obsolete and without effect: RepoDigests is always sent.
         manifests: Whether to send Manifests.
-        Raises: InvalidArgument, NotImplemented.
+        Raises: InvalidArgument.
         """
         return self._connection.call(
             "image.list", [], None, {"all": all, "filters": filters, "shared-size": shared_size, "digests": digests, "manifests": manifests}, timeout=timeout, cancel=cancel)
@@ -722,6 +722,23 @@ class SystemOperations:
         """
         return self._connection.call(
             "system.check", [], None, {}, timeout=timeout, cancel=cancel)
+
+    def df(
+            self,
+            *,
+            type: Optional[List[str]] = None,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> models.DiskUsage:
+        """Tell what uses how much space.
+
+        Of each kind of object that `type` names, or of all, what there is and how large it is. What containers have
+        written is measured anew.
+        InvalidArgument: an unknown type.
+        type: Kinds to tell of: container, image, volume, build-cache; all when empty.
+        Raises: InvalidArgument.
+        """
+        return self._connection.call(
+            "system.df", [], None, {"type": type}, timeout=timeout, cancel=cancel)
 
     def diagnose(
             self,

@@ -64,12 +64,12 @@ POUCH_API pouch_status_t pouch_image_import_tar(pouch_client_t *client, const ch
                                                 pouch_error_t **error);
 
 /** All about one image.
- *  NotFound: there is no such image. InvalidArgument: a bad reference, or an id prefix that fits several
- *  images. NotImplemented: `manifests`, `platform`.
+ *  NotFound: there is no such image, or it is for another platform. InvalidArgument: a bad reference or
+ *  platform, or an id prefix that fits several images.
  *  @param name Reference, digest, id or unique prefix of the id.
  *  @param options_json {manifests: bool, platform: string}
  *  @param result_json ImageInspect; pouch_buf_free
- *  Errors of its own: InvalidArgument, NotFound, NotImplemented.
+ *  Errors of its own: InvalidArgument, NotFound.
  *  @threads any @since 1.0 */
 POUCH_API pouch_status_t pouch_image_inspect(pouch_client_t *client, const char *name,
                                              const char *options_json, const pouch_call_t *call,
@@ -77,10 +77,10 @@ POUCH_API pouch_status_t pouch_image_inspect(pouch_client_t *client, const char 
 
 /** List images.
  *  Newest first. Intermediate images are left out unless `all`. InvalidArgument: an unknown filter or a bad
- *  value of one. NotImplemented: `manifests`, `shared-size`.
+ *  value of one.
  *  @param options_json {all: bool, filters: string[]{}, shared-size: bool, digests: bool, manifests: bool}
  *  @param result_json ImageSummary[]; pouch_buf_free
- *  Errors of its own: InvalidArgument, NotImplemented.
+ *  Errors of its own: InvalidArgument.
  *  @threads any @since 1.0 */
 POUCH_API pouch_status_t pouch_image_list(pouch_client_t *client, const char *options_json,
                                           const pouch_call_t *call, pouch_buf_t *result_json,

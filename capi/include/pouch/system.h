@@ -21,6 +21,17 @@ POUCH_API pouch_status_t pouch_system_check(pouch_client_t *client, const char *
                                             const pouch_call_t *call, pouch_buf_t *result_json,
                                             pouch_error_t **error);
 
+/** Tell what uses how much space.
+ *  Of each kind of object that `type` names, or of all, what there is and how large it is. What containers
+ *  have written is measured anew. InvalidArgument: an unknown type.
+ *  @param options_json {type: string[]}
+ *  @param result_json DiskUsage; pouch_buf_free
+ *  Errors of its own: InvalidArgument.
+ *  @threads any @since 1.0 */
+POUCH_API pouch_status_t pouch_system_df(pouch_client_t *client, const char *options_json,
+                                         const pouch_call_t *call, pouch_buf_t *result_json,
+                                         pouch_error_t **error);
+
 /** Tell all that a report of a bug should hold.
  *  One document with versions, settings, findings, who works on what, and what has happened of late. It has
  *  no environment variables, commands, labels or credentials. What does not answer within a second is left

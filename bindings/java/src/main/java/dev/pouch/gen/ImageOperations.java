@@ -69,9 +69,9 @@ public final class ImageOperations {
   /**
    * All about one image.
    *
-   * NotFound: there is no such image. InvalidArgument: a bad reference, or an id prefix that fits several images.
-   * NotImplemented: `manifests`, `platform`.
-   * Errors: InvalidArgument, NotFound, NotImplemented.
+   * NotFound: there is no such image, or it is for another platform. InvalidArgument: a bad reference or platform, or an
+   * id prefix that fits several images.
+   * Errors: InvalidArgument, NotFound.
    */
   public Models.ImageInspect inspect(String name, Models.ImageInspectOptions options, Call call) {
     return connection.call("image.inspect", List.of(name), null, options, Models.ImageInspect.class, call);
@@ -81,8 +81,8 @@ public final class ImageOperations {
    * List images.
    *
    * Newest first. Intermediate images are left out unless `all`.
-   * InvalidArgument: an unknown filter or a bad value of one. NotImplemented: `manifests`, `shared-size`.
-   * Errors: InvalidArgument, NotImplemented.
+   * InvalidArgument: an unknown filter or a bad value of one.
+   * Errors: InvalidArgument.
    */
   public List<Models.ImageSummary> list(Models.ImageListOptions options, Call call) {
     return connection.call("image.list", List.of(), null, options, new TypeToken<List<Models.ImageSummary>>() {}.getType(), call);

@@ -1585,6 +1585,46 @@ public final class Models {
     public PouchInfo Pouch;
   }
 
+  /** A piece of a builder's cache. */
+  public static final class BuildCacheRecord {
+    /** Id of the piece. */
+    public String ID;
+    /** Ids of the pieces that it stands on. */
+    public List<String> Parents;
+    /** Kind, for example regular or source.local. */
+    public String Type;
+    /** The step that has made it. */
+    public String Description;
+    /** Whether a build uses it now. */
+    public Boolean InUse;
+    /** Whether images use it, too. */
+    public Boolean Shared;
+    /** Bytes. */
+    public Long Size;
+    /** When it was made. */
+    public String CreatedAt;
+    /** When it was used last; absent when never. */
+    public String LastUsedAt;
+    /** How often it was used. */
+    public Long UsageCount;
+  }
+
+  /** What uses how much space. */
+  public static final class DiskUsage {
+    /** Bytes of all layers of images, each counted once; 0 when images were not asked for. */
+    public Long LayersSize;
+    /** Images with SharedSize and Containers; null when they were not asked for. */
+    public List<ImageSummary> Images;
+    /** Containers with SizeRw and SizeRootFs; null when they were not asked for. */
+    public List<ContainerSummary> Containers;
+    /** Volumes with UsageData; null when they were not asked for. */
+    public List<Volume> Volumes;
+    /** The builder's cache; null when it was not asked for. */
+    public List<BuildCacheRecord> BuildCache;
+    /** Obsolete: bytes of the builder's cache. */
+    public Long BuilderSize;
+  }
+
   /** What was found out about one thing that containers need. */
   public static final class CheckFinding {
     /** What was looked at, for example containerd, runtime or overlayfs. */
@@ -1833,6 +1873,36 @@ public final class Models {
     public TmpfsOptions TmpfsOptions;
     /** Options for cluster. */
     public Empty ClusterOptions;
+  }
+
+  /** How much a volume is used. */
+  public static final class VolumeUsageData {
+    /** Bytes; -1 when not known. */
+    public Long Size;
+    /** Number of containers that use it; -1 when not known. */
+    public Long RefCount;
+  }
+
+  /** A volume. */
+  public static final class Volume {
+    /** Name. */
+    public String Name;
+    /** Name of the driver. */
+    public String Driver;
+    /** Path on the host. */
+    public String Mountpoint;
+    /** When it was made. */
+    public String CreatedAt;
+    /** What the driver tells of it. */
+    public Map<String, String> Status;
+    /** Labels. */
+    public Map<String, String> Labels;
+    /** Whether it is on this host only. */
+    public String Scope;
+    /** Options of the driver. */
+    public Map<String, String> Options;
+    /** How much it is used, when asked for. */
+    public VolumeUsageData UsageData;
   }
 
   /** A mount that a container has. */
@@ -2132,6 +2202,12 @@ public final class Models {
     public String repo;
     /** New tag. */
     public String tag;
+  }
+
+  /** Options of system.df. */
+  public static final class SystemDfOptions {
+    /** Kinds to tell of: container, image, volume, build-cache; all when empty. */
+    public List<String> type;
   }
 
   /** Options of system.events. */

@@ -29,6 +29,18 @@ public final class SystemOperations {
   }
 
   /**
+   * Tell what uses how much space.
+   *
+   * Of each kind of object that `type` names, or of all, what there is and how large it is. What containers have
+   * written is measured anew.
+   * InvalidArgument: an unknown type.
+   * Errors: InvalidArgument.
+   */
+  public Models.DiskUsage df(Models.SystemDfOptions options, Call call) {
+    return connection.call("system.df", List.of(), null, options, Models.DiskUsage.class, call);
+  }
+
+  /**
    * Tell all that a report of a bug should hold.
    *
    * One document with versions, settings, findings, who works on what, and what has happened of late. It has no
