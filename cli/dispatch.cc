@@ -89,6 +89,8 @@ constexpr Command kCommands[] = {
     {"container", "start", kStart, start_command},
     {"container", "stop", kStop, stop_command},
     {"container", "wait", kWait, wait_command},
+    {"image", "copy-from", "Copy images that docker or containerd has on the engine's host",
+     copy_from_command},
     {"image", "from-rootfs", "Make an image from a root filesystem", from_rootfs_command},
     {"image", "history", kHistory, history_command},
     {"image", "import", kImport, import_command},

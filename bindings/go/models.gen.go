@@ -2056,6 +2056,20 @@ type ExecResizeOptions struct {
 	W int64 `json:"w"`
 }
 
+// ImageCopyFromOptions: Options of image.copy_from.
+type ImageCopyFromOptions struct {
+	// docker or containerd.
+	Source string `json:"source"`
+	// Of docker an address as of a client, unix:///var/run/docker.sock by default; of containerd the path of its socket, /run/containerd/containerd.sock by default.
+	Address *string `json:"address,omitempty"`
+	// Namespace of containerd, default by default; moby is docker's where it keeps its images there, k8s.io that of a kubelet.
+	Namespace *string `json:"namespace,omitempty"`
+	// Of containerd's images, os[/architecture[/variant]]; the host's by default.
+	Platform *string `json:"platform,omitempty"`
+	// References; all images that have one when empty.
+	Names *[]string `json:"names,omitempty"`
+}
+
 // ImageDistributionOptions: Options of image.distribution.
 type ImageDistributionOptions struct {
 	// Account for the registry; without it, what the engine's host has stored for it.

@@ -210,6 +210,18 @@ func (o ExecOperations) Start(ctx context.Context, id string, config ExecStartCo
 // ImageOperations are all image.* operations.
 type ImageOperations struct{ conn *Conn }
 
+// CopyFrom: Copy images that another engine of the same host has.
+//
+// From a dockerd, or from a namespace of a containerd: the images named, or all that have a name. Messages tell the
+// progress, the result what is here now. What is here already is not copied again.
+// InvalidArgument: a bad reference, an unknown source, or options that do not fit it. NotFound: it has no such
+// image, or not all of it. PermissionDenied: its socket is not the engine's to open.
+// NotImplemented: what is named is no image of containers.
+// Errors: InvalidArgument, NotFound, NotImplemented, PermissionDenied.
+func (o ImageOperations) CopyFrom(ctx context.Context, options ImageCopyFromOptions) (*Stream, error) {
+	return o.conn.OpenStream(ctx, "image.copy_from", nil, nil, options)
+}
+
 // Distribution: Ask a registry what it has under a name.
 //
 // Nothing is fetched but manifests.

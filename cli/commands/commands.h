@@ -9,6 +9,7 @@ int attach_command(Context& context, const Invocation& invocation);
 int check_command(Context& context, const Invocation& invocation);
 int reset_command(Context& context, const Invocation& invocation);
 int commit_command(Context& context, const Invocation& invocation);
+int copy_from_command(Context& context, const Invocation& invocation);
 int create_command(Context& context, const Invocation& invocation);
 int df_command(Context& context, const Invocation& invocation);
 int diagnose_command(Context& context, const Invocation& invocation);

@@ -169,6 +169,15 @@ class Engine {
   virtual Result<StreamPtr> exec_start(const std::string& id, const api::ExecStartConfig& config,
                                        const Call& call) = 0;
 
+  /// image.copy_from: Copy images that another engine of the same host has.
+  /// From a dockerd, or from a namespace of a containerd: the images named, or all that have a name. Messages
+  /// tell the progress, the result what is here now. What is here already is not copied again.
+  /// InvalidArgument: a bad reference, an unknown source, or options that do not fit it. NotFound: it has no
+  /// such image, or not all of it. PermissionDenied: its socket is not the engine's to open. NotImplemented:
+  /// what is named is no image of containers. Errors: InvalidArgument, NotFound, NotImplemented,
+  /// PermissionDenied.
+  virtual Result<StreamPtr> image_copy_from(const api::ImageCopyFromOptions& options, const Call& call) = 0;
+
   /// image.distribution: Ask a registry what it has under a name.
   /// Nothing is fetched but manifests.
   /// InvalidArgument: a bad name, or a manifest that is not as its format wants it. NotFound: the registry

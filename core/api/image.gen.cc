@@ -393,6 +393,26 @@ Json encode_value(const ImageImportResult& value) {
   return out;
 }
 
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageCopyFromOptions& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("source", out.source);
+  reader.optional("address", out.address);
+  reader.optional("namespace", out.namespace_);
+  reader.optional("platform", out.platform);
+  reader.optional("names", out.names);
+  return reader.finish();
+}
+
+Json encode_value(const ImageCopyFromOptions& value) {
+  Json out = json_object();
+  out["source"] = encode_value(value.source);
+  if (value.address) out["address"] = encode_value(*value.address);
+  if (value.namespace_) out["namespace"] = encode_value(*value.namespace_);
+  if (value.platform) out["platform"] = encode_value(*value.platform);
+  if (value.names) out["names"] = encode_value(*value.names);
+  return out;
+}
+
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageDistributionOptions& out) {
   ObjectReader reader(in, path, mode);
   reader.optional("auth", out.auth);

@@ -360,6 +360,26 @@ struct ImageImportResult {
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageImportResult& out);
 Json encode_value(const ImageImportResult& value);
 
+/// Options of image.copy_from.
+struct ImageCopyFromOptions {
+  /// docker or containerd.
+  std::string source;
+  /// Of docker an address as of a client, unix:///var/run/docker.sock by default; of containerd the path of
+  /// its socket, /run/containerd/containerd.sock by default.
+  std::optional<std::string> address;
+  /// Namespace of containerd, default by default; moby is docker's where it keeps its images there, k8s.io
+  /// that of a kubelet.
+  std::optional<std::string> namespace_;
+  /// Of containerd's images, os[/architecture[/variant]]; the host's by default.
+  std::optional<std::string> platform;
+  /// References; all images that have one when empty.
+  std::optional<std::vector<std::string>> names;
+
+  friend bool operator==(const ImageCopyFromOptions&, const ImageCopyFromOptions&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ImageCopyFromOptions& out);
+Json encode_value(const ImageCopyFromOptions& value);
+
 /// Options of image.distribution.
 struct ImageDistributionOptions {
   /// Account for the registry; without it, what the engine's host has stored for it.

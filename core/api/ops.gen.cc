@@ -266,6 +266,21 @@ Result<StreamPtr> run_exec_start(Engine& engine, const OpArgs& args, const Call&
   return engine.exec_start(args.ids[0], *config, call);
 }
 
+constexpr std::array kOptions_image_copy_from = {
+    ParamInfo{"source", ParamType::kString, true},     ParamInfo{"address", ParamType::kString, false},
+    ParamInfo{"namespace", ParamType::kString, false}, ParamInfo{"platform", ParamType::kString, false},
+    ParamInfo{"names", ParamType::kStringList, false},
+};
+
+constexpr std::array kErrors_image_copy_from = {Code::kInvalidArgument, Code::kNotFound,
+                                                Code::kNotImplemented, Code::kPermissionDenied};
+
+Result<StreamPtr> run_image_copy_from(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto options = internal::decode_argument<ImageCopyFromOptions>(args.options, args.mode);
+  if (!options.is_ok()) return options.status();
+  return engine.image_copy_from(*options, call);
+}
+
 constexpr std::array kIds_image_distribution = {"name"sv};
 
 constexpr std::array kOptions_image_distribution = {
@@ -526,7 +541,7 @@ Result<Json> run_system_version(Engine& engine, const OpArgs& /*args*/, const Ca
   return internal::encode_result(engine.system_version(call));
 }
 
-constexpr std::array<OpInfo, 40> kOperations = {{
+constexpr std::array<OpInfo, 41> kOperations = {{
     {.name = "container.attach",
      .method = "POST",
      .path = "/containers/{id}/attach",
@@ -828,6 +843,23 @@ constexpr std::array<OpInfo, 40> kOperations = {{
      .errors = kErrors_exec_start,
      .has_config = true,
      .config_required = true,
+     .has_result = true,
+     .success_status = 200,
+     .retry_safe = false,
+     .wire = "",
+     .since = "1.0"},
+    {.name = "image.copy_from",
+     .method = "POST",
+     .path = "/images/copy-from",
+     .kind = OpKind::kStream,
+     .frames = OpFrames::kMessages,
+     .queue = QueuePolicy::kLatest,
+     .id_has_slashes = false,
+     .ids = {},
+     .options = kOptions_image_copy_from,
+     .errors = kErrors_image_copy_from,
+     .has_config = false,
+     .config_required = false,
      .has_result = true,
      .success_status = 200,
      .retry_safe = false,
@@ -1209,27 +1241,28 @@ constexpr std::array<OpInfo, 40> kOperations = {{
      .since = "1.0"},
 }};
 
-constexpr std::array<internal::Dispatch, 40> kDispatch = {{
-    {.call = nullptr, .open = &run_container_attach},   {.call = &run_container_commit, .open = nullptr},
-    {.call = &run_container_create, .open = nullptr},   {.call = nullptr, .open = &run_container_export},
-    {.call = &run_container_inspect, .open = nullptr},  {.call = &run_container_kill, .open = nullptr},
-    {.call = &run_container_list, .open = nullptr},     {.call = nullptr, .open = &run_container_logs},
-    {.call = &run_container_remove, .open = nullptr},   {.call = &run_container_rename, .open = nullptr},
-    {.call = &run_container_resize, .open = nullptr},   {.call = &run_container_start, .open = nullptr},
-    {.call = &run_container_stop, .open = nullptr},     {.call = nullptr, .open = &run_container_wait},
-    {.call = &run_exec_create, .open = nullptr},        {.call = &run_exec_inspect, .open = nullptr},
-    {.call = &run_exec_resize, .open = nullptr},        {.call = nullptr, .open = &run_exec_start},
-    {.call = &run_image_distribution, .open = nullptr}, {.call = nullptr, .open = &run_image_from_rootfs},
-    {.call = &run_image_history, .open = nullptr},      {.call = nullptr, .open = &run_image_import_tar},
-    {.call = &run_image_inspect, .open = nullptr},      {.call = &run_image_list, .open = nullptr},
-    {.call = nullptr, .open = &run_image_load},         {.call = &run_image_prune, .open = nullptr},
-    {.call = nullptr, .open = &run_image_pull},         {.call = nullptr, .open = &run_image_push},
-    {.call = &run_image_remove, .open = nullptr},       {.call = nullptr, .open = &run_image_save},
-    {.call = &run_image_tag, .open = nullptr},          {.call = &run_system_check, .open = nullptr},
-    {.call = &run_system_df, .open = nullptr},          {.call = &run_system_diagnose, .open = nullptr},
-    {.call = nullptr, .open = &run_system_events},      {.call = &run_system_info, .open = nullptr},
-    {.call = &run_system_login, .open = nullptr},       {.call = &run_system_ping, .open = nullptr},
-    {.call = nullptr, .open = &run_system_session},     {.call = &run_system_version, .open = nullptr},
+constexpr std::array<internal::Dispatch, 41> kDispatch = {{
+    {.call = nullptr, .open = &run_container_attach},  {.call = &run_container_commit, .open = nullptr},
+    {.call = &run_container_create, .open = nullptr},  {.call = nullptr, .open = &run_container_export},
+    {.call = &run_container_inspect, .open = nullptr}, {.call = &run_container_kill, .open = nullptr},
+    {.call = &run_container_list, .open = nullptr},    {.call = nullptr, .open = &run_container_logs},
+    {.call = &run_container_remove, .open = nullptr},  {.call = &run_container_rename, .open = nullptr},
+    {.call = &run_container_resize, .open = nullptr},  {.call = &run_container_start, .open = nullptr},
+    {.call = &run_container_stop, .open = nullptr},    {.call = nullptr, .open = &run_container_wait},
+    {.call = &run_exec_create, .open = nullptr},       {.call = &run_exec_inspect, .open = nullptr},
+    {.call = &run_exec_resize, .open = nullptr},       {.call = nullptr, .open = &run_exec_start},
+    {.call = nullptr, .open = &run_image_copy_from},   {.call = &run_image_distribution, .open = nullptr},
+    {.call = nullptr, .open = &run_image_from_rootfs}, {.call = &run_image_history, .open = nullptr},
+    {.call = nullptr, .open = &run_image_import_tar},  {.call = &run_image_inspect, .open = nullptr},
+    {.call = &run_image_list, .open = nullptr},        {.call = nullptr, .open = &run_image_load},
+    {.call = &run_image_prune, .open = nullptr},       {.call = nullptr, .open = &run_image_pull},
+    {.call = nullptr, .open = &run_image_push},        {.call = &run_image_remove, .open = nullptr},
+    {.call = nullptr, .open = &run_image_save},        {.call = &run_image_tag, .open = nullptr},
+    {.call = &run_system_check, .open = nullptr},      {.call = &run_system_df, .open = nullptr},
+    {.call = &run_system_diagnose, .open = nullptr},   {.call = nullptr, .open = &run_system_events},
+    {.call = &run_system_info, .open = nullptr},       {.call = &run_system_login, .open = nullptr},
+    {.call = &run_system_ping, .open = nullptr},       {.call = nullptr, .open = &run_system_session},
+    {.call = &run_system_version, .open = nullptr},
 }};
 
 }  // namespace

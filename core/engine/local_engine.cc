@@ -11,6 +11,7 @@
 #include "core/engine/sessions.h"
 #include "core/image/image_manager.h"
 #include "core/network/network_manager.h"
+#include "core/remote/remote_engine.h"
 #include "core/store/database.h"
 #include "core/store/session_objects.h"
 #include "core/system/system_manager.h"
@@ -52,6 +53,10 @@ struct LocalEngine::Parts {
                 [this](api::SystemInfo& out) { return images.describe_registries(out); }}),
         sessions(root->context()) {
     images.set_users(&users);
+    images.set_docker([](const std::string& uri) -> Result<std::unique_ptr<Engine>> {
+      POUCH_ASSIGN_OR_RETURN(std::unique_ptr<remote::RemoteEngine> docker, remote::RemoteEngine::open(uri));
+      return std::unique_ptr<Engine>(std::move(docker));
+    });
   }
   // A removal that its caller has given up may still ask who uses the image.
   ~Parts() {
@@ -258,6 +263,10 @@ Result<std::vector<api::ImageHistoryItem>> LocalEngine::image_history(const std:
                                                                       const api::ImageHistoryOptions& options,
                                                                       const Call& call) {
   POUCH_FORWARD(images, history(name, options, call));
+}
+
+Result<StreamPtr> LocalEngine::image_copy_from(const api::ImageCopyFromOptions& options, const Call& call) {
+  POUCH_FORWARD(images, copy_from(options, call));
 }
 
 Result<StreamPtr> LocalEngine::image_import_tar(const api::ImageImportTarOptions& options, const Call& call) {

@@ -77,6 +77,7 @@ class LocalEngine final : public Engine {
   Result<std::vector<api::ImageHistoryItem>> image_history(const std::string& name,
                                                            const api::ImageHistoryOptions& options,
                                                            const Call& call) override;
+  Result<StreamPtr> image_copy_from(const api::ImageCopyFromOptions& options, const Call& call) override;
   Result<StreamPtr> image_import_tar(const api::ImageImportTarOptions& options, const Call& call) override;
   Result<api::ImageInspect> image_inspect(const std::string& name, const api::ImageInspectOptions& options,
                                           const Call& call) override;

@@ -10,15 +10,15 @@
 namespace pouch::image {
 namespace {
 
-Result<api::Platform> platform_of_config(registry::Repository& repository, const Call& call,
-                                         const ctrd::Descriptor& config, const ImageLimits& limits) {
+Result<api::Platform> platform_of_config(PullSource& source, const Call& call, const ctrd::Descriptor& config,
+                                         const ImageLimits& limits) {
   if (config.size < 0 || static_cast<uint64_t>(config.size) > limits.max_json_bytes) {
     return Status(Code::kResourceExhausted, "the image config has " + std::to_string(config.size) +
                                                 " bytes, more than " + std::to_string(limits.max_json_bytes));
   }
   std::string json;
   POUCH_RETURN_IF_ERROR(
-      repository.fetch_blob(call, config.digest, config.size, 0, [&json](std::string_view bytes) {
+      source.fetch_blob(call, config.digest, config.size, 0, [&json](std::string_view bytes) {
         json += bytes;
         return Status();
       }));
@@ -33,9 +33,9 @@ Result<api::Platform> platform_of_config(registry::Repository& repository, const
 
 }  // namespace
 
-Result<api::DistributionInspect> inspect_distribution(registry::Repository& repository, const Call& call,
+Result<api::DistributionInspect> inspect_distribution(PullSource& source, const Call& call,
                                                       const Reference& name, const ImageLimits& limits) {
-  POUCH_ASSIGN_OR_RETURN(const RemoteDocument document, fetch_document(repository, call, name, limits));
+  POUCH_ASSIGN_OR_RETURN(const RemoteDocument document, fetch_document(source, call, name, limits));
   api::DistributionInspect out;
   out.descriptor.media_type = document.descriptor.media_type;
   out.descriptor.digest = document.descriptor.digest.str();
@@ -47,7 +47,7 @@ Result<api::DistributionInspect> inspect_distribution(registry::Repository& repo
   // What is no image of containers has no platform.
   if (!document.content.is_index && is_container_image(document.content)) {
     POUCH_ASSIGN_OR_RETURN(api::Platform platform,
-                           platform_of_config(repository, call, document.content.config, limits));
+                           platform_of_config(source, call, document.content.config, limits));
     platforms.push_back(std::move(platform));
   }
   out.platforms = std::move(platforms);

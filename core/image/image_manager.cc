@@ -73,6 +73,10 @@ void ImageManager::close() {
   const std::unique_lock wait_for_askers(impl_->users_gate);
 }
 
+void ImageManager::set_docker(image::DockerOpener open) {
+  impl_->open_docker = std::move(open);
+}
+
 void ImageManager::set_users(ImageUsers* users) {
   impl_->users = users;
 }

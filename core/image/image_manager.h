@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "core/api/engine.gen.h"
 #include "core/api/image.gen.h"
 #include "core/api/stream.h"
 #include "core/api/system.gen.h"
@@ -33,6 +35,8 @@ class ImageManager final : public ImageLookup {
   /// Who is asked before an image is removed; without it none is in use. Once, before the operations; must
   /// live until close().
   void set_users(ImageUsers* users);
+  /// How to speak with a dockerd, before the first call.
+  void set_docker(std::function<Result<std::unique_ptr<Engine>>(const std::string& uri)> open);
   /// Takes away what imports of engines that died half-way left in containerd. Waits for it some seconds at
   /// most.
   Status sweep();
@@ -47,6 +51,7 @@ class ImageManager final : public ImageLookup {
   Result<std::vector<api::ImageHistoryItem>> history(const std::string& name,
                                                      const api::ImageHistoryOptions& options,
                                                      const Call& call);
+  Result<StreamPtr> copy_from(const api::ImageCopyFromOptions& options, const Call& call);
   Result<StreamPtr> import(const api::ImageImportTarOptions& options, const Call& call);
   Result<api::ImageInspect> inspect(const std::string& name, const api::ImageInspectOptions& options,
                                     const Call& call);

@@ -21,13 +21,12 @@ namespace {
 // One image on its way from a registry.
 class Pull {
  public:
-  Pull(EngineContext& context, const Call& call, std::shared_ptr<ctrd::Client> leased,
-       registry::Repository& repository, const PullTarget& target, Progress& progress,
-       const ImageLimits& limits)
+  Pull(EngineContext& context, const Call& call, std::shared_ptr<ctrd::Client> leased, PullSource& source,
+       const PullTarget& target, Progress& progress, const ImageLimits& limits)
       : context_(context),
         call_(call),
         leased_(std::move(leased)),
-        repository_(repository),
+        source_(source),
         target_(target),
         progress_(progress),
         limits_(limits) {}
@@ -37,7 +36,7 @@ class Pull {
     progress_.note(name.tag().empty() ? name.digest().str() : name.tag(), "Pulling from " + name.path());
     POUCH_ASSIGN_OR_RETURN(ImageContent content, make_content());
     POUCH_ASSIGN_OR_RETURN(const std::optional<Digest> before, known_as());
-    LayerDownloads downloads(context_, leased_, repository_, target_.name, call_, content.layers, progress_);
+    LayerDownloads downloads(context_, leased_, source_, call_, content.layers, progress_);
     POUCH_ASSIGN_OR_RETURN(const bool is_known, knows(content.config.digest));
     if (is_known) downloads.hush();
     ImageImporter importer(context_, leased_);
@@ -97,7 +96,7 @@ class Pull {
     }
     std::string text;
     POUCH_RETURN_IF_ERROR(
-        repository_.fetch_blob(call_, config.digest, config.size, 0, [&text](std::string_view bytes) {
+        source_.fetch_blob(call_, config.digest, config.size, 0, [&text](std::string_view bytes) {
           text += bytes;
           return Status();
         }));
@@ -118,7 +117,7 @@ class Pull {
   EngineContext& context_;
   const Call& call_;
   std::shared_ptr<ctrd::Client> leased_;
-  registry::Repository& repository_;
+  PullSource& source_;
   const PullTarget& target_;
   Progress& progress_;
   const ImageLimits& limits_;
@@ -136,15 +135,14 @@ void tell_end(const std::vector<PullTarget>& targets, const api::ImagePullResult
 
 }  // namespace
 
-Result<api::ImagePullResult> pull_images(EngineContext& context, const Call& call,
-                                         registry::Repository& repository,
+Result<api::ImagePullResult> pull_images(EngineContext& context, const Call& call, PullSource& source,
                                          const std::vector<PullTarget>& targets, bool all_tags,
                                          Progress& progress, const ImageLimits& limits) {
   POUCH_ASSIGN_OR_RETURN(const std::shared_ptr<ctrd::Client> client, context.ctrd(call));
   api::ImagePullResult result;
   for (const PullTarget& target : targets) {
     POUCH_ASSIGN_OR_RETURN(ctrd::HeldLease lease, hold_import_lease(context, client, call));
-    auto pulled = Pull(context, call, lease.client(), repository, target, progress, limits).run();
+    auto pulled = Pull(context, call, lease.client(), source, target, progress, limits).run();
     if (!pulled.is_ok()) {
       // What it has stored goes now, not some time later.
       lease.end(settled(call), /*sync=*/true).ignore();

@@ -5,7 +5,6 @@
 
 #include "core/base/executor.h"
 #include "core/ctrd/content.h"
-#include "core/image/blob_origins.h"
 #include "core/image/image_importer.h"
 #include "core/image/work_lock.h"
 
@@ -27,12 +26,11 @@ void abort_ingest(const ctrd::Client& client, const std::string& ref) {
 }  // namespace
 
 LayerDownloads::LayerDownloads(const EngineContext& context, std::shared_ptr<ctrd::Client> client,
-                               registry::Repository& repository, const Reference& name, const Call& call,
-                               const std::vector<ImageLayer>& layers, Progress& progress)
+                               PullSource& source, const Call& call, const std::vector<ImageLayer>& layers,
+                               Progress& progress)
     : context_(context),
       client_(std::move(client)),
-      repository_(repository),
-      name_(name),
+      source_(source),
       call_(call),
       work_call_(call),
       layers_(layers),
@@ -145,11 +143,10 @@ Status LayerDownloads::download(const ImageLayer& layer, const std::string& ref)
       progress_.part(id, "Downloading", current, blob.size);
       return {};
     };
-    POUCH_RETURN_IF_ERROR(repository_.fetch_blob(work_call_, blob.digest, blob.size, writer.offset(), keep));
+    POUCH_RETURN_IF_ERROR(source_.fetch_blob(work_call_, blob.digest, blob.size, writer.offset(), keep));
   }
   POUCH_RETURN_IF_ERROR(writer.commit(work_call_, blob.size, blob.digest));
-  // Without it a push has more to do.
-  note_blob_origin(*client_, work_call_, blob.digest, name_).ignore();
+  source_.stored(*client_, work_call_, blob.digest);
   return {};
 }
 

@@ -14,20 +14,19 @@
 #include "core/image/archive_images.h"
 #include "core/image/layer_blobs.h"
 #include "core/image/progress.h"
-#include "core/registry/client.h"
+#include "core/image/pull_source.h"
 #include "core/registry/reference.h"
 #include "core/store/engine_context.h"
 
 namespace pouch::image {
 
-/// Gets the blobs of layers from a registry into the content store, a few at a time and lowest first, while
-/// those that are there are unpacked. For one thread; has threads of its own.
+/// Gets the blobs of layers from where the image is pulled from into the content store, a few at a time and
+/// lowest first, while those that are there are unpacked. For one thread; has threads of its own.
 class LayerDownloads final : public LayerBlobs {
  public:
   /// All must outlive it. `client` is under a lease.
-  LayerDownloads(const EngineContext& context, std::shared_ptr<ctrd::Client> client,
-                 registry::Repository& repository, const Reference& name, const Call& call,
-                 const std::vector<ImageLayer>& layers, Progress& progress);
+  LayerDownloads(const EngineContext& context, std::shared_ptr<ctrd::Client> client, PullSource& source,
+                 const Call& call, const std::vector<ImageLayer>& layers, Progress& progress);
   /// Says nothing of layers that are there, as when all of the image is.
   void hush() { is_hushed_ = true; }
   /// Ends what still runs, and takes away what it has of unfinished blobs.
@@ -49,8 +48,7 @@ class LayerDownloads final : public LayerBlobs {
 
   const EngineContext& context_;
   std::shared_ptr<ctrd::Client> client_;
-  registry::Repository& repository_;
-  const Reference& name_;
+  PullSource& source_;
   const Call& call_;
   Call work_call_;  ///< the caller's, and cancelled when a layer fails
   int forward_ = 0;

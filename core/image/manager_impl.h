@@ -10,6 +10,7 @@
 
 #include "core/base/executor.h"
 #include "core/image/byte_source.h"
+#include "core/image/image_copy.h"
 #include "core/image/image_manager.h"
 #include "core/image/image_users.h"
 #include "core/image/limits.h"
@@ -28,6 +29,8 @@ struct ImageManager::Impl {
   std::atomic<bool> closing{false};
   std::shared_mutex users_gate;  ///< shared while the users are asked
   image::RegistryAccess registries{context.options};
+
+  image::DockerOpener open_docker;
 
   Result<std::unique_ptr<registry::Repository>> open_repository(
       const Reference& name, const std::optional<registry::Credentials>& credentials) {

@@ -58,21 +58,40 @@ Result<StreamPtr> ImageManager::pull(const api::ImagePullOptions& options, const
   POUCH_ASSIGN_OR_RETURN(const image::PullRequest request, image::parse_pull(options));
   using Answer = Result<StreamPtr>;
   return run_detached<Answer>(*impl_->context.executor, call, [impl = impl_, request, call]() -> Answer {
-    POUCH_ASSIGN_OR_RETURN(std::shared_ptr<registry::Repository> repository,
+    POUCH_ASSIGN_OR_RETURN(std::unique_ptr<registry::Repository> repository,
                            impl->open_repository(request.name, request.credentials));
+    const auto source = std::make_shared<image::RegistrySource>(request.name, std::move(repository));
     POUCH_ASSIGN_OR_RETURN(std::vector<image::PullTarget> targets,
-                           image::resolve_targets(*repository, call, request, impl->limits));
+                           image::resolve_targets(*source, call, request, impl->limits));
     return Impl::run_stream(
         impl, call,
-        [impl, repository, targets = std::move(targets), all_tags = request.all_tags](
+        [impl, source, targets = std::move(targets), all_tags = request.all_tags](
             const Call& inner, const std::shared_ptr<StreamPipe>& pipe) -> Result<std::string> {
           image::Progress progress(pipe, /*is_quiet=*/false);
-          POUCH_ASSIGN_OR_RETURN(const api::ImagePullResult result,
-                                 image::pull_images(impl->context, inner, *repository, targets, all_tags,
-                                                    progress, impl->limits));
+          POUCH_ASSIGN_OR_RETURN(
+              const api::ImagePullResult result,
+              image::pull_images(impl->context, inner, *source, targets, all_tags, progress, impl->limits));
           return api::to_json_text(result);
         });
   });
+}
+
+Result<StreamPtr> ImageManager::copy_from(const api::ImageCopyFromOptions& options, const Call& call) {
+  POUCH_RETURN_IF_ERROR(call.check());
+  POUCH_ASSIGN_OR_RETURN(const image::CopyRequest request, image::parse_copy(options));
+  return Impl::run_stream(
+      impl_, call,
+      [impl = impl_, request](const Call& inner,
+                              const std::shared_ptr<StreamPipe>& pipe) -> Result<std::string> {
+        image::Progress progress(pipe, /*is_quiet=*/false);
+        POUCH_ASSIGN_OR_RETURN(
+            const api::ImageLoadResult result,
+            request.is_docker
+                ? image::copy_from_docker(impl->context, impl->open_docker, inner, request, progress,
+                                          impl->limits)
+                : image::copy_from_containerd(impl->context, inner, request, progress, impl->limits));
+        return api::to_json_text(result);
+      });
 }
 
 Result<StreamPtr> ImageManager::import(const api::ImageImportTarOptions& options, const Call& call) {
@@ -153,12 +172,13 @@ Result<api::DistributionInspect> ImageManager::distribution(const std::string& n
   POUCH_ASSIGN_OR_RETURN(const std::optional<registry::Credentials> credentials,
                          image::credentials_of(options.auth));
   const Reference reference = parsed.with_default_tag();
-  return run_detached<Answer>(
-      *impl_->context.executor, call, [impl = impl_, reference, credentials, call]() -> Answer {
-        POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<registry::Repository> repository,
-                               impl->open_repository(reference, credentials));
-        return image::inspect_distribution(*repository, call, reference, impl->limits);
-      });
+  return run_detached<Answer>(*impl_->context.executor, call,
+                              [impl = impl_, reference, credentials, call]() -> Answer {
+                                POUCH_ASSIGN_OR_RETURN(std::unique_ptr<registry::Repository> repository,
+                                                       impl->open_repository(reference, credentials));
+                                image::RegistrySource source(reference, std::move(repository));
+                                return image::inspect_distribution(source, call, reference, impl->limits);
+                              });
 }
 
 Result<api::LoginResult> ImageManager::login(const api::AuthConfig& account, const Call& call) {

@@ -17,9 +17,9 @@ constexpr std::array<std::string_view, 2> kConfigTypes = {kOciConfigType, kDocke
 // BuildKit's caches and the first images of Docker have these, and are what they say nevertheless.
 constexpr std::array<std::string_view, 2> kLooseConfigTypes = {"", "application/octet-stream"};
 
-Result<RemoteDocument> fetch(registry::Repository& repository, const Call& call,
-                             const std::string& tag_or_digest, const ImageLimits& limits) {
-  POUCH_ASSIGN_OR_RETURN(registry::Manifest answer, repository.manifest(call, tag_or_digest));
+Result<RemoteDocument> fetch(PullSource& source, const Call& call, const std::string& tag_or_digest,
+                             const ImageLimits& limits) {
+  POUCH_ASSIGN_OR_RETURN(registry::Manifest answer, source.manifest(call, tag_or_digest));
   RemoteDocument out;
   out.descriptor.digest = Digest(answer.digest);
   out.descriptor.size = static_cast<int64_t>(answer.bytes.size());
@@ -58,9 +58,9 @@ bool is_container_image(const Manifest& manifest) {
   return has(kConfigTypes) || has(kLooseConfigTypes);
 }
 
-Result<RemoteDocument> fetch_document(registry::Repository& repository, const Call& call,
-                                      const Reference& name, const ImageLimits& limits) {
-  return fetch(repository, call, name.digest().empty() ? name.tag() : name.digest().str(), limits);
+Result<RemoteDocument> fetch_document(PullSource& source, const Call& call, const Reference& name,
+                                      const ImageLimits& limits) {
+  return fetch(source, call, name.digest().empty() ? name.tag() : name.digest().str(), limits);
 }
 
 Result<PullRequest> parse_pull(const api::ImagePullOptions& options) {
@@ -78,23 +78,23 @@ Result<PullRequest> parse_pull(const api::ImagePullOptions& options) {
   return PullRequest{all_tags ? name : one, all_tags, std::move(platform), std::move(credentials)};
 }
 
-Result<std::vector<PullTarget>> resolve_targets(registry::Repository& repository, const Call& call,
+Result<std::vector<PullTarget>> resolve_targets(PullSource& source, const Call& call,
                                                 const PullRequest& request, const ImageLimits& limits) {
   std::vector<PullTarget> targets;
   if (!request.all_tags) {
     POUCH_ASSIGN_OR_RETURN(PullTarget target,
-                           resolve_target(repository, call, request.name, request.platform, limits));
+                           resolve_target(source, call, request.name, request.platform, limits));
     targets.push_back(std::move(target));
     return targets;
   }
-  POUCH_ASSIGN_OR_RETURN(const std::vector<std::string> tags, repository.tags(call));
+  POUCH_ASSIGN_OR_RETURN(const std::vector<std::string> tags, source.tags(call));
   if (tags.size() > limits.max_names) {
     return Status(Code::kResourceExhausted, quote(request.name.familiar()) + " has more than " +
                                                 std::to_string(limits.max_names) + " tags");
   }
   for (const std::string& tag : tags) {
     POUCH_ASSIGN_OR_RETURN(const Reference name, Reference::parse(request.name.repository() + ":" + tag));
-    auto target = resolve_target(repository, call, name, request.platform, limits);
+    auto target = resolve_target(source, call, name, request.platform, limits);
     if (target.code() == Code::kNotImplemented) continue;
     if (!target.is_ok()) return target.status();
     targets.push_back(std::move(*target));
@@ -103,9 +103,9 @@ Result<std::vector<PullTarget>> resolve_targets(registry::Repository& repository
   return targets;
 }
 
-Result<PullTarget> resolve_target(registry::Repository& repository, const Call& call, const Reference& name,
+Result<PullTarget> resolve_target(PullSource& source, const Call& call, const Reference& name,
                                   const api::Platform& platform, const ImageLimits& limits) {
-  POUCH_ASSIGN_OR_RETURN(RemoteDocument document, fetch_document(repository, call, name, limits));
+  POUCH_ASSIGN_OR_RETURN(RemoteDocument document, fetch_document(source, call, name, limits));
   PullTarget target{name, document.descriptor, {}, {}, {}};
   for (int depth = 0; document.content.is_index; ++depth) {
     if (depth >= limits.max_index_depth)
@@ -116,7 +116,7 @@ Result<PullTarget> resolve_target(registry::Repository& repository, const Call& 
                        " in the manifest list entries");
     }
     POUCH_ASSIGN_OR_RETURN(
-        document, fetch(repository, call, std::string(entries.front()->descriptor.digest.str()), limits));
+        document, fetch(source, call, std::string(entries.front()->descriptor.digest.str()), limits));
   }
   POUCH_RETURN_IF_ERROR(check_is_image(name, document.content));
   target.manifest = document.descriptor;

@@ -11,6 +11,7 @@
 #include "core/ctrd/types.h"
 #include "core/image/limits.h"
 #include "core/image/manifest.h"
+#include "core/image/pull_source.h"
 #include "core/registry/client.h"
 #include "core/registry/reference.h"
 
@@ -44,19 +45,19 @@ struct RemoteDocument {
 };
 
 /// What the registry has under the tag or digest of the name.
-Result<RemoteDocument> fetch_document(registry::Repository& repository, const Call& call,
-                                      const Reference& name, const ImageLimits& limits);
+Result<RemoteDocument> fetch_document(PullSource& source, const Call& call, const Reference& name,
+                                      const ImageLimits& limits);
 /// By the type of its config; else it is an artifact of another kind.
 bool is_container_image(const Manifest& manifest);
 
 /// Asks the registry. NotFound where an index has nothing for the platform; NotImplemented for what is no
 /// image of containers.
-Result<PullTarget> resolve_target(registry::Repository& repository, const Call& call, const Reference& name,
+Result<PullTarget> resolve_target(PullSource& source, const Call& call, const Reference& name,
                                   const api::Platform& platform, const ImageLimits& limits);
 
 /// The targets of a request: one, or one for each tag of the repository. Tags of what is no image are left
 /// out of several.
-Result<std::vector<PullTarget>> resolve_targets(registry::Repository& repository, const Call& call,
+Result<std::vector<PullTarget>> resolve_targets(PullSource& source, const Call& call,
                                                 const PullRequest& request, const ImageLimits& limits);
 
 }  // namespace pouch::image

@@ -185,6 +185,13 @@ Result<StreamPtr> MockEngine::image_from_rootfs(const api::ImageFromRootfsOption
   return stream;
 }
 
+Result<StreamPtr> MockEngine::image_copy_from(const api::ImageCopyFromOptions& options, const Call& call) {
+  POUCH_RETURN_IF_ERROR(call.check());
+  if (options.source != "docker" && options.source != "containerd")
+    return invalid_argument("source: " + quote(options.source) + " is neither docker nor containerd");
+  return unavailable(options.source + ": an engine in memory has no neighbours");
+}
+
 Result<StreamPtr> MockEngine::image_import_tar(const api::ImageImportTarOptions& options, const Call& call) {
   POUCH_RETURN_IF_ERROR(call.check());
   if (options.from_src.value_or("-") != "-")

@@ -28,8 +28,8 @@ constexpr std::array kAdditions = {
 };
 
 // What Moby never had.
-constexpr std::array<std::string_view, 4> kOurOperations = {"image.from_rootfs", "system.check",
-                                                            "system.diagnose", "system.session"};
+constexpr std::array<std::string_view, 5> kOurOperations = {
+    "image.copy_from", "image.from_rootfs", "system.check", "system.diagnose", "system.session"};
 
 bool is_asked_for(const Json* options, const std::string& name) {
   if (options == nullptr || !options->isObject() || !options->isMember(name)) return false;

@@ -144,6 +144,11 @@ Result<StreamPtr> RemoteCalls::exec_start(const std::string& id, const api::Exec
   return open_json(*api::find_operation("exec.start"), {id}, &config_json, nullptr, call);
 }
 
+Result<StreamPtr> RemoteCalls::image_copy_from(const api::ImageCopyFromOptions& options, const Call& call) {
+  const Json options_json = api::encode_value(options);
+  return open_json(*api::find_operation("image.copy_from"), {}, nullptr, &options_json, call);
+}
+
 Result<api::DistributionInspect> RemoteCalls::image_distribution(const std::string& name,
                                                                  const api::ImageDistributionOptions& options,
                                                                  const Call& call) {

@@ -48,6 +48,7 @@ class RemoteCalls : public Engine {
   Status exec_resize(const std::string& id, const api::ExecResizeOptions& options, const Call& call) override;
   Result<StreamPtr> exec_start(const std::string& id, const api::ExecStartConfig& config,
                                const Call& call) override;
+  Result<StreamPtr> image_copy_from(const api::ImageCopyFromOptions& options, const Call& call) override;
   Result<api::DistributionInspect> image_distribution(const std::string& name,
                                                       const api::ImageDistributionOptions& options,
                                                       const Call& call) override;

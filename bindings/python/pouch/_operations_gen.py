@@ -404,6 +404,33 @@ class ImageOperations:
     def __init__(self, connection: Connection):
         self._connection = connection
 
+    def copy_from(
+            self,
+            *,
+            source: str,
+            address: Optional[str] = None,
+            namespace: Optional[str] = None,
+            platform: Optional[str] = None,
+            names: Optional[List[str]] = None,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> Stream:
+        """Copy images that another engine of the same host has.
+
+        From a dockerd, or from a namespace of a containerd: the images named, or all that have a name. Messages tell the
+        progress, the result what is here now. What is here already is not copied again.
+        InvalidArgument: a bad reference, an unknown source, or options that do not fit it. NotFound: it has no such
+        image, or not all of it. PermissionDenied: its socket is not the engine's to open.
+        NotImplemented: what is named is no image of containers.
+        source: docker or containerd.
+        address: Of docker an address as of a client, unix:///var/run/docker.sock by default; of containerd the path of its socket, /run/containerd/containerd.sock by default.
+        namespace: Namespace of containerd, default by default; moby is docker's where it keeps its images there, k8s.io that of a kubelet.
+        platform: Of containerd's images, os[/architecture[/variant]]; the host's by default.
+        names: References; all images that have one when empty.
+        Raises: InvalidArgument, NotFound, NotImplemented, PermissionDenied.
+        """
+        return self._connection.open(
+            "image.copy_from", [], None, {"source": source, "address": address, "namespace": namespace, "platform": platform, "names": names}, timeout=timeout, cancel=cancel)
+
     def distribution(
             self,
             name: str,

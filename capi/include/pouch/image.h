@@ -9,6 +9,21 @@
 
 POUCH_BEGIN_DECLS
 
+/** Copy images that another engine of the same host has.
+ *  From a dockerd, or from a namespace of a containerd: the images named, or all that have a name. Messages
+ *  tell the progress, the result what is here now. What is here already is not copied again.
+ *  InvalidArgument: a bad reference, an unknown source, or options that do not fit it. NotFound: it has no
+ *  such image, or not all of it. PermissionDenied: its socket is not the engine's to open. NotImplemented:
+ *  what is named is no image of containers.
+ *  @param options_json {source: string (required), address: string, namespace: string, platform: string,
+ *      names: string[]}
+ *  @param out MESSAGE frames, ProgressMessage each; result: ImageLoadResult; pouch_stream_free
+ *  Errors of its own: InvalidArgument, NotFound, NotImplemented, PermissionDenied.
+ *  @threads any @since 1.0 */
+POUCH_API pouch_status_t pouch_image_copy_from(pouch_client_t *client, const char *options_json,
+                                               const pouch_call_t *call, pouch_stream_t **out,
+                                               pouch_error_t **error);
+
 /** Ask a registry what it has under a name.
  *  Nothing is fetched but manifests. InvalidArgument: a bad name, or a manifest that is not as its format
  *  wants it. NotFound: the registry has no such image. PermissionDenied, Unauthenticated: the registry

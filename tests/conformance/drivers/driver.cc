@@ -23,9 +23,9 @@ namespace {
 
 constexpr size_t kLarge = size_t{1} << 20U;
 const std::set<std::string> kStreams = {
-    "container.attach", "container.export",  "image.import_tar", "container.logs", "container.wait",
-    "exec.start",       "image.from_rootfs", "image.load",       "image.pull",     "image.push",
-    "image.save",       "system.events",     "system.session"};
+    "container.attach", "container.export", "image.import_tar",  "container.logs", "container.wait",
+    "exec.start",       "image.copy_from",  "image.from_rootfs", "image.load",     "image.pull",
+    "image.push",       "image.save",       "system.events",     "system.session"};
 
 std::string write_compact(const Json::Value& value) {
   Json::StreamWriterBuilder builder;

@@ -14,7 +14,7 @@ import threading
 import time
 
 STREAMS = {"container.attach", "container.export", "container.logs", "container.wait", "exec.start", "image.from_rootfs", "image.import_tar", "image.load",
-           "image.pull", "image.push", "image.save", "system.events", "system.session"}
+           "image.copy_from", "image.pull", "image.push", "image.save", "system.events", "system.session"}
 CHANNELS = {1: "stdout", 2: "stderr", 3: "data"}
 LARGE = 1 << 20
 

@@ -16,7 +16,7 @@ def stream_cells(operation):
         return ()
     cells = ["abandoned"]
     has_one_message = operation.op in ("container.wait", "system.session")
-    if not has_one_message and operation.op not in ("image.pull", "image.push", *ARCHIVES):
+    if not has_one_message and operation.op not in ("image.copy_from", "image.pull", "image.push", *ARCHIVES):
         cells.append("empty")
     if operation.kind != "upload" and not has_one_message:
         cells.append("slow_reader")

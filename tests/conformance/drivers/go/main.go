@@ -197,7 +197,7 @@ func (d *driver) generic(ctx context.Context, s step) (interface{}, *pouch.Strea
 		options = s.Options
 	}
 	switch s.Op {
-	case "container.attach", "container.export", "container.logs", "container.wait", "exec.start", "image.from_rootfs", "image.import_tar", "image.load", "image.pull", "image.push", "image.save", "system.events", "system.session":
+	case "container.attach", "container.export", "container.logs", "container.wait", "exec.start", "image.copy_from", "image.from_rootfs", "image.import_tar", "image.load", "image.pull", "image.push", "image.save", "system.events", "system.session":
 		stream, err := d.client.OpenStream(ctx, s.Op, s.Ids, config, options)
 		return nil, stream, err
 	}

@@ -42,7 +42,7 @@ public final class Driver {
   private static final int LARGE = 1 << 20;
   private static final Gson SHOW = new GsonBuilder().serializeNulls().disableHtmlEscaping().create();
   private static final Set<String> STREAMS = Set.of("container.attach", "container.export", "container.logs", "container.wait", "exec.start",
-      "image.from_rootfs", "image.import_tar", "image.load", "image.pull", "image.push", "image.save", "system.events", "system.session");
+      "image.copy_from", "image.from_rootfs", "image.import_tar", "image.load", "image.pull", "image.push", "image.save", "system.events", "system.session");
 
   private final Client client;
   private final Map<String, String> variables = new HashMap<>();

@@ -17,6 +17,20 @@ public final class ImageOperations {
   }
 
   /**
+   * Copy images that another engine of the same host has.
+   *
+   * From a dockerd, or from a namespace of a containerd: the images named, or all that have a name. Messages tell the
+   * progress, the result what is here now. What is here already is not copied again.
+   * InvalidArgument: a bad reference, an unknown source, or options that do not fit it. NotFound: it has no such
+   * image, or not all of it. PermissionDenied: its socket is not the engine's to open.
+   * NotImplemented: what is named is no image of containers.
+   * Errors: InvalidArgument, NotFound, NotImplemented, PermissionDenied.
+   */
+  public PouchStream copyFrom(Models.ImageCopyFromOptions options, Call call) {
+    return connection.open("image.copy_from", List.of(), null, options, call);
+  }
+
+  /**
    * Ask a registry what it has under a name.
    *
    * Nothing is fetched but manifests.

@@ -2063,6 +2063,20 @@ public final class Models {
     public Long w;
   }
 
+  /** Options of image.copy_from. */
+  public static final class ImageCopyFromOptions {
+    /** docker or containerd. */
+    public String source;
+    /** Of docker an address as of a client, unix:///var/run/docker.sock by default; of containerd the path of its socket, /run/containerd/containerd.sock by default. */
+    public String address;
+    /** Namespace of containerd, default by default; moby is docker's where it keeps its images there, k8s.io that of a kubelet. */
+    public String namespace;
+    /** Of containerd's images, os[/architecture[/variant]]; the host's by default. */
+    public String platform;
+    /** References; all images that have one when empty. */
+    public List<String> names;
+  }
+
   /** Options of image.distribution. */
   public static final class ImageDistributionOptions {
     /** Account for the registry; without it, what the engine's host has stored for it. */
