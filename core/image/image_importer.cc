@@ -82,8 +82,8 @@ Result<ImportedImage> ImageImporter::import(const Call& call, const ImageContent
   const std::vector<ChainId> chain = chain_ids(content.facts.diff_ids);
   const std::string& snapshotter = context_.options.snapshotter;
   ImportedImage image;
-  POUCH_ASSIGN_OR_RETURN(image.layers,
-                         LayerImporter(leased_, snapshotter).import(call, content.layers, chain, blobs));
+  POUCH_ASSIGN_OR_RETURN(
+      image.layers, LayerImporter(leased_, snapshotter, pins_).import(call, content.layers, chain, blobs));
   ctrd::Labels config_labels;
   if (!chain.empty()) config_labels[kSnapshotRefLabel + snapshotter] = chain.back().str();
   POUCH_RETURN_IF_ERROR(

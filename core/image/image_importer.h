@@ -14,6 +14,7 @@
 #include "core/image/archive_images.h"
 #include "core/image/image_store.h"
 #include "core/image/layer_blobs.h"
+#include "core/image/layer_importer.h"
 #include "core/store/engine_context.h"
 
 namespace pouch::image {
@@ -40,7 +41,7 @@ class ImageImporter {
  public:
   /// `leased` must be under a lease that lives until record() has returned.
   ImageImporter(EngineContext& context, std::shared_ptr<ctrd::Client> leased)
-      : context_(context), leased_(std::move(leased)) {}
+      : context_(context), leased_(std::move(leased)), pins_(leased_, context.options.snapshotter) {}
 
   /// Unpacks the layers as their blobs come, stores config and manifest with the references that the garbage
   /// collector follows.
@@ -62,6 +63,7 @@ class ImageImporter {
 
   EngineContext& context_;
   std::shared_ptr<ctrd::Client> leased_;
+  LayerPins pins_;
 };
 
 /// Labels of what we make in containerd: which engine made it (EngineContext::owner_token), and what a lease

@@ -240,6 +240,14 @@ TEST_F(ImageManagerTest, DoubleLoadAndSurvivesTheCollector) {
   EXPECT_EQ(client_->snapshots().list(minute(), "overlayfs")->size(), 2U);
 }
 
+TEST_F(ImageManagerTest, WhatWasPinnedIsLetGoWithoutTheCollector) {
+  for (int i = 0; i < 2; ++i)
+    ASSERT_TRUE(load(testing::docker_archive(busybox_image({"busybox:latest"}))).status.is_ok());
+  const auto snapshots = client_->snapshots().list(minute(), "overlayfs");
+  ASSERT_TRUE(snapshots.is_ok());
+  for (const ctrd::SnapshotInfo& snapshot : *snapshots) EXPECT_FALSE(snapshot.name.starts_with("pouch-pin"));
+}
+
 TEST_F(ImageManagerTest, ParallelLoadsOfOneImage) {
   const std::string archive = testing::docker_archive(busybox_image({"busybox:latest"}));
   std::vector<StreamPtr> streams;

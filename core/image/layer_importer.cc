@@ -56,6 +56,24 @@ void sync_upper(const std::vector<ctrd::Mount>& mounts) {
 
 }  // namespace
 
+LayerPins::~LayerPins() {
+  Call call;
+  call.deadline = Deadline::after_ms(kCleanUpMs);
+  for (const std::string& key : keys_) client_->snapshots().remove(call, snapshotter_, key).ignore();
+}
+
+Result<bool> LayerPins::add(const Call& call, const ChainId& chain) {
+  auto stat = client_->snapshots().stat(call, snapshotter_, chain.str());
+  if (stat.code() == Code::kNotFound) return false;
+  if (!stat.is_ok()) return stat.status();
+  // Noted first: an answer that is lost may stand for a view that is there.
+  keys_.push_back("pouch-pin-" + random_hex(8));
+  auto view = client_->snapshots().view(call, snapshotter_, keys_.back(), chain.str());
+  if (view.code() == Code::kNotFound) return false;
+  if (!view.is_ok()) return view.status();
+  return true;
+}
+
 Result<std::vector<LayerRow>> LayerImporter::import(const Call& call, const std::vector<ImageLayer>& layers,
                                                     const std::vector<ChainId>& chain, LayerBlobs& blobs) {
   POUCH_ASSIGN_OR_RETURN(const size_t present, count_present(call, chain));
@@ -84,21 +102,10 @@ Result<std::vector<LayerRow>> LayerImporter::import(const Call& call, const std:
 
 Result<size_t> LayerImporter::count_present(const Call& call, const std::vector<ChainId>& chain) {
   for (size_t count = chain.size(); count > 0; --count) {
-    POUCH_ASSIGN_OR_RETURN(const bool is_present, pin(call, chain[count - 1]));
+    POUCH_ASSIGN_OR_RETURN(const bool is_present, pins_.add(call, chain[count - 1]));
     if (is_present) return count;
   }
   return size_t{0};
-}
-
-// A view on a layer that is there, under the lease, keeps it and all below from the collector.
-Result<bool> LayerImporter::pin(const Call& call, const ChainId& chain) {
-  auto stat = client_->snapshots().stat(call, snapshotter_, chain.str());
-  if (stat.code() == Code::kNotFound) return false;
-  if (!stat.is_ok()) return stat.status();
-  auto view = client_->snapshots().view(call, snapshotter_, "pouch-pin-" + random_hex(8), chain.str());
-  if (view.code() == Code::kNotFound) return false;
-  if (!view.is_ok()) return view.status();
-  return true;
 }
 
 // In place where we see the folders that containerd does: it takes half the time and less. Null: containerd
@@ -138,7 +145,7 @@ Status LayerImporter::make_snapshot(
 
 // Somebody else has unpacked the same layer meanwhile.
 Status LayerImporter::take_over(const Call& call, const ImageLayer& layer, const ChainId& chain) {
-  POUCH_ASSIGN_OR_RETURN(const bool is_present, pin(call, chain));
+  POUCH_ASSIGN_OR_RETURN(const bool is_present, pins_.add(call, chain));
   if (!is_present)
     return unavailable("layer " + layer.blob.digest.str() + " came and went while it was unpacked");
   return verify_present(call, layer);

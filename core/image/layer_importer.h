@@ -16,13 +16,33 @@
 
 namespace pouch::image {
 
+/// Views on layers that are there: they keep them, and all below, from the collector until the image that
+/// they are for is recorded, and go with this. (Those of a process that dies go with its lease.)
+class LayerPins {
+ public:
+  /// The client must be under a lease.
+  LayerPins(std::shared_ptr<ctrd::Client> client, std::string snapshotter)
+      : client_(std::move(client)), snapshotter_(std::move(snapshotter)) {}
+  ~LayerPins();
+  LayerPins(const LayerPins&) = delete;
+  LayerPins& operator=(const LayerPins&) = delete;
+
+  /// False: the layer is not there.
+  Result<bool> add(const Call& call, const ChainId& chain);
+
+ private:
+  const std::shared_ptr<ctrd::Client> client_;
+  const std::string snapshotter_;
+  std::vector<std::string> keys_;
+};
+
 /// Turns layer blobs of the content store into committed snapshots: in place where we can, else by
 /// containerd's Diff.Apply.
 class LayerImporter {
  public:
-  /// The client must be under a lease.
-  LayerImporter(std::shared_ptr<ctrd::Client> client, std::string snapshotter)
-      : client_(std::move(client)), snapshotter_(std::move(snapshotter)) {}
+  /// The client must be under a lease. `pins` must outlive it.
+  LayerImporter(std::shared_ptr<ctrd::Client> client, std::string snapshotter, LayerPins& pins)
+      : client_(std::move(client)), snapshotter_(std::move(snapshotter)), pins_(pins) {}
 
   /// Unpacks what is not there yet, lowest first, and keeps what is there from being collected while the
   /// lease lives. Every layer is compared with its diff id (DataLoss). `chain` has one id per layer.
@@ -37,13 +57,13 @@ class LayerImporter {
                        const ChainId& chain,
                        const std::function<Status(const std::vector<ctrd::Mount>& mounts)>& fill);
   Status apply(const Call& call, const ImageLayer& layer, const std::vector<ctrd::Mount>& mounts);
-  Result<bool> pin(const Call& call, const ChainId& chain);
   Status take_over(const Call& call, const ImageLayer& layer, const ChainId& chain);
   Status verify_present(const Call& call, const ImageLayer& layer);
   void discard(const std::string& key);
 
   std::shared_ptr<ctrd::Client> client_;
   std::string snapshotter_;
+  LayerPins& pins_;
   ImageLimits limits_;
 };
 

@@ -40,19 +40,22 @@ def busybox_rootfs(folder):
     return folder
 
 
-def busybox_image_tar(path, name=BUSYBOX, config=None, files=None):
+def busybox_image_tar(path, name=BUSYBOX, config=None, files=None, more=()):
     """Writes the image as `docker save` would; the tar's path is returned.
 
-    `config` changes the image's config (Moby's names: Env, Cmd, User …), `files` adds files (path → text).
+    `config` changes the image's config (Moby's names: Env, Cmd, User …), `files` adds files (path → text), and each of
+    `more` is a further layer of such files.
     """
-    layer = _layer(files or {})
-    diff_id = "sha256:" + hashlib.sha256(layer).hexdigest()
-    document = json.dumps(_image_config(diff_id, config or {}), sort_keys=True).encode()
+    layers = [_layer(files or {}), *map(_files_layer, more)]
+    diff_ids = ["sha256:" + hashlib.sha256(layer).hexdigest() for layer in layers]
+    document = json.dumps(_image_config(diff_ids, config or {}), sort_keys=True).encode()
     digest = hashlib.sha256(document).hexdigest()
-    manifest = [{"Config": f"{digest}.json", "RepoTags": [name], "Layers": ["layer/layer.tar"]}]
+    names = [f"layer{i}/layer.tar" for i in range(len(layers))]
+    manifest = [{"Config": f"{digest}.json", "RepoTags": [name], "Layers": names}]
     with open(path, "wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
         _add_bytes(tar, f"{digest}.json", document)
-        _add_bytes(tar, "layer/layer.tar", layer)
+        for layer_name, layer in zip(names, layers):
+            _add_bytes(tar, layer_name, layer)
         _add_bytes(tar, "manifest.json", json.dumps(manifest).encode())
     return pathlib.Path(path)
 
@@ -66,14 +69,14 @@ def busybox_oci_layout(path, name="latest"):
     return pathlib.Path(path)
 
 
-def _image_config(diff_id, changes):
+def _image_config(diff_ids, changes):
     return {
         "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
         "os": "linux",
         "created": "2024-01-01T00:00:00Z",
         "config": {"Env": [_PATH], "Cmd": ["sh"], **changes},
-        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
-        "history": [{"created": "2024-01-01T00:00:00Z", "created_by": "busybox-static"}],
+        "rootfs": {"type": "layers", "diff_ids": diff_ids},
+        "history": [{"created": "2024-01-01T00:00:00Z", "created_by": "busybox-static"}] * len(diff_ids),
     }
 
 
@@ -87,6 +90,14 @@ def _layer(files):
             target.write_text(text)
         for file in sorted(root.rglob("*")):
             _add_file(tar, file, str(file.relative_to(root)))
+    return buffer.getvalue()
+
+
+def _files_layer(files):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, text in files.items():
+            _add_bytes(tar, name.lstrip("/"), text.encode())
     return buffer.getvalue()
 
 

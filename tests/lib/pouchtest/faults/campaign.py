@@ -8,6 +8,7 @@ import time
 from .. import procs
 from . import judge
 from .journal import Story
+from .names import PULLED, PUSHED, SMALL
 from .points import UNMET, catalogue, step_of
 from .scenario import Scenario, errors_of
 from .world import World, kill
@@ -185,7 +186,7 @@ class Campaign:
             world.pouch("rm", "--force", *ids)
         # An import sweeps what one before left half-done.
         world.pouch("load", "--input", world.small_tar)
-        names = [name for name in world.references() if "fault-small" in name]
+        names = [name for name in world.references() if any(part in name for part in (SMALL, PULLED, PUSHED))]
         world.pouch("rmi", *names)
         has_keeper = self.counts["run"] % _KEEPER_ENDS != 0
         if not has_keeper:

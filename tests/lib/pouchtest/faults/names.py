@@ -2,3 +2,5 @@
 
 BASE = "fault-base:latest"
 SMALL = "fault-small"
+PULLED = "fault-pulled"
+PUSHED = "fault-pushed"

@@ -15,7 +15,7 @@ _KEEPER = re.compile(r"kNames = \{(.*?)\};", re.DOTALL)
 _NOBODY = "no operation of 0.1 calls it"
 _RESET = "of a reset, which has a test of its own (tests/e2e/test_reset.py)"
 _ROOT = "when a root is made, before there is anything to judge"
-_COMMIT = "of a commit, which has tests of its own (tests/e2e/test_commit.py)"
+_COPY = "of a copy from another containerd, which has tests of its own (tests/e2e/test_copy_from.py)"
 _FAILURE = "only after a failure or a kill"
 
 # Points that the workload without a fault does not meet, and why.
@@ -31,24 +31,18 @@ UNMET = {
     "rpc.containers.update": _NOBODY,
     "rpc.content.abort": _FAILURE,
     "rpc.content.delete": _RESET,
-    "rpc.content.info": "of an archive with compressed layers whose snapshots are there",
     "rpc.content.list": _RESET,
-    "rpc.content.read": "of an archive with compressed layers whose snapshots are there",
     "rpc.content.status": _NOBODY,
     "rpc.content.statuses": _RESET,
     "rpc.diff.apply": "where containerd's folders are not in sight",
-    "rpc.diff.diff": _COMMIT,
-    "rpc.images.get": _NOBODY,
+    "rpc.images.get": _COPY,
     "rpc.introspection.server": _NOBODY,
     "rpc.namespaces.create": _NOBODY,
     "rpc.namespaces.delete": _RESET,
     "rpc.namespaces.get": _NOBODY,
     "rpc.namespaces.list": _NOBODY,
     "rpc.snapshots.update": _NOBODY,
-    "rpc.tasks.get": _FAILURE,
-    "rpc.tasks.pause": _COMMIT,
     "rpc.tasks.pids": _NOBODY,
-    "rpc.tasks.resume": _COMMIT,
     "sys.sync": _ROOT,
 }
 

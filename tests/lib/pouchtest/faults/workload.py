@@ -1,15 +1,16 @@
 """The workload: what a program does with containers and images, each step noted before and after.
 
-usage: python3 -m pouchtest.faults.workload URI JOURNAL TAG IMAGE_TAR
+usage: python3 -m pouchtest.faults.workload URI JOURNAL TAG IMAGE_TAR REGISTRY
 """
 
 import sys
+import tempfile
 import time
 
 import pouch
 
 from .journal import Journal
-from .names import BASE, SMALL
+from .names import BASE, PULLED, PUSHED, SMALL
 
 LINES = 300
 # Numbered lines, so that a gap, a repetition or a wrong order shows.
@@ -20,16 +21,18 @@ _LOST = ("Unavailable", "Closed", "DeadlineExceeded")
 
 
 class Workload:
-    def __init__(self, uri, journal, tag, tar):
+    def __init__(self, uri, journal, tag, tar, registry):
         self._uri = uri
         self._journal = Journal(journal)
         self._tag = tag
         self._tar = tar
+        self._registry = registry
         self._client = None
 
     def run(self):
         self._journal.write("begin", "workload")
         self._session()
+        self._transfers()
         self._finite()
         self._live()
         self._auto_remove()
@@ -61,6 +64,30 @@ class Workload:
                     lambda client: client.images.tag(f"{SMALL}:loaded", repo=SMALL, tag=self._tag, timeout=_SECONDS))
         self._image("image.remove", f"{SMALL}:loaded",
                     lambda client: client.images.remove(f"{SMALL}:loaded", timeout=_SECONDS))
+
+    def _transfers(self):
+        """What comes from a registry and what goes there."""
+        pulled, pushed = f"{self._registry}/{PULLED}:1", f"{self._registry}/{PUSHED}-{self._tag}"
+        if not self._image("image.pull", pulled, lambda client: self._ended(
+                client.images.pull(from_image=pulled, timeout=_SECONDS))):
+            return
+        self._image("image.tag", f"{pushed}:1",
+                    lambda client: client.images.tag(pulled, repo=pushed, tag="1", timeout=_SECONDS))
+        self._image("image.push", f"{pushed}:1", lambda client: self._ended(
+            client.images.push(pushed, tag="1", timeout=_SECONDS)))
+        with tempfile.TemporaryFile() as archive:
+            self._image("image.save", pulled, lambda client: self._ended(
+                client.images.save(names=[pulled], timeout=_SECONDS), archive))
+        self._image("image.remove", f"{pushed}:1",
+                    lambda client: client.images.remove(f"{pushed}:1", timeout=_SECONDS))
+
+    @staticmethod
+    def _ended(opened, archive=None):
+        with opened as stream:
+            for frame in stream:
+                if archive:
+                    archive.write(frame.data)
+            return stream.finish() or True
 
     def _finite(self):
         """One that ends by itself and stays."""
@@ -149,8 +176,10 @@ class Workload:
         """What shall be there afterwards: one that was never started, and one that runs."""
         self._create("never", "true")
         made = self._create("runs", _FOREVER, NetworkMode="bridge")
-        if made:
-            self._start("runs", made)
+        if not made or not self._start("runs", made):
+            return
+        self._image("commit", f"{SMALL}:committed-{self._tag}", lambda client: client.containers.commit(
+            container=made, repo=SMALL, tag=f"committed-{self._tag}", timeout=_SECONDS))
 
     # --- steps ---
 
@@ -193,7 +222,7 @@ class Workload:
             raise AssertionError(f"exec answered {stdout!r}, {result}")
 
     def _image(self, step, name, action):
-        self._do(step, None, action, name=name)
+        return self._do(step, None, action, name=name)
 
     def _do(self, step, key, action, answers_id=False, **facts):
         """One step; its answer, or None when it failed. A peer that is gone is given time to come back."""

@@ -14,9 +14,10 @@ from ..embed import end_keepers
 from ..images import busybox_image_tar
 from ..paths import REPO, build_dir, find_program, private_dir
 from ..pouchd import Pouchd
+from ..registry import PrivateRegistry
 from ..run import run
 from .control import Control
-from .names import BASE, SMALL
+from .names import BASE, PULLED, SMALL
 
 
 class World:
@@ -52,6 +53,10 @@ class World:
             self.uri = f"embed://{self.root}?run={self.run_dir}&containerd={self.containerd.socket}"
         base = busybox_image_tar(self.dir / "base.tar", name=BASE)
         self.small_tar = busybox_image_tar(self.dir / "small.tar", f"{SMALL}:loaded", files={"small": "x" * 100_000})
+        self.registry = self._stack.enter_context(PrivateRegistry())
+        pulled = busybox_image_tar(self.dir / "pulled.tar", f"{PULLED}:1", files={"pulled": "y" * 200_000},
+                                   more=[{"a/one": "1" * 50_000}, {"a/.wh.one": "", "b/two": "2"}])
+        self.registry.push(pulled, f"{PULLED}:1")
         self.pouch("load", "--input", base)
         with self.database() as database:
             self.root_id = database.execute("SELECT value FROM root WHERE key='id'").fetchone()[0]
@@ -118,7 +123,8 @@ class World:
         return run(build_dir() / "bin/pouch", "-H", self.uri, *args, env=self.control.environment, **options)
 
     def start_workload(self, tag, journal):
-        command = [sys.executable, "-m", "pouchtest.faults.workload", self.uri, journal, tag, self.small_tar]
+        command = [sys.executable, "-m", "pouchtest.faults.workload", self.uri, journal, tag, self.small_tar,
+                   self.registry.host]
         log = open(self.dir / f"workload-{tag}.log", "wb")
         path = f"{REPO}/tests/lib:{build_dir()}/python"
         with log:
