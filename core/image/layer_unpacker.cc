@@ -1,16 +1,13 @@
 #include "core/image/layer_unpacker.h"
 
-#include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <limits>
 #include <utility>
 
 #include "core/base/text.h"
@@ -23,73 +20,12 @@ constexpr std::string_view kOpaque = ".wh..wh..opq";
 constexpr std::string_view kAufs = ".wh..wh.";  // AUFS's own files
 constexpr const char* kOpaqueXattr = "trusted.overlay.opaque";
 
-// "a/b" of "./a//b/", "/a/b", "a/c/../b". InvalidArgument where it leads out.
-Result<std::string> clean_path(std::string_view text, const ImageLimits& limits) {
-  if (text.size() > limits.max_path_bytes) return invalid_argument("its path is too long");
-  std::vector<std::string> out;
-  for (std::string& part : split(text, '/')) {
-    if (part.empty() || part == ".") continue;
-    if (part != "..") {
-      out.push_back(std::move(part));
-    } else if (out.empty()) {
-      return invalid_argument("it leads out of the root");
-    } else {
-      out.pop_back();
-    }
-  }
-  return join(out, "/");
-}
-
 Status over(std::string_view what, int64_t limit) {
   return {Code::kResourceExhausted,
           "the layer is over the limit of " + std::to_string(limit) + " " + std::string(what)};
 }
 
-Result<std::map<std::string, std::string>> xattrs_of(archive_entry* raw) {
-  std::map<std::string, std::string> out;
-  ::archive_entry_xattr_reset(raw);
-  const char* name = nullptr;
-  const void* value = nullptr;
-  size_t size = 0;
-  while (::archive_entry_xattr_next(raw, &name, &value, &size) == ARCHIVE_OK) {
-    if (is_foreign_xattr(name)) out[name] = std::string(static_cast<const char*>(value), size);
-  }
-  return out;
-}
-
-bool is_later(const timespec& a, const timespec& b) {
-  return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
-}
-
-Result<FileAttributes> attributes_of(archive_entry* raw) {
-  constexpr int64_t kMaxId = std::numeric_limits<uint32_t>::max() - int64_t{1};
-  const int64_t uid = ::archive_entry_uid(raw);
-  const int64_t gid = ::archive_entry_gid(raw);
-  if (uid < 0 || uid > kMaxId || gid < 0 || gid > kMaxId)
-    return invalid_argument("its owner is no 32 bit number");
-  FileAttributes out;
-  out.mode = ::archive_entry_perm(raw) & 07777U;
-  out.uid = static_cast<uid_t>(uid);
-  out.gid = static_cast<gid_t>(gid);
-  out.modified = {::archive_entry_mtime(raw), ::archive_entry_mtime_nsec(raw)};
-  out.accessed = {::archive_entry_atime(raw), ::archive_entry_atime_nsec(raw)};
-  if (is_later(out.modified, out.accessed)) out.accessed = out.modified;
-  POUCH_ASSIGN_OR_RETURN(out.xattrs, xattrs_of(raw));
-  return out;
-}
-
 }  // namespace
-
-struct LayerUnpacker::Entry {
-  std::string path;
-  std::string parent;
-  std::string name;
-  std::string target;  ///< of a symbolic link as it is, of a hard link a path
-  mode_t kind = 0;     ///< S_IFMT bits
-  bool is_hard_link = false;
-  dev_t device = 0;
-  FileAttributes attributes;
-};
 
 Status LayerUnpacker::run(TarReader& tar) {
   while (true) {
@@ -107,33 +43,8 @@ Status LayerUnpacker::run(TarReader& tar) {
   return tar.drain();
 }
 
-Result<LayerUnpacker::Entry> LayerUnpacker::read_entry(archive_entry* raw) {
-  Entry entry;
-  const char* const name = ::archive_entry_pathname(raw);
-  if (name == nullptr) return invalid_argument("it has no name");
-  POUCH_ASSIGN_OR_RETURN(entry.path, clean_path(name, limits_));
-  std::tie(entry.parent, entry.name) = split_path(entry.path);
-  POUCH_ASSIGN_OR_RETURN(entry.attributes, attributes_of(raw));
-  if (const char* const target = ::archive_entry_hardlink(raw); target != nullptr) {
-    entry.is_hard_link = true;
-    POUCH_ASSIGN_OR_RETURN(entry.target, clean_path(target, limits_));
-    return entry;
-  }
-  entry.kind = ::archive_entry_filetype(raw);
-  if (entry.kind == S_IFLNK) {
-    const char* const target = ::archive_entry_symlink(raw);
-    if (target == nullptr || *target == '\0') return invalid_argument("a symbolic link to nothing");
-    entry.target = target;
-  }
-  entry.device = ::makedev(static_cast<unsigned>(::archive_entry_rdevmajor(raw)),
-                           static_cast<unsigned>(::archive_entry_rdevminor(raw)));
-  if (entry.kind == S_IFCHR && entry.device == 0)
-    return invalid_argument("character device 0:0 is a whiteout to the overlay");
-  return entry;
-}
-
 Status LayerUnpacker::unpack(TarReader& tar, archive_entry* raw) {
-  POUCH_ASSIGN_OR_RETURN(const Entry entry, read_entry(raw));
+  POUCH_ASSIGN_OR_RETURN(const LayerEntry entry, read_layer_entry(raw, limits_));
   // As containerd: the root is as it is. A whiteout of it has no name.
   if (entry.path.empty()) return {};
   POUCH_ASSIGN_OR_RETURN(const int folder, tree_.folder(entry.parent));
@@ -141,7 +52,7 @@ Status LayerUnpacker::unpack(TarReader& tar, archive_entry* raw) {
   return make(tar, folder, entry);
 }
 
-Status LayerUnpacker::whiteout(int folder, const Entry& entry) {
+Status LayerUnpacker::whiteout(int folder, const LayerEntry& entry) {
   const std::string hidden = entry.name.substr(kWhiteout.size());
   const bool is_special = entry.name.starts_with(kAufs);
   if (!is_special && (hidden.empty() || hidden == "." || hidden == ".."))
@@ -163,7 +74,7 @@ Status LayerUnpacker::whiteout(int folder, const Entry& entry) {
   return errno_status(errno, "set the owner of a whiteout");
 }
 
-Status LayerUnpacker::make(TarReader& tar, int folder, const Entry& entry) {
+Status LayerUnpacker::make(TarReader& tar, int folder, const LayerEntry& entry) {
   if (entry.is_hard_link) return make_link(entry);
   switch (entry.kind) {
     case S_IFREG:
@@ -181,7 +92,7 @@ Status LayerUnpacker::make(TarReader& tar, int folder, const Entry& entry) {
 }
 
 // Whatever stands there goes.
-Status LayerUnpacker::clear_way(int folder, const Entry& entry) {
+Status LayerUnpacker::clear_way(int folder, const LayerEntry& entry) {
   struct stat info {};
   if (::fstatat(folder, entry.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
     return errno == ENOENT ? Status() : errno_status(errno, "stat");
@@ -190,7 +101,7 @@ Status LayerUnpacker::clear_way(int folder, const Entry& entry) {
   return tree_.remove(folder, entry.name);
 }
 
-Status LayerUnpacker::make_file(TarReader& tar, int folder, const Entry& entry) {
+Status LayerUnpacker::make_file(TarReader& tar, int folder, const LayerEntry& entry) {
   const FileAttributes& attributes = entry.attributes;
   constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
   const char* const name = entry.name.c_str();
@@ -235,7 +146,7 @@ Status LayerUnpacker::write_data(TarReader& tar, int file) {
   }
 }
 
-Status LayerUnpacker::make_folder(int folder, const Entry& entry) {
+Status LayerUnpacker::make_folder(int folder, const LayerEntry& entry) {
   const char* const name = entry.name.c_str();
   int parent = folder;
   if (::mkdirat(parent, name, entry.attributes.mode & 0777U) != 0) {
@@ -260,7 +171,7 @@ Status LayerUnpacker::make_folder(int folder, const Entry& entry) {
   return {};
 }
 
-Status LayerUnpacker::make_link(const Entry& entry) {
+Status LayerUnpacker::make_link(const LayerEntry& entry) {
   if (entry.target.empty() || entry.target == entry.path)
     return invalid_argument("a hard link to itself or the root");
   const auto [target_parent, target_name] = split_path(entry.target);
@@ -288,7 +199,7 @@ Status LayerUnpacker::make_link(const Entry& entry) {
   return apply_attributes(held.get(), entry.name, info.st_mode & S_IFMT, entry.attributes);
 }
 
-Status LayerUnpacker::make_node(int folder, const Entry& entry) {
+Status LayerUnpacker::make_node(int folder, const LayerEntry& entry) {
   POUCH_RETURN_IF_ERROR(clear_way(folder, entry));
   POUCH_ASSIGN_OR_RETURN(const int parent, tree_.folder(entry.parent));
   const char* const name = entry.name.c_str();

@@ -6,6 +6,7 @@
 
 #include "core/base/cancel.h"
 #include "core/base/status.h"
+#include "core/image/layer_entry.h"
 #include "core/image/layer_tree.h"
 #include "core/image/limits.h"
 #include "core/image/tar_reader.h"
@@ -30,7 +31,6 @@ class LayerUnpacker {
   Status run(TarReader& tar);
 
  private:
-  struct Entry;
   struct Folder {
     std::string parent;
     std::string name;
@@ -39,15 +39,14 @@ class LayerUnpacker {
   };
 
   Status unpack(TarReader& tar, archive_entry* raw);
-  Result<Entry> read_entry(archive_entry* raw);
-  Status whiteout(int folder, const Entry& entry);
-  Status make(TarReader& tar, int folder, const Entry& entry);
-  Status make_file(TarReader& tar, int folder, const Entry& entry);
-  Status make_folder(int folder, const Entry& entry);
-  Status make_link(const Entry& entry);
-  Status make_node(int folder, const Entry& entry);
+  Status whiteout(int folder, const LayerEntry& entry);
+  Status make(TarReader& tar, int folder, const LayerEntry& entry);
+  Status make_file(TarReader& tar, int folder, const LayerEntry& entry);
+  Status make_folder(int folder, const LayerEntry& entry);
+  Status make_link(const LayerEntry& entry);
+  Status make_node(int folder, const LayerEntry& entry);
   Status write_data(TarReader& tar, int file);
-  Status clear_way(int folder, const Entry& entry);
+  Status clear_way(int folder, const LayerEntry& entry);
   Status set_folder_times();
 
   const Call& call_;

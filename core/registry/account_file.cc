@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "core/api/json.h"
-#include "core/base/base64.h"
 #include "core/base/executor.h"
 #include "core/base/fork.h"
 #include "core/base/id.h"
@@ -28,14 +27,6 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kLockMs = 5'000;
 constexpr int64_t kLockPauseMs = 20;
-
-Json entry_of(const Credentials& account) {
-  Json out = json_object();
-  if (!account.username.empty()) out["auth"] = base64_encode(account.username + ":" + account.password);
-  if (!account.identity_token.empty()) out["identitytoken"] = account.identity_token;
-  if (!account.registry_token.empty()) out["registrytoken"] = account.registry_token;
-  return out;
-}
 
 Status check_account(const Credentials& account) {
   if (account.username.find(':') != std::string::npos)
@@ -140,28 +131,6 @@ Result<bool> tell_helper(const Settings& settings, const std::string& helper, co
 }
 
 }  // namespace
-
-Result<ChangedConfig> with_account(std::string_view json, const std::string& domain,
-                                   const std::optional<Credentials>& account, bool is_kept_elsewhere) {
-  Json root = json_object();
-  if (!trim(json).empty()) {
-    POUCH_ASSIGN_OR_RETURN(root, parse_json(json));
-  }
-  if (!root.isObject()) return invalid_argument("it is not an object");
-  if (root.isMember("auths") && !root["auths"].isObject() && !root["auths"].isNull())
-    return invalid_argument("auths: it is not an object");
-  if (!root["auths"].isObject()) root["auths"] = json_object();
-  ChangedConfig out;
-  Json& auths = root["auths"];
-  for (const std::string& key : auths.getMemberNames()) {
-    if (domain_of_key(key) != domain) continue;
-    auths.removeMember(key);
-    out.had_account = true;
-  }
-  if (account) auths[account_key(domain)] = is_kept_elsewhere ? json_object() : entry_of(*account);
-  out.text = write_indented_json(root, "\t") + "\n";
-  return out;
-}
 
 Result<bool> change_account(const Settings& settings, const Call& call, const std::string& domain,
                             const std::optional<Credentials>& account) {

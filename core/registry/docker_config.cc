@@ -60,6 +60,14 @@ Result<std::optional<Credentials>> ask_helper(const Settings& settings, const st
   return std::optional<Credentials>(std::move(out));
 }
 
+Json entry_of(const Credentials& account) {
+  Json out = json_object();
+  if (!account.username.empty()) out["auth"] = base64_encode(account.username + ":" + account.password);
+  if (!account.identity_token.empty()) out["identitytoken"] = account.identity_token;
+  if (!account.registry_token.empty()) out["registrytoken"] = account.registry_token;
+  return out;
+}
+
 }  // namespace
 
 std::string account_key(const std::string& domain) {
@@ -128,6 +136,28 @@ Result<std::optional<Credentials>> DockerConfig::account(const std::string& doma
 std::string DockerConfig::helper_of(const std::string& domain) const {
   const auto helper = helpers_.find(domain);
   return helper == helpers_.end() ? store_ : helper->second;
+}
+
+Result<ChangedConfig> with_account(std::string_view json, const std::string& domain,
+                                   const std::optional<Credentials>& account, bool is_kept_elsewhere) {
+  Json root = json_object();
+  if (!trim(json).empty()) {
+    POUCH_ASSIGN_OR_RETURN(root, parse_json(json));
+  }
+  if (!root.isObject()) return invalid_argument("it is not an object");
+  if (root.isMember("auths") && !root["auths"].isObject() && !root["auths"].isNull())
+    return invalid_argument("auths: it is not an object");
+  if (!root["auths"].isObject()) root["auths"] = json_object();
+  ChangedConfig out;
+  Json& auths = root["auths"];
+  for (const std::string& key : auths.getMemberNames()) {
+    if (domain_of_key(key) != domain) continue;
+    auths.removeMember(key);
+    out.had_account = true;
+  }
+  if (account) auths[account_key(domain)] = is_kept_elsewhere ? json_object() : entry_of(*account);
+  out.text = write_indented_json(root, "\t") + "\n";
+  return out;
 }
 
 }  // namespace pouch::registry

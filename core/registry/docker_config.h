@@ -39,4 +39,15 @@ std::string domain_of_key(std::string_view key);
 /// Docker Hub's name in config.json and to helpers is a URL; others are known by their host.
 std::string account_key(const std::string& domain);
 
+struct ChangedConfig {
+  std::string text;
+  bool had_account = false;  ///< for that domain, before
+};
+
+/// Docker's config.json with one account set (or erased: nullopt), everything else as it was, indented by
+/// tabs as Docker writes it. With `is_kept_elsewhere` the account stands there by its name alone: the secret
+/// is a helper's. `json` may be empty. InvalidArgument where it is no JSON object.
+Result<ChangedConfig> with_account(std::string_view json, const std::string& domain,
+                                   const std::optional<Credentials>& account, bool is_kept_elsewhere);
+
 }  // namespace pouch::registry

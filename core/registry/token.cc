@@ -1,85 +1,16 @@
 #include "core/registry/token.h"
 
-#include <algorithm>
 #include <utility>
 
-#include "core/api/json.h"
-#include "core/base/base64.h"
 #include "core/base/text.h"
 #include "core/registry/retrying.h"
+#include "core/registry/token_text.h"
 #include "core/registry/url.h"
 
 namespace pouch::registry {
 namespace {
 
-constexpr int64_t kDefaultSeconds = 60;  // the specification's, for a server that does not say
-constexpr int64_t kMaxSeconds = 3'600;
 constexpr size_t kMaxEntries = 1'000;
-constexpr const char* kClientId = "pouch";
-
-std::string parameter(const Challenge& challenge, const char* name) {
-  const auto at = challenge.parameters.find(name);
-  return at == challenge.parameters.end() ? "" : at->second;
-}
-
-// "&scope=a&scope=b": a scope parameter may hold several, by blanks.
-std::string scopes(const Challenge& challenge) {
-  std::string out;
-  for (const std::string& scope : split(parameter(challenge, "scope"), ' ')) {
-    if (!scope.empty()) out += "&scope=" + escape(scope);
-  }
-  return out;
-}
-
-// With an identity token by POST (OAuth2), else by GET.
-HttpRequest token_request(const Challenge& challenge, const std::optional<Credentials>& account,
-                          bool wants_identity) {
-  const std::string realm = parameter(challenge, "realm");
-  const std::string service = parameter(challenge, "service");
-  HttpRequest request;
-  request.has_secret = true;
-  if (account && !account->identity_token.empty()) {
-    request.method = "POST";
-    request.url = realm;
-    request.headers = {"Content-Type: application/x-www-form-urlencoded"};
-    request.body = "grant_type=refresh_token&service=" + escape(service) + "&client_id=" + kClientId +
-                   "&scope=" + escape(parameter(challenge, "scope")) +
-                   "&refresh_token=" + escape(account->identity_token);
-    return request;
-  }
-  request.url = with_parameter(realm, "service", service) + scopes(challenge);
-  if (account && !account->username.empty()) {
-    request.url = with_parameter(request.url, "account", account->username);
-    if (wants_identity) {
-      request.url =
-          with_parameter(with_parameter(request.url, "client_id", kClientId), "offline_token", "true");
-    }
-    request.headers = {"Authorization: Basic " + base64_encode(account->username + ":" + account->password)};
-  }
-  return request;
-}
-
-struct Granted {
-  Token token;
-  int64_t seconds = 0;
-};
-
-Result<Granted> read_token(const HttpAnswer& answer, const std::string& realm) {
-  const Result<Json> json = parse_json(answer.body);
-  if (!json.is_ok() || !json->isObject())
-    return unavailable("token server " + quote(realm) + ": its answer is no JSON object");
-  const Json& token = (*json)["token"].isString() ? (*json)["token"] : (*json)["access_token"];
-  if (!token.isString() || token.asString().empty())
-    return unavailable("token server " + quote(realm) + ": it gave no token");
-  if (token.asString().find_first_of("\r\n") != std::string::npos)
-    return unavailable("token server " + quote(realm) + ": a bad token");
-  const Json& seconds = (*json)["expires_in"];
-  const int64_t life = seconds.isInt64()
-                           ? std::clamp<int64_t>(seconds.asInt64(), kDefaultSeconds, kMaxSeconds)
-                           : kDefaultSeconds;
-  const Json& identity = (*json)["refresh_token"];
-  return Granted{{token.asString(), identity.isString() ? identity.asString() : ""}, life};
-}
 
 Result<Granted> ask_realm(Network& network, const std::string& home, const Challenge& challenge,
                           const std::optional<Credentials>& account, bool wants_identity, const Call& call) {
@@ -100,7 +31,7 @@ Result<Granted> ask_realm(Network& network, const std::string& home, const Chall
   }
   if (status == 429) return Status(Code::kResourceExhausted, who + ": it wants fewer requests (429)");
   if (status != 200) return unavailable(who + ": it answered " + std::to_string(status));
-  return read_token(exchange.answer, without_account(realm));
+  return read_token(exchange.answer.body, without_account(realm));
 }
 
 }  // namespace
