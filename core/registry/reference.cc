@@ -95,6 +95,11 @@ bool looks_like_domain(std::string_view first) {
          std::ranges::any_of(first, [](char c) { return c >= 'A' && c <= 'Z'; });
 }
 
+// What Docker takes for the id of an image and for no name.
+bool is_whole_id(std::string_view text) {
+  return text.size() == kHexDigestChars && is_hex(text);
+}
+
 struct NameParts {
   std::string domain;
   std::string path;
@@ -149,7 +154,7 @@ bool is_valid_tag(std::string_view tag) {
 
 Result<Reference> Reference::parse(std::string_view text) {
   if (text.empty()) return bad_format(text);
-  if (text.size() == kHexDigestChars && is_hex(text)) {
+  if (is_whole_id(text)) {
     return invalid_argument("invalid repository name (" + std::string(text) +
                             "), cannot specify 64-byte hexadecimal strings");
   }
@@ -202,10 +207,14 @@ Reference Reference::with_digest(Digest digest) const {
 
 std::string Reference::familiar_repository() const {
   if (domain_ != kDefaultDomain) return repository();
-  if (path_.starts_with(kOfficialPrefix) && path_.find('/', kOfficialPrefix.size()) == std::string::npos) {
-    return path_.substr(kOfficialPrefix.size());
+  const std::string_view path = path_;
+  if (!path.starts_with(kOfficialPrefix) ||
+      path.find('/', kOfficialPrefix.size()) != std::string_view::npos) {
+    // "docker.io/localhost/x" without its domain would be another registry's.
+    return looks_like_domain(path.substr(0, path.find('/'))) ? repository() : path_;
   }
-  return path_;
+  const std::string_view name = path.substr(kOfficialPrefix.size());
+  return is_name_only() && is_whole_id(name) ? path_ : std::string(name);
 }
 
 std::string Reference::suffix() const {

@@ -35,7 +35,8 @@ class Reference {
 
   /// "docker.io/library/busybox".
   std::string repository() const { return domain_ + "/" + path_; }
-  /// "busybox" for Docker Hub's library, "user/app" for the rest of it, else like repository().
+  /// "busybox" for Docker Hub's library, "user/app" for the rest of it, else like repository(); also where
+  /// the short form would be read as something else ("docker.io/localhost/app").
   std::string familiar_repository() const;
   /// "docker.io/library/busybox:latest"; the key under which images are kept.
   std::string str() const { return repository() + suffix(); }

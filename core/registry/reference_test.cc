@@ -40,6 +40,20 @@ TEST(Reference, FamiliarIsTheShortestForm) {
   EXPECT_EQ(familiar("a@sha256:" + kHex), "a@sha256:" + kHex);
 }
 
+TEST(Reference, FamiliarParsesToTheSame) {
+  // Shorter ones would be another registry, or an id.
+  for (const std::string& text : {std::string("docker.io/localhost/a"), std::string("docker.io/a.b/c:1"),
+                                  "docker.io/library/" + kHex}) {
+    const Reference parsed = *Reference::parse(text);
+    const auto again = Reference::parse(parsed.familiar());
+    ASSERT_TRUE(again.is_ok()) << text << ": " << again.status().to_string();
+    EXPECT_EQ(again->str(), parsed.str()) << text;
+  }
+  EXPECT_EQ(Reference::parse("docker.io/library/" + kHex)->familiar(), "library/" + kHex);
+  EXPECT_EQ(Reference::parse("docker.io/library/" + kHex + ":1")->familiar(), kHex + ":1");
+  EXPECT_EQ(Reference::parse("docker.io/library/localhost")->familiar(), "localhost");
+}
+
 TEST(Reference, RefusesBadOnes) {
   for (const std::string& text : {std::string(),
                                   std::string("UPPER"),
