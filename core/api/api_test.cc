@@ -17,6 +17,13 @@ TEST(Json, RefusesWhatIsNotStrict) {
   }
   EXPECT_EQ(parse_json("\"a\nb\"").code(), Code::kInvalidArgument);
   EXPECT_EQ(parse_json(std::string("\"a\0b\"", 5)).code(), Code::kInvalidArgument);
+  // Half a character: no UTF-8 can be made of it.
+  for (const char* half : {R"("\ude00")", R"("\ud83d")", R"("\ud83dx")", R"("\ud83d\n")", R"("\ud83d\u0041")",
+                           R"("\ud83d\ud83d")", R"({"\uDFFF":1})"}) {
+    EXPECT_EQ(parse_json(half).code(), Code::kInvalidArgument) << half;
+  }
+  EXPECT_EQ(parse_json(R"("\ud83d\ude00 \\ude00 \ud7ff\uE000")")->asString(),
+            "😀 \\ude00 \xed\x9f\xbf\xee\x80\x80");
   EXPECT_EQ(parse_json(std::string(100, '[') + std::string(100, ']')).code(), Code::kInvalidArgument);
   EXPECT_EQ(parse_json("[1,2]", {.max_bytes = 3, .max_depth = 4}).code(), Code::kResourceExhausted);
 }

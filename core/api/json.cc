@@ -4,6 +4,7 @@
 #include <json/writer.h>
 
 #include <algorithm>
+#include <charconv>
 #include <exception>
 #include <memory>
 
@@ -23,14 +24,35 @@ namespace {
   return builder;
 }
 
+// The code unit that "\\uXXXX" at `at` names; -1 where none stands there.
+int code_unit(std::string_view text, size_t at) {
+  constexpr size_t kEscape = 6;
+  if (at + kEscape > text.size() || text[at] != '\\' || text[at + 1] != 'u') return -1;
+  int unit = 0;
+  const char* const end = text.data() + at + kEscape;
+  return std::from_chars(end - 4, end, unit, 16).ptr == end ? unit : -1;
+}
+
+bool is_high_surrogate(int unit) {
+  return unit >= 0xd800 && unit <= 0xdbff;
+}
+
+bool is_low_surrogate(int unit) {
+  return unit >= 0xdc00 && unit <= 0xdfff;
+}
+
 // What jsoncpp lets pass even in strict mode: comments inside objects (outside strings JSON has no slash at
-// all) and control characters in strings. Empty when there is nothing of it.
+// all), control characters in strings, and surrogates without their other half, of which it makes invalid
+// UTF-8 or another character. Empty when there is nothing of it.
 std::string_view beyond_json(std::string_view text) {
   bool in_string = false;
   for (size_t i = 0; i < text.size(); ++i) {
     if (in_string && static_cast<unsigned char>(text[i]) < 0x20) return "a control character in a string";
     if (in_string && text[i] == '\\') {
-      ++i;
+      const int unit = code_unit(text, i);
+      const bool is_pair = is_high_surrogate(unit) && is_low_surrogate(code_unit(text, i + 6));
+      if (!is_pair && (is_high_surrogate(unit) || is_low_surrogate(unit))) return "half a surrogate pair";
+      i += is_pair ? 11 : 1;
     } else if (text[i] == '"') {
       in_string = !in_string;
     } else if (!in_string && text[i] == '/') {

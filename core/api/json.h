@@ -17,8 +17,8 @@ struct JsonLimits {
   int max_depth = 64;
 };
 
-/// Strict RFC 8259: no comments, duplicate keys, trailing text, NaN or invalid UTF-8; within the limits.
-/// InvalidArgument says where.
+/// Strict RFC 8259: no comments, duplicate keys, trailing text, NaN or invalid UTF-8, nor escapes of half a
+/// surrogate pair, of which there is no UTF-8; within the limits. InvalidArgument says where.
 Result<Json> parse_json(std::string_view text, const JsonLimits& limits = {});
 
 /// Compact, one line, no HTML escaping; keys in byte order; non-ASCII as UTF-8.
