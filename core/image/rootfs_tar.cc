@@ -85,6 +85,10 @@ class TarCopy {
       return unsafe(name, "its owner is no 32 bit number");
     }
     entry.modified_s = ::archive_entry_mtime(raw);
+    // Some 34 000 years around the epoch; readers of tars differ in what they make of the ends of 64 bits.
+    constexpr int64_t kMaxTime = int64_t{1} << 40U;
+    if (entry.modified_s < -kMaxTime || entry.modified_s > kMaxTime)
+      return unsafe(name, "its time is out of range");
     POUCH_RETURN_IF_ERROR(set_xattrs(raw, entry));
     return entry;
   }
