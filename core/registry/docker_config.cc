@@ -123,8 +123,10 @@ Result<DockerConfig> DockerConfig::parse(std::string_view json) {
 
 Result<std::optional<Credentials>> DockerConfig::account(const std::string& domain,
                                                          const Settings& settings) const {
-  if (helpers_.contains(domain)) return ask_helper(settings, helpers_.at(domain), account_key(domain));
-  if (!store_.empty()) {
+  // As Docker: an empty helper means that the file keeps this one, whatever the store is.
+  if (const auto helper = helpers_.find(domain); helper != helpers_.end()) {
+    if (!helper->second.empty()) return ask_helper(settings, helper->second, account_key(domain));
+  } else if (!store_.empty()) {
     POUCH_ASSIGN_OR_RETURN(std::optional<Credentials> stored,
                            ask_helper(settings, store_, account_key(domain)));
     if (stored) return stored;

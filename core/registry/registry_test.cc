@@ -8,6 +8,7 @@
 #include "core/registry/docker_config.h"
 #include "core/registry/endpoints.h"
 #include "core/registry/retry.h"
+#include "core/registry/token_text.h"
 #include "core/registry/transport.h"
 
 namespace pouch::registry {
@@ -35,6 +36,20 @@ TEST(Challenge, WhatCannotBeReadIsLeftOut) {
   EXPECT_EQ(parse_challenges("Bearer realm=\"x\\").size(), 1U);
   EXPECT_EQ(parse_challenges("Negotiate").size(), 1U);
   EXPECT_EQ(parse_challenges(std::string("B\0asic r=1", 10)).size(), 2U);
+}
+
+TEST(TokenText, ParametersStandBeforeAFragment) {
+  const Challenge challenge = parse_challenges(R"(Bearer realm="https://t/x?a=1#f",service="s")").at(0);
+  EXPECT_EQ(token_request(challenge, std::nullopt, false).url, "https://t/x?a=1&service=s");
+  EXPECT_EQ(token_request(challenge, Credentials{"", "", "id", ""}, false).url, "https://t/x?a=1");
+}
+
+TEST(TokenText, ATokenFitsIntoAHeader) {
+  EXPECT_EQ(read_token(R"({"token":"a.b-c="})", "t")->token.value, "a.b-c=");
+  for (const char* token : {"", R"(a\r\nX: y)", R"(a\u0000b)", R"(a\tb)", R"(a\u007f)"}) {
+    EXPECT_EQ(read_token(std::string(R"({"token":")") + token + "\"}", "t").code(), Code::kUnavailable)
+        << token;
+  }
 }
 
 TEST(Retry, After) {
@@ -110,6 +125,20 @@ TEST(DockerConfig, Helpers) {
                                              "docker-credential-token get t.example",
                                              "docker-credential-store get b.example",
                                              "docker-credential-store get https://index.docker.io/v1/"}));
+}
+
+TEST(DockerConfig, AnEmptyHelperMeansTheFile) {
+  Settings settings;
+  settings.run_helper = [](const std::string&, const std::string&,
+                           const std::string&) -> Result<std::string> {
+    return internal_error("nobody should ask");
+  };
+  const auto config = DockerConfig::parse(
+      R"({"credsStore":"s","credHelpers":{"q.io":""},"auths":{"q.io":{"username":"u","password":"p"}}})");
+  const auto account = config->account("q.io", settings);
+  ASSERT_TRUE(account.is_ok() && account->has_value());
+  EXPECT_EQ((*account)->username, "u");
+  EXPECT_EQ(config->helper_of("q.io"), "");
 }
 
 TEST(Endpoints, OfDockerHubAndOthers) {

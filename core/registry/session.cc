@@ -8,6 +8,7 @@
 #include "core/registry/challenge.h"
 #include "core/registry/docker_config.h"
 #include "core/registry/retrying.h"
+#include "core/registry/token_text.h"
 
 namespace pouch::registry {
 namespace {
@@ -160,6 +161,8 @@ Result<bool> Session::authorize(const Call& call, const Endpoint& endpoint, cons
   POUCH_ASSIGN_OR_RETURN(const std::optional<Credentials> who, account_for(endpoint));
   std::string value;
   if (who && !who->registry_token.empty()) {
+    if (!is_header_text(who->registry_token))
+      return invalid_argument("the registry token of the account holds control characters");
     value = "Bearer " + who->registry_token;
   } else {
     for (const Challenge& challenge : parse_challenges(answer.header("www-authenticate"))) {

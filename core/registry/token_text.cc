@@ -26,6 +26,10 @@ std::string scopes(const Challenge& challenge) {
 
 }  // namespace
 
+bool is_header_text(std::string_view text) {
+  return std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
 std::string parameter(const Challenge& challenge, const char* name) {
   const auto at = challenge.parameters.find(name);
   return at == challenge.parameters.end() ? "" : at->second;
@@ -33,7 +37,9 @@ std::string parameter(const Challenge& challenge, const char* name) {
 
 HttpRequest token_request(const Challenge& challenge, const std::optional<Credentials>& account,
                           bool wants_identity) {
-  const std::string realm = parameter(challenge, "realm");
+  // A fragment is not sent, nor would be parameters behind it.
+  const std::string whole = parameter(challenge, "realm");
+  const std::string realm = whole.substr(0, whole.find('#'));
   const std::string service = parameter(challenge, "service");
   HttpRequest request;
   request.has_secret = true;
@@ -65,8 +71,7 @@ Result<Granted> read_token(std::string_view answer, const std::string& realm) {
   const Json& token = (*json)["token"].isString() ? (*json)["token"] : (*json)["access_token"];
   if (!token.isString() || token.asString().empty())
     return unavailable("token server " + quote(realm) + ": it gave no token");
-  if (token.asString().find_first_of("\r\n") != std::string::npos)
-    return unavailable("token server " + quote(realm) + ": a bad token");
+  if (!is_header_text(token.asString())) return unavailable("token server " + quote(realm) + ": a bad token");
   const Json& seconds = (*json)["expires_in"];
   const int64_t life = seconds.isInt64()
                            ? std::clamp<int64_t>(seconds.asInt64(), kDefaultSeconds, kMaxSeconds)

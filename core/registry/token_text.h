@@ -28,6 +28,9 @@ std::string parameter(const Challenge& challenge, const char* name);
 HttpRequest token_request(const Challenge& challenge, const std::optional<Credentials>& account,
                           bool wants_identity);
 
+/// Whether it can stand in a header: a line break would begin another one, a NUL end it.
+bool is_header_text(std::string_view text);
+
 /// The body of an answer of 200; `realm` names the server. Unavailable where it grants nothing of use.
 Result<Granted> read_token(std::string_view answer, const std::string& realm);
 
