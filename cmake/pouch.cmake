@@ -57,6 +57,12 @@ if(POUCH_SANITIZE)
   add_link_options(-fsanitize=${POUCH_SANITIZE})
 endif()
 
+if(POUCH_FUZZ)
+  # GCC is who warns; clang differs, and must not fail here only.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+  target_compile_options(pouch_options INTERFACE -Wno-error)
+endif()
+
 # pouch_library(name SOURCES ... DEPS ...): one static library per folder; it becomes part of libpouch.so.
 function(pouch_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})

@@ -164,6 +164,11 @@ def conformance(run):
     return _script(run, "tests/conformance/run")
 
 
+def fuzz(run):
+    """Each fuzzer for half a minute, and how much of its target the corpus reaches."""
+    return _script(run, "tests/fuzz/run", "--seconds", 30, "--jobs", run.jobs)
+
+
 def sanitizers(run):
     """Unit and conformance tests under the address, undefined-behaviour and thread sanitizers."""
     total = Outcome()
@@ -223,6 +228,7 @@ def available():
         "checks": checks,
         "tools": _pytest_stage("tools"),
         "unit": unit,
+        "fuzz": fuzz,
         "support": _pytest_stage("support"),
         "python": python if (REPO / "bindings/python/tests").is_dir() else None,
         "go": go if (REPO / "bindings/go/go.mod").exists() else None,
