@@ -3,6 +3,7 @@
 #include "core/base/log.h"
 #include "core/ctrd/content.h"
 #include "core/ctrd/images.h"
+#include "core/ctrd/snapshots.h"
 #include "core/events/event_log.h"
 #include "core/image/image_sweep.h"
 #include "core/image/layer_importer.h"
@@ -77,11 +78,33 @@ Status append_image_event(const EngineContext& context, store::Transaction& tran
   return context.events->append(transaction, std::move(event)).status();
 }
 
+// Who imports the same layers meanwhile waits, and finds them. In the order of the chain, so that two never
+// wait for each other. (A plain layer's blob may have the digest that its chain id is: another name.)
+Result<std::vector<WorkLock>> ImageImporter::lock_missing(const Call& call,
+                                                          const std::vector<ChainId>& chain) {
+  size_t present = chain.size();
+  for (; present > 0; --present) {
+    const auto found =
+        leased_->snapshots().stat(call, context_.options.snapshotter, chain[present - 1].str());
+    if (found.is_ok()) break;
+    if (found.code() != Code::kNotFound) return found.status();
+  }
+  std::vector<WorkLock> locks;
+  for (size_t i = present; i < chain.size(); ++i) {
+    const std::string id = chain[i].str();
+    POUCH_ASSIGN_OR_RETURN(WorkLock lock,
+                           WorkLock::acquire(context_, "unpack-" + id.substr(id.find(':') + 1), call));
+    locks.push_back(std::move(lock));
+  }
+  return locks;
+}
+
 Result<ImportedImage> ImageImporter::import(const Call& call, const ImageContent& content,
                                             LayerBlobs& blobs) {
   const std::vector<ChainId> chain = chain_ids(content.facts.diff_ids);
   const std::string& snapshotter = context_.options.snapshotter;
   ImportedImage image;
+  POUCH_ASSIGN_OR_RETURN(const std::vector<WorkLock> locks, lock_missing(call, chain));
   POUCH_ASSIGN_OR_RETURN(
       image.layers, LayerImporter(leased_, snapshotter, pins_).import(call, content.layers, chain, blobs));
   ctrd::Labels config_labels;

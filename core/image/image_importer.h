@@ -15,6 +15,7 @@
 #include "core/image/image_store.h"
 #include "core/image/layer_blobs.h"
 #include "core/image/layer_importer.h"
+#include "core/image/work_lock.h"
 #include "core/store/engine_context.h"
 
 namespace pouch::image {
@@ -53,6 +54,7 @@ class ImageImporter {
                                         const std::string& action, bool with_tag_events);
 
  private:
+  Result<std::vector<WorkLock>> lock_missing(const Call& call, const std::vector<ChainId>& chain);
   Status put_records(const Call& call, const std::vector<ImportedImage>& images);
   Result<std::vector<MovedName>> commit(const Call& call, const std::vector<ImportedImage>& images,
                                         const std::string& action, bool with_tag_events);

@@ -13,7 +13,7 @@ namespace pouch::image {
 /// then finds it. Ends with its process.
 class WorkLock {
  public:
-  /// `what` is a digest or a chain id. Waits as long as the call does.
+  /// `what` is a digest, or another name of a file. Waits as long as the call does.
   static Result<WorkLock> acquire(const EngineContext& context, const std::string& what, const Call& call);
   ~WorkLock();
   WorkLock(WorkLock&&) noexcept = default;

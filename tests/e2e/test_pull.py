@@ -14,6 +14,7 @@ import pytest
 from pouchtest.certificates import Authority
 from pouchtest.embed import embed_root
 from pouchtest.fault_proxy import FaultProxy
+from pouchtest.faults.control import Control
 from pouchtest.images import busybox_image_tar
 from pouchtest.paths import build_dir
 from pouchtest.pouchd import Pouchd
@@ -269,16 +270,21 @@ def test_bytes_that_were_changed(root, registry, what):
         assert client.call("image.list") == []
 
 
-def test_four_processes_do_the_work_once(root, registry):
+def test_four_processes_do_the_work_once(root, registry, tmp_path):
+    control = Control(tmp_path)
+    control.record()
     with FaultProxy(registry, lambda *_: None) as proxy:
         name = f"{proxy.host}/team/box:1"
+        pull_it = lambda _: run(POUCH, "-H", root, "pull", "-q", name, env=control.environment, check=False)  # noqa: E731
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            done = list(pool.map(lambda _: run(POUCH, "-H", root, "pull", "-q", name, check=False), range(4)))
+            done = list(pool.map(pull_it, range(4)))
         assert [(one.code, one.err) for one in done] == [(0, "")] * 4
         layers = [path for path, _ in proxy.blobs()]
         with pouch.Client(root) as client:
             config = client.call("image.inspect", [name])["Id"]
         assert sum(not path.endswith(config) for path in layers) == 1
+        unpacked = sum(count for (_, point, _), count in control.met().items() if point == "image.stage.before")
+        assert unpacked == 1
         check_runs(root, name, registry)
         assert left_behind(root) == []
 
