@@ -255,6 +255,8 @@ struct ContainerManager::Impl {
   bool is_left(const container::ContainerRow& row);
   /// A transition of ours could not be ended: tries again, with growing pauses, until it is.
   void recover_later(const ContainerId& id);
+  /// Undoes a failed start that could not be undone at once, as soon as it can be.
+  void undo_later(const std::shared_ptr<container::StartJob>& job, const Status& why);
 
   // exit_watch.cc: in the keeper's role, where others start processes and are given time to see their ends
   void see_foreign_exit(const container::ProcessKey& key);

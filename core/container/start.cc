@@ -274,13 +274,12 @@ Status ContainerManager::Impl::undo_start(StartJob& job, const Status& why) {
   const ContainerRow& row = job.row;
   const Call call = own_call(kStepMs);
   forget_process({row.id, row.generation, {}});
-  if (const auto client = containerd(call); client.is_ok()) {
-    if (job.has_task) {
-      const Status ended = container::end_task(**client, row.id);
-      if (!ended.is_ok()) log_warning("container", "undo a start: " + ended.message(), row.id.str());
-    }
-    if (job.has_record) (*client)->containers().remove(call, row.id).ignore();
+  const auto client = containerd(call);
+  // As long as there may be a task the start is not undone: containerd may be on its way back.
+  if (job.has_task) {
+    POUCH_RETURN_IF_ERROR(client.is_ok() ? container::end_task(**client, row.id) : client.status());
   }
+  if (client.is_ok() && job.has_record) (*client)->containers().remove(call, row.id).ignore();
   discard_stream(row.id.str(), why.message()).ignore();
   remove_cgroup(row.id);
   const int code = container::exit_code_of_failure(why.message());
@@ -315,7 +314,7 @@ Status ContainerManager::Impl::start_now(const std::string& reference, const Cal
   if (!status.is_ok()) {
     if (const Status undone = undo_start(*job, status); !undone.is_ok()) {
       log_warning("container", "undo of a failed start: " + undone.message(), job->row.id.str());
-      recover_later(job->row.id);
+      undo_later(std::make_shared<container::StartJob>(std::move(*job)), status);
     }
     return status;
   }

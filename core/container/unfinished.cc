@@ -60,6 +60,16 @@ bool ContainerManager::Impl::is_left(const ContainerRow& row) {
   return unfinished.contains(row.id.str());
 }
 
+// Not recover_later(): that would finish the start of a process that runs, and the caller was told that it
+// has failed.
+void ContainerManager::Impl::undo_later(const std::shared_ptr<container::StartJob>& job, const Status& why) {
+  submit_wait([this, job, why] {
+    for (int64_t pause = kFirstPauseMs; nap(pause); pause = std::min(pause * 2, kLongestPauseMs)) {
+      if (undo_start(*job, why).is_ok()) return;
+    }
+  });
+}
+
 void ContainerManager::Impl::recover_later(const ContainerId& id) {
   {
     const std::lock_guard lock(mutex);

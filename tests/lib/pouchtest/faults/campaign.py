@@ -186,8 +186,12 @@ class Campaign:
             world.pouch("rm", "--force", *ids)
         # An import sweeps what one before left half-done.
         world.pouch("load", "--input", world.small_tar)
-        names = [name for name in world.references() if any(part in name for part in (SMALL, PULLED, PUSHED))]
-        world.pouch("rmi", *names)
+        # The name with a digest goes with the last of the tags, if there is one.
+        for is_digest in (False, True):
+            names = [name for name in world.references() if any(part in name for part in (SMALL, PULLED, PUSHED))
+                     and ("@" in name) == is_digest]
+            if names:
+                world.pouch("rmi", *names)
         has_keeper = self.counts["run"] % _KEEPER_ENDS != 0
         if not has_keeper:
             world.end_keeper()

@@ -33,8 +33,12 @@ class Control:
 
     def rule(self, action, role, point, nth):
         """One fault; what fired before is forgotten."""
+        self.rules((action, role, point, nth))
+
+    def rules(self, *rules):
+        """Several at once, each (action, role, point, nth)."""
         self._forget_marks()
-        self._write(f"{action} {role} {point} {nth}\n")
+        self._write("".join(" ".join(map(str, rule)) + "\n" for rule in rules))
 
     def clear(self):
         self._write("\n")

@@ -1,0 +1,38 @@
+"""A start that fails, whose undoing fails as well: the task does not stay."""
+
+import os
+
+import pytest
+from pouchtest.containerd import PrivateContainerd
+from pouchtest.faults.control import Control
+from pouchtest.images import busybox_image_tar
+from pouchtest.pouchd import Pouchd
+from pouchtest.procs import wait_until
+
+pytest_plugins = ["pouchtest.fixtures"]
+
+
+class FaultyPouchd(Pouchd):
+    def __init__(self, control, containerd):
+        super().__init__(containerd=containerd)
+        self._control = control
+
+    def environment(self):
+        return {**os.environ, **self._control.environment}
+
+
+@pytest.mark.parametrize("step", ["rpc.tasks.delete.before", "rpc.tasks.kill.before"])
+def test_a_task_that_could_not_be_ended_at_once(step, tmp_path):
+    control = Control(tmp_path)
+    archive = busybox_image_tar(tmp_path / "box.tar", name="box:1")
+    with PrivateContainerd() as containerd, FaultyPouchd(control, containerd) as pouchd:
+        pouchd.docker("load", "-q", "-i", archive)
+        pouchd.docker("create", "--name", "undone", "--network", "none", "box:1", "sleep", "1000")
+        control.rules(("fail:ENOSPC", "pouchd", "row.containers.update-running.before", 1),
+                      ("fail:Unavailable", "pouchd", step, 1))
+        assert pouchd.docker("start", "undone", check=False).code == 1
+        namespace = next(name for name in containerd.namespaces() if name.startswith("pouch-"))
+        assert wait_until(lambda: not containerd.ctr("tasks", "ls", "-q", namespace=namespace).out, 10)
+        assert wait_until(lambda: pouchd.docker("inspect", "-f", "{{.State.Status}}", "undone").out == "created\n", 10)
+        pouchd.docker("start", "undone")
+        pouchd.docker("rm", "-f", "undone")
