@@ -89,11 +89,16 @@ Status diff_mismatch(const ImageLayer& layer, const Digest& got) {
                                ", but the image config says " + layer.diff_id.str()};
 }
 
-std::optional<OverlayFolders> overlay_folders(const std::vector<ctrd::Mount>& mounts) {
+std::optional<OverlayFolders> overlay_folders(const std::vector<ctrd::Mount>& mounts, bool is_lowest) {
   if (mounts.size() != 1) return std::nullopt;
   const ctrd::Mount& mount = mounts.front();
   OverlayFolders out;
-  if (mount.type == "bind") {
+  if (is_lowest && mount.type == "bind") {
+    // What will be an overlay's upper folder has its work folder beside it. A snapshotter that copies its
+    // layers has none, and would take a layer's whiteouts for devices.
+    std::error_code error;
+    const std::filesystem::path work = std::filesystem::path(mount.source).parent_path() / "work";
+    if (!std::filesystem::is_directory(work, error)) return std::nullopt;
     out.upper = mount.source;
     return out;
   }

@@ -26,8 +26,9 @@ struct OverlayFolders {
   std::vector<std::string> lowers;  ///< topmost first
 };
 
-/// nullopt for mounts of another kind: containerd must unpack into them.
-std::optional<OverlayFolders> overlay_folders(const std::vector<ctrd::Mount>& mounts);
+/// Of an active snapshot. nullopt for mounts of another kind: containerd must unpack into them. `is_lowest`:
+/// the snapshot has no parent; an overlay comes as a plain folder then.
+std::optional<OverlayFolders> overlay_folders(const std::vector<ctrd::Mount>& mounts, bool is_lowest);
 
 /// Whether the upper folder of the active snapshot is the one that we see under its name: containerd counts
 /// what we put there.

@@ -318,7 +318,7 @@ class LayerDiffTest : public ::testing::Test {
                                                        {{"containerd.io/gc.root", "1"}});
     ASSERT_TRUE(prepared.is_ok()) << prepared.status().message();
     mounts = *prepared;
-    side.folders = *overlay_folders(mounts);
+    side.folders = *overlay_folders(mounts, side.parent.empty());
   }
 
   void commit(Side& side) {

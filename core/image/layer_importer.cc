@@ -87,8 +87,11 @@ Result<std::vector<LayerRow>> LayerImporter::import(const Call& call, const std:
     } else {
       const std::string parent = i == 0 ? std::string() : chain[i - 1].str();
       if (!stage) blobs.unpacking(i);
-      const auto fill = [&](const std::vector<ctrd::Mount>& mounts) {
-        return stage ? stage->move_into(call, i, mounts) : apply(call, layers[i], mounts);
+      const auto fill = [&](const std::vector<ctrd::Mount>& mounts) -> Status {
+        Result<bool> is_done = false;
+        if (stage) is_done = stage->move_into(call, i, mounts);
+        if (!is_done.is_ok()) return is_done.status();
+        return *is_done ? Status() : apply(call, layers[i], mounts);
       };
       POUCH_RETURN_IF_ERROR(make_snapshot(call, layers[i], parent, chain[i], fill));
       blobs.unpacked(i);

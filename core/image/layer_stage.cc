@@ -57,7 +57,7 @@ Result<bool> LayerStage::is_possible(const ctrd::Client& client, const std::stri
   POUCH_ASSIGN_OR_RETURN(const std::vector<ctrd::Mount> mounts,
                          client.snapshots().prepare(call, snapshotter, key, ""));
   Result<bool> answer = false;
-  if (const std::optional<OverlayFolders> folders = overlay_folders(mounts))
+  if (const std::optional<OverlayFolders> folders = overlay_folders(mounts, /*is_lowest=*/true))
     answer = shares_folders(client, call, snapshotter, key, *folders);
   discard(client, snapshotter, key);
   return answer;
@@ -110,7 +110,7 @@ Status LayerStage::stage(size_t layer) {
   POUCH_ASSIGN_OR_RETURN(const std::vector<ctrd::Mount> mounts,
                          client_.snapshots().prepare(work_call_, snapshotter_, key, ""));
   out.key = key;
-  const std::optional<OverlayFolders> folders = overlay_folders(mounts);
+  const std::optional<OverlayFolders> folders = overlay_folders(mounts, /*is_lowest=*/true);
   if (!folders) return internal_error("the snapshotter's mounts have changed their kind");
   const ctrd::Descriptor& blob = layers_[layer].blob;
   return with_faults("image.stage", [&]() -> Status {
@@ -122,14 +122,17 @@ Status LayerStage::stage(size_t layer) {
   });
 }
 
-Status LayerStage::move_into(const Call& call, size_t layer, const std::vector<ctrd::Mount>& mounts) {
+Result<bool> LayerStage::move_into(const Call& call, size_t layer, const std::vector<ctrd::Mount>& mounts) {
   POUCH_RETURN_IF_ERROR(call.check());
-  const std::optional<OverlayFolders> folders = overlay_folders(mounts);
+  const std::optional<OverlayFolders> folders = overlay_folders(mounts, layer == 0);
   Staged& one = staged_[layer];
-  if (!folders || !one.layer) return internal_error("the snapshotter's mounts have changed their kind");
-  POUCH_RETURN_IF_ERROR(with_faults("image.move", [&] { return one.layer->move_into(*folders); }));
+  if (!one.layer) return internal_error("layer " + std::to_string(layer) + " was not unpacked");
+  if (folders) {
+    const Status moved = with_faults("image.move", [&] { return one.layer->move_into(*folders); });
+    if (!moved.is_ok()) return moved.prefix("unpack layer " + layers_[layer].blob.digest.str());
+  }
   discard(client_, snapshotter_, std::exchange(one.key, {}));
-  return {};
+  return folders.has_value();
 }
 
 }  // namespace pouch::image

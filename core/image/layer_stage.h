@@ -36,8 +36,9 @@ class LayerStage {
 
   /// Unpacks all layers from the first one on and has them on the disk.
   Status run();
-  /// Puts one into an active snapshot that stands on the layer below it. Once each, after run().
-  Status move_into(const Call& call, size_t layer, const std::vector<ctrd::Mount>& mounts);
+  /// Puts one into an active snapshot that stands on the layer below it. Once each, after run(). False where
+  /// the snapshot is no overlay after all: containerd must unpack into it.
+  Result<bool> move_into(const Call& call, size_t layer, const std::vector<ctrd::Mount>& mounts);
 
  private:
   struct Staged {
