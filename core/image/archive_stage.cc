@@ -51,11 +51,27 @@ class ArchiveStager {
       if (++entries > stage_.limits_.max_archive_entries) {
         return over_limit("entries", stage_.limits_.max_archive_entries);
       }
+      POUCH_RETURN_IF_ERROR(count(entry));
       POUCH_RETURN_IF_ERROR(take(entry));
     }
   }
 
  private:
+  // What is not kept is read all the same.
+  Status count(archive_entry* entry) {
+    const int64_t size = ::archive_entry_size(entry);
+    if (size < 0) return invalid_argument("the archive is damaged: a negative size");
+    if (size > stage_.limits_.max_archive_bytes - total_)
+      return over_limit("bytes", stage_.limits_.max_archive_bytes);
+    total_ += size;
+    for (const char* name : {::archive_entry_pathname(entry), ::archive_entry_hardlink(entry),
+                             ::archive_entry_symlink(entry)}) {
+      if (name != nullptr) names_ += std::string_view(name).size();
+    }
+    if (names_ <= stage_.limits_.max_name_bytes) return {};
+    return over_limit("bytes of names", static_cast<int64_t>(stage_.limits_.max_name_bytes));
+  }
+
   Status take(archive_entry* entry) {
     const char* raw = ::archive_entry_pathname(entry);
     const std::string path = raw == nullptr ? std::string() : normal_path(raw);
@@ -79,7 +95,8 @@ class ArchiveStager {
     StagedFile file;
     Sha256 hash;
     std::unique_ptr<BlobSinkWriter> writer;
-    const auto announced = static_cast<uint64_t>(::archive_entry_size(entry));
+    const int64_t size = ::archive_entry_size(entry);
+    const auto announced = static_cast<uint64_t>(size);
     if (announced <= stage_.limits_.max_json_bytes &&
         memory_used_ + announced <= stage_.limits_.max_memory_bytes) {
       file.bytes.emplace();
@@ -89,9 +106,8 @@ class ArchiveStager {
     while (true) {
       POUCH_ASSIGN_OR_RETURN(const std::string_view piece, reader_.read());
       if (piece.empty()) break;
-      total_ += static_cast<int64_t>(piece.size());
-      if (total_ > stage_.limits_.max_archive_bytes)
-        return over_limit("bytes", stage_.limits_.max_archive_bytes);
+      if (static_cast<int64_t>(piece.size()) > size - file.size)
+        return invalid_argument("the archive is damaged: a file has more data than its size");
       if (file.head.size() < kHeadBytes) file.head.append(piece.substr(0, kHeadBytes - file.head.size()));
       hash.update(piece);
       file.size += static_cast<int64_t>(piece.size());
@@ -109,7 +125,8 @@ class ArchiveStager {
 
   TarReader& reader_;
   ArchiveStage& stage_;
-  int64_t total_ = 0;
+  int64_t total_ = 0;  ///< bytes of all entries, by their headers
+  size_t names_ = 0;   ///< bytes
   size_t memory_used_ = 0;
 };
 

@@ -180,6 +180,40 @@ TEST(Archive, Limits) {
   EXPECT_EQ(read_archive(testing::oci_archive(sample()), limits).status.code(), Code::kResourceExhausted);
 }
 
+// What a header says of a file's size is what it may have, holes included.
+TEST(Archive, SparseFilesThatLie) {
+  const uint64_t far = uint64_t{1} << 29U;
+  for (const std::string& name : {std::string("manifest.json"), std::string("layer.tar")}) {
+    const Read read = read_archive(testing::sparse_tar(name, 10, {{far, "x"}}));
+    EXPECT_EQ(read.status.code(), Code::kInvalidArgument) << read.status.message();
+    EXPECT_NE(read.status.message().find("more data than its size"), std::string::npos) << read.status.message();
+  }
+  ImageLimits limits;
+  limits.max_archive_bytes = 1 << 20U;
+  const Read large = read_archive(testing::sparse_tar("layer.tar", far, {{0, "x"}}), limits);
+  EXPECT_EQ(large.status.code(), Code::kResourceExhausted) << large.status.message();
+}
+
+// Entries that are not kept count, too, and so do the names of those that are.
+TEST(Archive, LimitsOfWhatIsNotWanted) {
+  ImageLimits limits;
+  limits.max_archive_bytes = 100'000;
+  for (const char type : {'0', '3'}) {
+    const std::string tar =
+        testing::raw_tar({{.name = "../x", .data = std::string(200'000, 'x'), .type = type}}, false) +
+        testing::docker_archive(sample());
+    EXPECT_EQ(read_archive(testing::gzip(tar), limits).status.code(),
+              type == '0' ? Code::kResourceExhausted : Code::kOk)
+        << type;
+  }
+  limits = {};
+  limits.max_name_bytes = 500;
+  std::vector<testing::RawEntry> links;
+  for (int i = 0; i < 100; ++i) links.push_back({.name = "l" + std::to_string(i), .type = '2', .link = "target"});
+  EXPECT_EQ(read_archive(testing::raw_tar(links, false) + testing::docker_archive(sample()), limits).status.code(),
+            Code::kResourceExhausted);
+}
+
 TEST(Archive, Platform) {
   api::Platform arm;
   arm.os = "linux";

@@ -24,6 +24,15 @@ Result<std::string_view> UploadSource::next() {
   }
 }
 
+Result<std::string_view> BoundedSource::next() {
+  POUCH_RETURN_IF_ERROR(call_.check());
+  POUCH_ASSIGN_OR_RETURN(const std::string_view piece, source_.next());
+  bytes_ += static_cast<int64_t>(piece.size());
+  if (bytes_ <= max_bytes_) return piece;
+  return Status(Code::kResourceExhausted,
+                "the layer unpacks to more than the limit of " + std::to_string(max_bytes_) + " bytes");
+}
+
 Result<std::string_view> FileSource::next() {
   while (true) {
     const ssize_t got = ::read(file_.get(), buffer_.data(), buffer_.size());

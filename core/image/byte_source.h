@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/api/stream_pipe.h"
+#include "core/base/cancel.h"
 #include "core/base/status.h"
 #include "core/base/unique_fd.h"
 
@@ -32,6 +33,22 @@ class UploadSource final : public ByteSource {
   std::shared_ptr<StreamPipe> pipe_;
   const std::atomic<bool>& closing_;
   std::string piece_;
+};
+
+/// Another source, for as long as the call may go on and up to a number of bytes: a small layer can unpack to
+/// more than anybody would wait for. ResourceExhausted beyond that.
+class BoundedSource final : public ByteSource {
+ public:
+  /// All must outlive it.
+  BoundedSource(ByteSource& source, const Call& call, int64_t max_bytes)
+      : source_(source), call_(call), max_bytes_(max_bytes) {}
+  Result<std::string_view> next() override;
+
+ private:
+  ByteSource& source_;
+  const Call& call_;
+  const int64_t max_bytes_;
+  int64_t bytes_ = 0;
 };
 
 /// A file.

@@ -90,12 +90,14 @@ std::unique_ptr<ByteSource> content_source(const ctrd::Client& client, const Cal
   return std::make_unique<ContentSource>(client, call, digest, size);
 }
 
-Result<Digest> uncompressed_digest(const ctrd::Client& client, const Call& call, const Digest& blob) {
+Result<Digest> uncompressed_digest(const ctrd::Client& client, const Call& call, const Digest& blob,
+                                   int64_t max_bytes) {
   POUCH_ASSIGN_OR_RETURN(const ctrd::ContentInfo info, client.content().info(call, blob));
   ContentSource source(client, call, blob, info.size);
   InflateSource plain(source);
+  BoundedSource bounded(plain, call, max_bytes);
   while (true) {
-    POUCH_ASSIGN_OR_RETURN(const std::string_view piece, plain.next());
+    POUCH_ASSIGN_OR_RETURN(const std::string_view piece, bounded.next());
     if (piece.empty()) return plain.digest();
   }
 }

@@ -28,6 +28,7 @@ std::unique_ptr<ByteSource> content_source(const ctrd::Client& client, const Cal
                                            int64_t size);
 
 /// The SHA-256 of a blob of the content store with its compression (gzip or zstd) undone.
-Result<Digest> uncompressed_digest(const ctrd::Client& client, const Call& call, const Digest& blob);
+Result<Digest> uncompressed_digest(const ctrd::Client& client, const Call& call, const Digest& blob,
+                                   int64_t max_bytes);
 
 }  // namespace pouch::image

@@ -65,7 +65,8 @@ Result<Digest> unpack_on_this_thread(const ctrd::Client& client, const Call& cal
   if (source == nullptr) source = content_source(client, call, blob.digest, blob.size);
   InflateSource plain(*source);
   {
-    ReadAhead ahead(plain);
+    BoundedSource bounded(plain, call, limits.max_layer_bytes);
+    ReadAhead ahead(bounded);
     POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<TarReader> tar, TarReader::open_plain(ahead));
     POUCH_RETURN_IF_ERROR(LayerUnpacker(call, tree, limits).run(*tar));
   }
@@ -129,7 +130,7 @@ Result<StagedLayer> StagedLayer::unpack(const ctrd::Client& client, const Call& 
                                         const ctrd::Descriptor& blob, const std::string& folder,
                                         bool is_lowest, const ImageLimits& limits) {
   POUCH_ASSIGN_OR_RETURN(UniqueFd upper, open_folder(folder));
-  auto tree = std::make_unique<LayerTree>(std::move(upper), is_lowest);
+  auto tree = std::make_unique<LayerTree>(std::move(upper), is_lowest, limits);
   std::optional<Result<Digest>> result;
   start_thread([&] { result.emplace(unpack_on_this_thread(client, call, blob, *tree, limits)); }).join();
   if (!result->is_ok()) return result->status();

@@ -75,6 +75,8 @@ Result<LayerEntry> read_layer_entry(archive_entry* raw, const ImageLimits& limit
   POUCH_ASSIGN_OR_RETURN(entry.path, clean_path(name, limits));
   std::tie(entry.parent, entry.name) = split_path(entry.path);
   POUCH_ASSIGN_OR_RETURN(entry.attributes, attributes_of(raw));
+  entry.size = ::archive_entry_size(raw);
+  if (entry.size < 0) return invalid_argument("its size is negative");
   if (const char* const target = ::archive_entry_hardlink(raw); target != nullptr) {
     entry.is_hard_link = true;
     POUCH_ASSIGN_OR_RETURN(entry.target, clean_path(target, limits));

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 
 #include "core/base/status.h"
@@ -21,6 +22,7 @@ struct LayerEntry {
   mode_t kind = 0;     ///< S_IFMT bits
   bool is_hard_link = false;
   dev_t device = 0;
+  int64_t size = 0;  ///< of what is to be read, holes included
   FileAttributes attributes;
 };
 

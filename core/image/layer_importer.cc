@@ -31,8 +31,12 @@ Status apply_error(const ImageLayer& layer, const Status& status) {
   if (text.find("no space left") != std::string::npos || text.find("quota exceeded") != std::string::npos) {
     return Status(Code::kResourceExhausted, status.message()).prefix(context);
   }
-  static constexpr std::array<std::string_view, 6> kDamage{"unexpected eof", "archive/tar", "gzip: invalid",
-                                                           "corrupt",        "flate:",      "magic number"};
+  static constexpr std::array<std::string_view, 16> kDamage{
+      "unexpected eof", "archive/tar", "gzip: invalid", "corrupt", "flate:", "magic number",
+      // What no tree can have.
+      "invalid archive", "unhandled tar header", "too many links", "file name too long",
+      "argument list too long", "invalid argument", "not a directory", "is a directory", "file exists",
+      ": link /"};
   for (const std::string_view sign : kDamage) {
     if (status.code() == Code::kInternal && text.find(sign) != std::string::npos) {
       return invalid_argument(status.message()).prefix(context + ": the layer is damaged");
@@ -171,7 +175,7 @@ Status LayerImporter::verify_present(const Call& call, const ImageLayer& layer) 
   if (known != info.labels.end()) {
     return known->second == layer.diff_id.str() ? Status() : diff_mismatch(layer, Digest(known->second));
   }
-  POUCH_ASSIGN_OR_RETURN(const Digest got, uncompressed_digest(*client_, call, layer.blob.digest));
+  POUCH_ASSIGN_OR_RETURN(const Digest got, uncompressed_digest(*client_, call, layer.blob.digest, limits_.max_layer_bytes));
   if (got != layer.diff_id) return diff_mismatch(layer, got);
   return client_->content()
       .update_labels(call, layer.blob.digest, {{kUncompressedLabel, layer.diff_id.str()}})

@@ -31,7 +31,7 @@ UniqueFd open_folder_at(int folder, const std::string& name) {
   return UniqueFd(::openat(folder, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 }
 
-// In one lower layer, links resolved within it.
+// In one layer, links resolved within it.
 UniqueFd open_in_root(int root, const std::string& path, int flags) {
   open_how how{};
   how.flags = static_cast<decltype(how.flags)>(O_PATH | O_CLOEXEC | flags);
@@ -57,13 +57,13 @@ void push_front(std::deque<std::string>& parts, const std::string& path) {
 
 Status remove_at(int folder, const std::string& name);
 
-Status clear_folder(int folder) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(::dup(folder)), &::closedir);
+Status clear_folder(UniqueFd folder) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(folder.get()), &::closedir);
   if (stream == nullptr) return errno_status(errno, "read a folder");
-  ::rewinddir(stream.get());
+  const int fd = folder.release();  // it is the stream's now
   while (const dirent* entry = ::readdir(stream.get())) {
     const std::string name(entry->d_name);
-    if (name != "." && name != "..") POUCH_RETURN_IF_ERROR(remove_at(folder, name));
+    if (name != "." && name != "..") POUCH_RETURN_IF_ERROR(remove_at(fd, name));
   }
   return {};
 }
@@ -72,9 +72,9 @@ Status remove_at(int folder, const std::string& name) {
   if (::unlinkat(folder, name.c_str(), 0) == 0 || errno == ENOENT) return {};
   if (errno != EISDIR && errno != EPERM) return errno_status(errno, "remove " + quote(name));
   {
-    const UniqueFd inner(::openat(folder, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    UniqueFd inner(::openat(folder, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!inner.is_valid()) return errno_status(errno, "open " + quote(name));
-    POUCH_RETURN_IF_ERROR(clear_folder(inner.get()));
+    POUCH_RETURN_IF_ERROR(clear_folder(std::move(inner)));
   }
   if (::unlinkat(folder, name.c_str(), AT_REMOVEDIR) == 0) return {};
   return errno_status(errno, "remove folder " + quote(name));
@@ -95,7 +95,59 @@ Status copy_bytes(int from, int to) {
   }
 }
 
+bool is_whiteout(const struct stat& info) {
+  return S_ISCHR(info.st_mode) && info.st_rdev == 0;
+}
+
+bool is_opaque(int fd) {
+  char value = 0;
+  return ::getxattr(fd_path(fd).c_str(), "trusted.overlay.opaque", &value, 1) == 1 && value == 'y';
+}
+
+/// What one layer has at a path, and whether it hides what the layers below have there.
+struct Sight {
+  UniqueFd file;  ///< O_PATH; invalid: nothing
+  bool hides = false;
+};
+
+Sight look(int layer, const std::string& path) {
+  Sight out;
+  for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+    const std::string parent = path.substr(0, slash);
+    UniqueFd folder = open_in_root(layer, parent, O_NOFOLLOW);
+    struct stat info {};
+    if (!folder.is_valid() || ::fstat(folder.get(), &info) != 0) return out;
+    // Whatever is no folder hides the folders below, but a link may lead to one.
+    if (!S_ISDIR(info.st_mode)) out.hides = true;
+    if (S_ISLNK(info.st_mode)) folder = open_in_root(layer, parent, 0);
+    if (!folder.is_valid() || ::fstat(folder.get(), &info) != 0 || !S_ISDIR(info.st_mode)) return out;
+    if (is_opaque(folder.get())) out.hides = true;
+  }
+  out.file = open_in_root(layer, path, O_NOFOLLOW);
+  struct stat info {};
+  if (out.file.is_valid() && ::fstat(out.file.get(), &info) == 0 && is_whiteout(info))
+    return {UniqueFd(), /*hides=*/true};
+  return out;
+}
+
 }  // namespace
+
+Status layer_errno(int error, std::string_view what) {
+  const Status status = errno_status(error, what);
+  switch (error) {
+    case E2BIG:
+    case EINVAL:
+    case ELOOP:
+    case EMLINK:
+    case ENAMETOOLONG:
+    case ENOTDIR:
+    case EOVERFLOW:
+    case ERANGE:
+      return invalid_argument(status.message());
+    default:
+      return status;
+  }
+}
 
 std::pair<std::string, std::string> split_path(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -133,18 +185,18 @@ Result<FileAttributes> read_attributes(int fd) {
 Status apply_attributes(int folder, const std::string& name, mode_t kind, const FileAttributes& attributes) {
   const char* const file = name.c_str();
   if (::fchownat(folder, file, attributes.uid, attributes.gid, AT_SYMLINK_NOFOLLOW) != 0)
-    return errno_status(errno, "set the owner of " + quote(name));
+    return layer_errno(errno, "set the owner of " + quote(name));
   for (const auto& [key, value] : attributes.xattrs) {
     const std::string path = fd_path(folder) + "/" + name;
     if (::lsetxattr(path.c_str(), key.c_str(), value.data(), value.size(), 0) == 0 || errno == ENOTSUP)
       continue;
-    return errno_status(errno, "set the attribute " + quote(key) + " of " + quote(name));
+    return layer_errno(errno, "set the attribute " + quote(key) + " of " + quote(name));
   }
   if (kind != S_IFLNK && ::fchmodat(folder, file, attributes.mode, 0) != 0)
-    return errno_status(errno, "set the mode of " + quote(name));
+    return layer_errno(errno, "set the mode of " + quote(name));
   const std::array<timespec, 2> times{attributes.accessed, attributes.modified};
   if (::utimensat(folder, file, times.data(), AT_SYMLINK_NOFOLLOW) != 0)
-    return errno_status(errno, "set the times of " + quote(name));
+    return layer_errno(errno, "set the times of " + quote(name));
   return {};
 }
 
@@ -166,71 +218,89 @@ Result<int> LayerTree::find_folder(const std::string& path) {
   return known_.insert_or_assign(path, std::move(*fd)).first->second.get();
 }
 
+Status LayerTree::remember(size_t bytes) {
+  constexpr size_t kOverhead = 128;  // of what holds a name
+  remembered_ += bytes + kOverhead;
+  if (remembered_ <= limits_.max_name_bytes) return {};
+  return {Code::kResourceExhausted,
+          "the layer is over the limit of " + std::to_string(limits_.max_name_bytes) + " bytes of names"};
+}
+
 Result<UniqueFd> LayerTree::walk(const std::string& path, bool makes) {
   std::deque<std::string> parts;
   push_front(parts, path);
-  std::vector<UniqueFd> open;      // from the first folder below the upper one on
-  std::vector<std::string> names;  // of these
+  UniqueFd at;                     // invalid: the upper folder
+  std::vector<std::string> names;  // from there to it
   int links = 0;
   while (!parts.empty()) {
     const std::string part = std::move(parts.front());
     parts.pop_front();
     if (part.empty() || part == ".") continue;
     if (part == "..") {
-      if (!open.empty()) open.pop_back(), names.pop_back();
+      // Nobody else moves folders in here.
+      if (!names.empty()) names.pop_back();
+      at = names.empty() ? UniqueFd() : open_folder_at(at.get(), "..");
       continue;
     }
-    const int here = open.empty() ? upper_.get() : open.back().get();
+    const int here = names.empty() ? upper_.get() : at.get();
     struct stat info {};
     const bool is_there = ::fstatat(here, part.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
-    if (!is_there && errno != ENOENT) return errno_status(errno, "look for " + quote(part));
+    if (!is_there && errno != ENOENT) return layer_errno(errno, "look for " + quote(part));
     if (is_there && S_ISLNK(info.st_mode)) {
       if (++links > kMaxLinks) return invalid_argument("too many links in " + quote(path));
       POUCH_ASSIGN_OR_RETURN(const std::string target, read_link(here, part));
-      if (target.starts_with('/')) open.clear(), names.clear();
+      if (target.starts_with('/')) at = UniqueFd(), names.clear();
       push_front(parts, target);
       continue;
     }
     if (!is_there && !makes) return not_found(quote(path) + " is not there");
     names.push_back(part);
+    if (names.size() > limits_.max_depth)
+      return invalid_argument("more than " + std::to_string(limits_.max_depth) + " folders in each other");
     if (!is_there) POUCH_RETURN_IF_ERROR(make_folder(here, part, join(names, "/")));
     if (is_there && !S_ISDIR(info.st_mode)) {
       const std::string why = quote(join(names, "/")) + " is no folder";
       return makes ? invalid_argument(why) : not_found(why);
     }
-    open.push_back(open_folder_at(here, part));
-    if (!open.back().is_valid()) return errno_status(errno, "open folder " + quote(join(names, "/")));
+    at = open_folder_at(here, part);
+    if (!at.is_valid()) return layer_errno(errno, "open folder " + quote(join(names, "/")));
   }
-  if (!open.empty()) return std::move(open.back());
-  return open_folder_at(upper_.get(), ".");
+  return names.empty() ? open_folder_at(upper_.get(), ".") : std::move(at);
 }
 
 Status LayerTree::make_folder(int parent, const std::string& name, const std::string& path) {
+  if (++made_ > limits_.max_rootfs_entries)
+    return Status(Code::kResourceExhausted, "the layer is over the limit of " +
+                                                std::to_string(limits_.max_rootfs_entries) + " folders");
   // A set-group-id bit of the parent is not passed on.
   if (::mkdirat(parent, name.c_str(), 0755) != 0 || ::fchmodat(parent, name.c_str(), 0755, 0) != 0)
-    return errno_status(errno, "make folder " + quote(path));
+    return layer_errno(errno, "make folder " + quote(path));
   struct stat info {};
   if (::fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
-    return errno_status(errno, "stat folder " + quote(path));
-  if (!is_lowest_) implied_[info.st_ino] = path;
-  return {};
+    return layer_errno(errno, "stat folder " + quote(path));
+  if (is_lowest_) return {};
+  implied_[info.st_ino] = path;
+  return remember(path.size());
 }
 
 Status LayerTree::copy_up(const std::vector<UniqueFd>& lowers, const std::string& path) {
+  if (look(upper_.get(), path).hides) return invalid_argument("it is removed by this layer");
   for (const UniqueFd& lower : lowers) {
-    const UniqueFd below = open_in_root(lower.get(), path, O_NOFOLLOW);
+    const Sight seen = look(lower.get(), path);
+    const UniqueFd& below = seen.file;
+    if (!below.is_valid() && seen.hides) break;
     if (!below.is_valid()) continue;
     struct stat info {};
-    if (::fstat(below.get(), &info) != 0) return errno_status(errno, "stat " + quote(path));
+    if (::fstat(below.get(), &info) != 0) return layer_errno(errno, "stat " + quote(path));
     if (!S_ISREG(info.st_mode)) return invalid_argument(quote(path) + " is no regular file");
     POUCH_ASSIGN_OR_RETURN(const FileAttributes attributes, read_attributes(below.get()));
     const UniqueFd from(::open(fd_path(below.get()).c_str(), O_RDONLY | O_CLOEXEC));
-    if (!from.is_valid()) return errno_status(errno, "open " + quote(path));
+    if (!from.is_valid()) return layer_errno(errno, "open " + quote(path));
     const auto [parent_path, name] = split_path(path);
     POUCH_ASSIGN_OR_RETURN(const int parent, folder(parent_path));
     const UniqueFd to(
         ::openat(parent, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!to.is_valid()) return errno_status(errno, "create " + quote(path));
+    if (!to.is_valid()) return layer_errno(errno, "create " + quote(path));
     POUCH_RETURN_IF_ERROR(copy_bytes(from.get(), to.get()).prefix("copy " + quote(path)));
     return apply_attributes(parent, name, S_IFREG, attributes);
   }
@@ -248,12 +318,12 @@ Status LayerTree::link(const std::vector<UniqueFd>& lowers, const std::string& t
   POUCH_ASSIGN_OR_RETURN(const int folder_fd, folder(parent));
   const UniqueFd into(::openat(folder_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));  // outlives the next call
   struct stat before {};
-  if (!into.is_valid() || ::fstat(into.get(), &before) != 0) return errno_status(errno, "open its folder");
+  if (!into.is_valid() || ::fstat(into.get(), &before) != 0) return layer_errno(errno, "open its folder");
   POUCH_ASSIGN_OR_RETURN(from, find_folder(target_parent));
   if (from < 0) return not_found("the target's folder is gone");
   // What a later entry has put there stays.
   const bool is_made = ::linkat(from, target_name.c_str(), into.get(), name.c_str(), 0) == 0;
-  if (!is_made && errno != EEXIST) return errno_status(errno, "make the link");
+  if (!is_made && errno != EEXIST) return layer_errno(errno, "make the link");
   const std::array<timespec, 2> times{before.st_atim, before.st_mtim};
   ::utimensat(AT_FDCWD, fd_path(into.get()).c_str(), times.data(), 0);
   return {};
@@ -288,11 +358,11 @@ Status LayerTree::complete_folder(const std::vector<UniqueFd>& lowers, const std
   }
   // A new one has the group of a folder that gives it on, which that may have become just now.
   struct stat above {};
-  if (::fstat(parent, &above) != 0) return errno_status(errno, "stat a folder");
+  if (::fstat(parent, &above) != 0) return layer_errno(errno, "stat a folder");
   if ((above.st_mode & S_ISGID) == 0 || !implied_.contains(above.st_ino)) return {};
   if (::fchownat(parent, name.c_str(), static_cast<uid_t>(-1), above.st_gid, AT_SYMLINK_NOFOLLOW) == 0)
     return {};
-  return errno_status(errno, "set the group of " + quote(path));
+  return layer_errno(errno, "set the group of " + quote(path));
 }
 
 Status LayerTree::remove(int folder, const std::string& name) {

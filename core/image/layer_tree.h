@@ -10,6 +10,7 @@
 
 #include "core/base/status.h"
 #include "core/base/unique_fd.h"
+#include "core/image/limits.h"
 
 namespace pouch::image {
 
@@ -29,7 +30,8 @@ struct FileAttributes {
 class LayerTree {
  public:
   /// `is_lowest`: there are no layers below.
-  LayerTree(UniqueFd upper, bool is_lowest) : upper_(std::move(upper)), is_lowest_(is_lowest) {}
+  LayerTree(UniqueFd upper, bool is_lowest, const ImageLimits& limits = {})
+      : upper_(std::move(upper)), is_lowest_(is_lowest), limits_(limits) {}
 
   bool is_lowest() const { return is_lowest_; }
   /// The same content is in this folder now.
@@ -39,7 +41,7 @@ class LayerTree {
   }
   /// The folder at `path` (relative, plain), through the links of this layer. What is missing is made, with
   /// mode 0755 for the time being. Valid until the next call of any function here. InvalidArgument where
-  /// something else is in the way, or for too many links.
+  /// something else is in the way, for too many links, and too deep.
   Result<int> folder(const std::string& path);
   /// The same without making anything; -1 where it is not there.
   Result<int> find_folder(const std::string& path);
@@ -48,9 +50,13 @@ class LayerTree {
   /// The tar has told of this folder: it is as that says, not as it is below.
   void tell(const struct stat& info) { implied_.erase(info.st_ino); }
   /// A hard link to what this layer does not have.
-  void link_later(std::string target, std::string path) {
+  Status link_later(std::string target, std::string path) {
+    POUCH_RETURN_IF_ERROR(remember(target.size() + path.size()));
     links_.emplace_back(std::move(target), std::move(path));
+    return {};
   }
+  /// So many bytes of names are kept until the end; ResourceExhausted when that is too much.
+  Status remember(size_t bytes);
 
   /// With the folders of the layers below, topmost first: folders that the tar left out become what they are
   /// there (mode, owner, times, attributes), and hard links to files of these have them copied up.
@@ -66,6 +72,9 @@ class LayerTree {
 
   UniqueFd upper_;
   const bool is_lowest_;
+  const ImageLimits limits_;
+  size_t remembered_ = 0;                  ///< bytes
+  int64_t made_ = 0;                       ///< folders that the tar did not tell of, so far
   std::map<std::string, UniqueFd> known_;  ///< folders by the path they were asked for
   std::map<ino_t, std::string> implied_;   ///< folders that the tar did not tell of so far
   std::vector<std::pair<std::string, std::string>> links_;
@@ -73,6 +82,9 @@ class LayerTree {
 
 /// "a/b" and "c" of "a/b/c".
 std::pair<std::string, std::string> split_path(const std::string& path);
+/// What a call failed with while a layer was unpacked: InvalidArgument where that is the layer's fault, as for
+/// a name that no file system takes.
+Status layer_errno(int error, std::string_view what);
 /// Of what an O_PATH or other descriptor is of.
 Result<FileAttributes> read_attributes(int fd);
 /// Owner, attributes, then mode (which a change of the owner may change), then times, of a name in a folder;

@@ -45,6 +45,8 @@ Status LayerUnpacker::run(TarReader& tar) {
 
 Status LayerUnpacker::unpack(TarReader& tar, archive_entry* raw) {
   POUCH_ASSIGN_OR_RETURN(const LayerEntry entry, read_layer_entry(raw, limits_));
+  if (entry.size > limits_.max_rootfs_bytes - bytes_) return over("bytes", limits_.max_rootfs_bytes);
+  bytes_ += entry.size;
   // As containerd: the root is as it is. A whiteout of it has no name.
   if (entry.path.empty()) return {};
   POUCH_ASSIGN_OR_RETURN(const int folder, tree_.folder(entry.parent));
@@ -62,16 +64,16 @@ Status LayerUnpacker::whiteout(int folder, const LayerEntry& entry) {
   if (entry.name == kOpaque) {
     const std::string path = "/proc/self/fd/" + std::to_string(folder);
     if (::setxattr(path.c_str(), kOpaqueXattr, "y", 1, 0) == 0) return {};
-    return errno_status(errno, "make the folder opaque");
+    return layer_errno(errno, "make the folder opaque");
   }
   if (is_special) return {};
   if (::mknodat(folder, hidden.c_str(), S_IFCHR, 0) != 0) {
     // What this layer has under the name hides the lower ones anyway.
-    return errno == EEXIST ? Status() : errno_status(errno, "make a whiteout");
+    return errno == EEXIST ? Status() : layer_errno(errno, "make a whiteout");
   }
   const FileAttributes& attributes = entry.attributes;
   if (::fchownat(folder, hidden.c_str(), attributes.uid, attributes.gid, AT_SYMLINK_NOFOLLOW) == 0) return {};
-  return errno_status(errno, "set the owner of a whiteout");
+  return layer_errno(errno, "set the owner of a whiteout");
 }
 
 Status LayerUnpacker::make(TarReader& tar, int folder, const LayerEntry& entry) {
@@ -95,7 +97,7 @@ Status LayerUnpacker::make(TarReader& tar, int folder, const LayerEntry& entry) 
 Status LayerUnpacker::clear_way(int folder, const LayerEntry& entry) {
   struct stat info {};
   if (::fstatat(folder, entry.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
-    return errno == ENOENT ? Status() : errno_status(errno, "stat");
+    return errno == ENOENT ? Status() : layer_errno(errno, "stat");
   if (!S_ISDIR(info.st_mode) && !S_ISLNK(info.st_mode) && ::unlinkat(folder, entry.name.c_str(), 0) == 0)
     return {};
   return tree_.remove(folder, entry.name);
@@ -111,36 +113,36 @@ Status LayerUnpacker::make_file(TarReader& tar, int folder, const LayerEntry& en
     POUCH_ASSIGN_OR_RETURN(const int again, tree_.folder(entry.parent));
     file = UniqueFd(::openat(again, name, kFlags, attributes.mode & 0777U));
   }
-  if (!file.is_valid()) return errno_status(errno, "create it");
-  POUCH_RETURN_IF_ERROR(write_data(tar, file.get()));
+  if (!file.is_valid()) return layer_errno(errno, "create it");
+  POUCH_RETURN_IF_ERROR(write_data(tar, file.get(), entry.size));
   const int fd = file.get();
   // It may have its folder's group. To ask costs less than to set what is set.
   struct stat made {};
-  if (::fstat(fd, &made) != 0) return errno_status(errno, "stat");
+  if (::fstat(fd, &made) != 0) return layer_errno(errno, "stat");
   const bool is_owned = made.st_uid == attributes.uid && made.st_gid == attributes.gid;
   if (!is_owned && ::fchown(fd, attributes.uid, attributes.gid) != 0)
-    return errno_status(errno, "set its owner");
+    return layer_errno(errno, "set its owner");
   for (const auto& [key, value] : attributes.xattrs) {
     if (::fsetxattr(fd, key.c_str(), value.data(), value.size(), 0) != 0 && errno != ENOTSUP)
-      return errno_status(errno, "set its attribute " + quote(key));
+      return layer_errno(errno, "set its attribute " + quote(key));
   }
   if ((attributes.mode & 07000U) != 0 && ::fchmod(fd, attributes.mode) != 0)
-    return errno_status(errno, "set its mode");
+    return layer_errno(errno, "set its mode");
   const std::array<timespec, 2> times{attributes.accessed, attributes.modified};
-  return ::futimens(fd, times.data()) == 0 ? Status() : errno_status(errno, "set its times");
+  return ::futimens(fd, times.data()) == 0 ? Status() : layer_errno(errno, "set its times");
 }
 
-Status LayerUnpacker::write_data(TarReader& tar, int file) {
+Status LayerUnpacker::write_data(TarReader& tar, int file, int64_t size) {
   while (true) {
     POUCH_ASSIGN_OR_RETURN(std::string_view piece, tar.read());
     if (piece.empty()) return {};
-    bytes_ += static_cast<int64_t>(piece.size());
-    if (bytes_ > limits_.max_rootfs_bytes) return over("bytes", limits_.max_rootfs_bytes);
+    size -= static_cast<int64_t>(piece.size());
+    if (size < 0) return invalid_argument("it has more data than its size");
     POUCH_RETURN_IF_ERROR(call_.check());
     while (!piece.empty()) {
       const ssize_t count = ::write(file, piece.data(), piece.size());
       if (count < 0 && errno == EINTR) continue;
-      if (count < 0) return errno_status(errno, "write it");
+      if (count < 0) return layer_errno(errno, "write it");
       piece.remove_prefix(static_cast<size_t>(count));
     }
   }
@@ -150,23 +152,24 @@ Status LayerUnpacker::make_folder(int folder, const LayerEntry& entry) {
   const char* const name = entry.name.c_str();
   int parent = folder;
   if (::mkdirat(parent, name, entry.attributes.mode & 0777U) != 0) {
-    if (errno != EEXIST) return errno_status(errno, "make it");
+    if (errno != EEXIST) return layer_errno(errno, "make it");
     struct stat info {};
-    if (::fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) != 0) return errno_status(errno, "stat");
+    if (::fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) != 0) return layer_errno(errno, "stat");
     if (!S_ISDIR(info.st_mode)) {
       // A whiteout of this layer means that nothing of the lower ones shines through.
       const bool was_hidden = S_ISCHR(info.st_mode) && info.st_rdev == 0;
       POUCH_RETURN_IF_ERROR(clear_way(folder, entry));
       POUCH_ASSIGN_OR_RETURN(parent, tree_.folder(entry.parent));
-      if (::mkdirat(parent, name, entry.attributes.mode & 0777U) != 0) return errno_status(errno, "make it");
+      if (::mkdirat(parent, name, entry.attributes.mode & 0777U) != 0) return layer_errno(errno, "make it");
       const std::string path = "/proc/self/fd/" + std::to_string(parent) + "/" + entry.name;
       if (was_hidden && ::lsetxattr(path.c_str(), kOpaqueXattr, "y", 1, 0) != 0)
-        return errno_status(errno, "make the folder opaque");
+        return layer_errno(errno, "make the folder opaque");
     }
   }
   struct stat made {};
   if (::fstatat(parent, name, &made, AT_SYMLINK_NOFOLLOW) == 0) tree_.tell(made);
   POUCH_RETURN_IF_ERROR(apply_attributes(parent, entry.name, S_IFDIR, entry.attributes));
+  POUCH_RETURN_IF_ERROR(tree_.remember(entry.path.size()));
   folders_.push_back({entry.parent, entry.name, entry.attributes.accessed, entry.attributes.modified});
   return {};
 }
@@ -184,8 +187,7 @@ Status LayerUnpacker::make_link(const LayerEntry& entry) {
     POUCH_RETURN_IF_ERROR(clear_way(folder, entry));
   }
   if (!is_here) {
-    tree_.link_later(entry.target, entry.path);
-    return {};
+    return tree_.link_later(entry.target, entry.path);
   }
   // Both at once, which neither call takes away from the other.
   POUCH_ASSIGN_OR_RETURN(const int into, tree_.folder(entry.parent));
@@ -193,9 +195,9 @@ Status LayerUnpacker::make_link(const LayerEntry& entry) {
   POUCH_ASSIGN_OR_RETURN(const int from, tree_.find_folder(target_parent));
   if (!held.is_valid() || from < 0 ||
       ::linkat(from, target_name.c_str(), held.get(), entry.name.c_str(), 0) != 0)
-    return errno_status(errno, "make a hard link to " + quote(entry.target));
+    return layer_errno(errno, "make a hard link to " + quote(entry.target));
   if (::fstatat(held.get(), entry.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
-    return errno_status(errno, "stat");
+    return layer_errno(errno, "stat");
   return apply_attributes(held.get(), entry.name, info.st_mode & S_IFMT, entry.attributes);
 }
 
@@ -207,7 +209,7 @@ Status LayerUnpacker::make_node(int folder, const LayerEntry& entry) {
   const dev_t device = entry.kind == S_IFIFO ? 0 : entry.device;
   const int made = entry.kind == S_IFLNK ? ::symlinkat(entry.target.c_str(), parent, name)
                                          : ::mknodat(parent, name, mode, device);
-  if (made != 0) return errno_status(errno, "make it");
+  if (made != 0) return layer_errno(errno, "make it");
   return apply_attributes(parent, entry.name, entry.kind, entry.attributes);
 }
 
@@ -219,7 +221,7 @@ Status LayerUnpacker::set_folder_times() {
     if (!S_ISDIR(info.st_mode)) continue;  // replaced by a later entry
     const std::array<timespec, 2> times{one.accessed, one.modified};
     if (::utimensat(parent, one.name.c_str(), times.data(), AT_SYMLINK_NOFOLLOW) != 0)
-      return errno_status(errno, "set the times of " + quote(one.name));
+      return layer_errno(errno, "set the times of " + quote(one.name));
   }
   return {};
 }

@@ -21,7 +21,8 @@ namespace pouch::image {
 /// that, a hard link to a file of a lower layer has it copied up.
 ///
 /// Errors: InvalidArgument naming the entry, for what is unsafe (".." out of the root, bad whiteouts,
-/// character device 0:0) and for a damaged tar; ResourceExhausted for a full disk or over a limit.
+/// character device 0:0) or fits no file system, and for a damaged tar; ResourceExhausted for a full disk or
+/// over a limit.
 class LayerUnpacker {
  public:
   LayerUnpacker(const Call& call, LayerTree& tree, const ImageLimits& limits)
@@ -45,7 +46,7 @@ class LayerUnpacker {
   Status make_folder(int folder, const LayerEntry& entry);
   Status make_link(const LayerEntry& entry);
   Status make_node(int folder, const LayerEntry& entry);
-  Status write_data(TarReader& tar, int file);
+  Status write_data(TarReader& tar, int file, int64_t size);
   Status clear_way(int folder, const LayerEntry& entry);
   Status set_folder_times();
 

@@ -49,10 +49,14 @@ class TarCopy {
     if (::archive_entry_filetype(raw) == AE_IFSOCK) return {};
     POUCH_ASSIGN_OR_RETURN(const TarEntry entry, checked(raw));
     if (entry.type == TarType::kFile) {
+      if (entry.size > limits_.max_rootfs_bytes - bytes_) return over("bytes", limits_.max_rootfs_bytes);
       bytes_ += entry.size;
-      if (bytes_ > limits_.max_rootfs_bytes) return over("bytes", limits_.max_rootfs_bytes);
     }
-    if (entry.type != TarType::kFolder) seen_.insert(entry.path);
+    if (entry.type != TarType::kFolder && seen_.insert(entry.path).second) {
+      names_ += entry.path.size();
+      if (names_ > limits_.max_name_bytes)
+        return over("bytes of names", static_cast<int64_t>(limits_.max_name_bytes));
+    }
     POUCH_RETURN_IF_ERROR(layer_.add(entry));
     return entry.type == TarType::kFile ? copy_data(entry) : Status();
   }
@@ -162,6 +166,7 @@ class TarCopy {
   const ImageLimits& limits_;
   int64_t entries_ = 0;
   int64_t bytes_ = 0;
+  size_t names_ = 0;  ///< bytes in seen_
   std::unordered_set<std::string> seen_;  ///< paths that a hard link may name
 };
 

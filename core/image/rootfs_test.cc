@@ -179,6 +179,8 @@ TEST(RootfsTar, Truncated) {
   EXPECT_NE(copied.status().message().find("truncated"), std::string::npos) << copied.status().message();
   EXPECT_EQ(copy_tar("").code(), Code::kInvalidArgument);
   EXPECT_EQ(copy_tar("no tar at all").code(), Code::kInvalidArgument);
+  const uint64_t far = uint64_t{1} << 30U;
+  EXPECT_EQ(copy_tar(testing::sparse_tar("s", 10, {{far, "x"}})).code(), Code::kInvalidArgument);
 }
 
 TEST(RootfsTar, Limits) {
@@ -188,6 +190,11 @@ TEST(RootfsTar, Limits) {
   EXPECT_EQ(copy_tar(tar, limits).code(), Code::kResourceExhausted);
   limits = {};
   limits.max_rootfs_bytes = 1;
+  EXPECT_EQ(copy_tar(tar, limits).code(), Code::kResourceExhausted);
+  EXPECT_EQ(copy_tar(testing::sparse_tar("s", uint64_t{1} << 62U, {{0, "x"}}) + tar, limits).code(),
+            Code::kResourceExhausted);
+  limits = {};
+  limits.max_name_bytes = 1;
   EXPECT_EQ(copy_tar(tar, limits).code(), Code::kResourceExhausted);
 }
 

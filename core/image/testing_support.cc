@@ -139,6 +139,29 @@ std::string raw_tar(const std::vector<RawEntry>& entries, bool with_end) {
   return tar;
 }
 
+std::string sparse_tar(const std::string& name, uint64_t size,
+                       const std::vector<std::pair<uint64_t, std::string>>& pieces, bool with_end) {
+  std::string data;
+  for (const auto& [offset, bytes] : pieces) data += bytes;
+  std::string tar = raw_tar({{.name = name, .data = data, .type = 'S'}}, with_end);
+  tar.replace(257, 8, std::string("ustar  \0", 8));
+  const auto put = [&tar](size_t at, uint64_t value) {  // to base 256, which has room for all
+    tar[at] = static_cast<char>(0x80);
+    for (size_t i = 0; i < 8; ++i) tar[at + 11 - i] = static_cast<char>(value >> (8 * i));
+  };
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    put(386 + 24 * i, pieces[i].first);
+    put(386 + 24 * i + 12, pieces[i].second.size());
+  }
+  put(483, size);
+  tar.replace(148, 8, 8, ' ');
+  unsigned sum = 0;
+  for (size_t i = 0; i < kBlock; ++i) sum += static_cast<unsigned char>(tar[i]);
+  put_octal(tar, 148, 7, sum);
+  tar[154] = '\0';
+  return tar;
+}
+
 std::map<std::string, TarFile> read_tar(const std::string& tar) {
   std::map<std::string, TarFile> files;
   TextSource source(tar);

@@ -51,6 +51,10 @@ struct RawEntry {
 
 std::string raw_tar(const std::vector<RawEntry>& entries, bool with_end = true);
 
+/// A file of GNU tar's old sparse form: up to four pieces (offset, bytes) of a file of `size` bytes.
+std::string sparse_tar(const std::string& name, uint64_t size,
+                       const std::vector<std::pair<uint64_t, std::string>>& pieces, bool with_end = true);
+
 struct TarFile {
   char type = '0';  ///< as in RawEntry
   std::string data;
