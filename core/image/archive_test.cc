@@ -88,6 +88,12 @@ TEST(Archive, TruncatedAnywhereIsTold) {
   EXPECT_NE(read_archive(docker.substr(0, 1024 + 600)).status.message().find("truncated"), std::string::npos);
 }
 
+TEST(Archive, ABitThatWasFlipped) {
+  std::string bytes = testing::gzip(testing::docker_archive(sample()));
+  bytes[bytes.size() - 6] ^= 1;  // of the checksum
+  EXPECT_EQ(read_archive(bytes).status.message(), "the archive is damaged: its compression cannot be undone");
+}
+
 TEST(Archive, NotAnArchive) {
   for (const std::string& bytes :
        {std::string(), std::string("hello"), std::string(100'000, 'x'), testing::gzip("no tar"),

@@ -14,14 +14,6 @@ constexpr size_t kMagicBytes = 4;
 constexpr std::string_view kGzip = "\x1f\x8b";
 constexpr std::string_view kZstd = "\x28\xb5\x2f\xfd";
 
-Status damaged() {
-  return invalid_argument("the layer is damaged: its compression cannot be undone");
-}
-
-Status truncated() {
-  return invalid_argument("the layer is truncated");
-}
-
 }  // namespace
 
 class InflateSource::Codec {
@@ -36,7 +28,8 @@ namespace {
 // The source's pieces, after what was read of it before.
 class Input {
  public:
-  Input(ByteSource& source, std::string head) : source_(source), head_(std::move(head)) {}
+  Input(ByteSource& source, std::string head, std::string what)
+      : source_(source), head_(std::move(head)), what_(std::move(what)) {}
 
   Result<std::string_view> next() {
     if (!has_given_head_) {
@@ -45,10 +38,15 @@ class Input {
     }
     return source_.next();
   }
+  Status damaged() const {
+    return invalid_argument(what_ + " is damaged: its compression cannot be undone");
+  }
+  Status truncated() const { return invalid_argument(what_ + " is truncated"); }
 
  private:
   ByteSource& source_;
   std::string head_;
+  std::string what_;
   bool has_given_head_ = false;
 };
 
@@ -75,11 +73,11 @@ class Gzip final : public InflateSource::Codec {
         if (state_.avail_in == 0) break;
         next_member();
       }
-      if (state_.avail_in == 0 && is_at_end_ && !has_pending()) return truncated();
+      if (state_.avail_in == 0 && is_at_end_ && !has_pending()) return input_.truncated();
       const uint32_t before = state_.avail_out + state_.avail_in;
-      if (::isal_inflate(&state_) != ISAL_DECOMP_OK) return damaged();
+      if (::isal_inflate(&state_) != ISAL_DECOMP_OK) return input_.damaged();
       const bool is_stuck = state_.avail_out + state_.avail_in == before && is_at_end_ && !is_finished();
-      if (is_stuck) return truncated();
+      if (is_stuck) return input_.truncated();
     }
     return std::string_view(out_).substr(0, out_.size() - state_.avail_out);
   }
@@ -135,11 +133,11 @@ class Zstd final : public InflateSource::Codec {
         in_ = {piece.data(), piece.size(), 0};
       }
       if (in_.pos == in_.size && is_at_end_) {
-        if (is_in_frame_ && out.pos == 0) return truncated();
+        if (is_in_frame_ && out.pos == 0) return input_.truncated();
         break;
       }
       const size_t left = ::ZSTD_decompressStream(stream_.get(), &out, &in_);
-      if (::ZSTD_isError(left) != 0) return damaged();
+      if (::ZSTD_isError(left) != 0) return input_.damaged();
       is_in_frame_ = left != 0;
     }
     return std::string_view(out_).substr(0, out.pos);
@@ -161,6 +159,8 @@ class Zstd final : public InflateSource::Codec {
 }  // namespace
 
 InflateSource::InflateSource(ByteSource& source) : source_(source) {}
+InflateSource::InflateSource(ByteSource& source, std::string what)
+    : source_(source), what_(std::move(what)), is_hashed_(false) {}
 InflateSource::~InflateSource() = default;
 
 Status InflateSource::begin() {
@@ -173,7 +173,7 @@ Status InflateSource::begin() {
   const std::string_view head = head_;
   const bool is_gzip = head.starts_with(kGzip);
   const bool is_zstd = head.starts_with(kZstd);
-  Input input(source_, std::move(head_));
+  Input input(source_, std::move(head_), what_);
   if (is_gzip) {
     codec_ = std::make_unique<Gzip>(std::move(input));
   } else if (is_zstd) {
@@ -187,7 +187,7 @@ Status InflateSource::begin() {
 Result<std::string_view> InflateSource::next() {
   if (!has_begun_) POUCH_RETURN_IF_ERROR(begin());
   POUCH_ASSIGN_OR_RETURN(const std::string_view piece, codec_->next());
-  hash_.update(piece);
+  if (is_hashed_) hash_.update(piece);
   return piece;
 }
 

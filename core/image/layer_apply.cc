@@ -83,6 +83,24 @@ Result<std::vector<std::string>> names_in(const std::string& folder) {
   return names;
 }
 
+// The kernel takes no upper root for opaque: each name of the layers below is hidden by itself.
+Status hide_all(int upper, const std::vector<std::string>& lowers) {
+  for (const std::string& lower : lowers) {
+    POUCH_ASSIGN_OR_RETURN(const std::vector<std::string> names, names_in(lower));
+    for (const std::string& name : names) {
+      if (::mknodat(upper, name.c_str(), S_IFCHR, 0) == 0) continue;
+      if (errno != EEXIST) return errno_status(errno, "hide " + quote(name));
+      struct stat info {};
+      if (::fstatat(upper, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno_status(errno, "stat " + quote(name));
+      const std::string path = "/proc/self/fd/" + std::to_string(upper) + "/" + name;
+      if (S_ISDIR(info.st_mode) && ::lsetxattr(path.c_str(), kOpaqueXattr, "y", 1, 0) != 0)
+        return errno_status(errno, "make " + quote(name) + " opaque");
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Status diff_mismatch(const ImageLayer& layer, const Digest& got) {
@@ -149,6 +167,7 @@ Status StagedLayer::move_into(const OverlayFolders& folders) {
   const bool is_opaque = ::fgetxattr(from.get(), kOpaqueXattr, &value, 1) == 1;
   if (is_opaque && ::fsetxattr(to.get(), kOpaqueXattr, &value, 1, 0) != 0)
     return errno_status(errno, "make the root opaque");
+  if (is_opaque) POUCH_RETURN_IF_ERROR(hide_all(to.get(), folders.lowers));
   tree_->move_to(std::move(to));
   std::vector<UniqueFd> lowers;
   for (const std::string& lower : folders.lowers) {

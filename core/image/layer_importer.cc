@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -31,18 +32,19 @@ Status apply_error(const ImageLayer& layer, const Status& status) {
   if (text.find("no space left") != std::string::npos || text.find("quota exceeded") != std::string::npos) {
     return Status(Code::kResourceExhausted, status.message()).prefix(context);
   }
-  static constexpr std::array<std::string_view, 16> kDamage{
-      "unexpected eof", "archive/tar", "gzip: invalid", "corrupt", "flate:", "magic number",
-      // What no tree can have.
-      "invalid archive", "unhandled tar header", "too many links", "file name too long",
-      "argument list too long", "invalid argument", "not a directory", "is a directory", "file exists",
-      ": link /"};
-  for (const std::string_view sign : kDamage) {
-    if (status.code() == Code::kInternal && text.find(sign) != std::string::npos) {
-      return invalid_argument(status.message()).prefix(context + ": the layer is damaged");
-    }
-  }
-  return status.prefix(context);
+  static constexpr std::array<std::string_view, 7> kDamage{
+      "unexpected eof", "archive/tar", "gzip: invalid", "corrupt", "flate:", "magic number", "file name too long"};
+  // What no tree can have; the words that stand for a link's target that is not there come last.
+  static constexpr std::array<std::string_view, 9> kImpossible{
+      "invalid archive",  "unhandled tar header", "too many links", "argument list too long", "invalid argument",
+      "not a directory", "is a directory",       "file exists",    ": link /"};
+  const auto is_in = [&text](std::string_view sign) { return text.find(sign) != std::string::npos; };
+  const bool is_unpacking = is_in("mount callback failed");  // it is mounted
+  const bool is_layers_fault =
+      std::any_of(kDamage.begin(), kDamage.end(), is_in) ||
+      (is_unpacking && std::any_of(kImpossible.begin(), kImpossible.end(), is_in));
+  if (status.code() != Code::kInternal || !is_layers_fault) return status.prefix(context);
+  return invalid_argument(status.message()).prefix(context + ": the layer is damaged");
 }
 
 // So that a power cut cannot leave an image that is known but has holes. Only where containerd's files are

@@ -6,6 +6,7 @@
 
 #include "core/base/status.h"
 #include "core/image/byte_source.h"
+#include "core/image/inflate_source.h"
 
 struct archive;
 struct archive_entry;
@@ -46,7 +47,8 @@ class TarReader {
   Result<std::string_view> read();
   /// What libarchive complained of in the last next() without failing; empty: nothing.
   const std::string& warning() const { return warning_; }
-  /// Reads what stands behind the end of the archive, so that whoever sends it can end well.
+  /// Reads what stands behind the end of the archive, so that whoever sends it can end well, and checksums are
+  /// compared. InvalidArgument for a small archive that unpacks to very much there.
   Status drain();
 
  private:
@@ -58,6 +60,7 @@ class TarReader {
   struct Free {
     void operator()(archive* reader) const;
   };
+  std::unique_ptr<InflateSource> inflated_;  ///< where the archive may be compressed: what is read
   ByteSource& source_;
   Status source_error_;
   bool source_ended_ = false;

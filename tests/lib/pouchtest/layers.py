@@ -68,6 +68,11 @@ def push(registry, layers, name, diff_ids=None, **config):
     return registry.put_manifest(repository, tag, manifest)
 
 
+def compressed(data):
+    """A layer as registries mostly have them."""
+    return data if compression(data) else gzip.compress(data, 1, mtime=0)
+
+
 def compression(data):
     """The media type's suffix."""
     return "+gzip" if data[:2] == b"\x1f\x8b" else "+zstd" if data[:4] == b"\x28\xb5\x2f\xfd" else ""

@@ -7,6 +7,7 @@ import stat
 
 from .mounts import unmount_below
 from .paths import private_dir
+from .procs import wait_until
 from .run import run
 
 
@@ -60,9 +61,15 @@ def mounted_snapshot(containerd, namespace, key, snapshotter="overlayfs"):
         target = folder / "tree"
         target.mkdir()
         stack.callback(ctr, "rm", view, check=False)
-        ctr("view", view, key)
         stack.callback(unmount_below, folder)
-        run("sh", "-c", ctr("mounts", target, view).out)
+
+        # The collector may take the view, which no lease holds; the layers below it stay.
+        def mount():
+            ctr("view", view, key, check=False)
+            told = ctr("mounts", target, view, check=False)
+            return told.code == 0 and run("sh", "-c", told.out)
+
+        assert wait_until(mount, 10), ctr("view", view, key, check=False).err
         yield target
 
 
