@@ -17,14 +17,16 @@ constexpr std::array<std::string_view, 2> kConfigTypes = {kOciConfigType, kDocke
 // BuildKit's caches and the first images of Docker have these, and are what they say nevertheless.
 constexpr std::array<std::string_view, 2> kLooseConfigTypes = {"", "application/octet-stream"};
 
-Result<RemoteDocument> fetch(PullSource& source, const Call& call, const std::string& tag_or_digest,
-                             const ImageLimits& limits) {
+Result<RemoteDocument> fetch(PullSource& source, const Call& call, const Reference& name,
+                             const std::string& tag_or_digest, const ImageLimits& limits) {
   POUCH_ASSIGN_OR_RETURN(registry::Manifest answer, source.manifest(call, tag_or_digest));
   RemoteDocument out;
   out.descriptor.digest = Digest(answer.digest);
   out.descriptor.size = static_cast<int64_t>(answer.bytes.size());
-  POUCH_ASSIGN_OR_RETURN(out.content,
-                         parse_manifest(answer.bytes, "manifest " + out.descriptor.digest.str(), limits));
+  POUCH_ASSIGN_OR_RETURN(
+      out.content,
+      parse_manifest(answer.bytes,
+                     "manifest for " + name.familiar() + ", " + out.descriptor.digest.str() + ",", limits));
   // What the document says of itself counts: a proxy may have lost the header.
   out.descriptor.media_type = out.content.media_type.empty() ? answer.media_type : out.content.media_type;
   if (out.descriptor.media_type.empty() || out.descriptor.media_type == "application/json") {
@@ -60,7 +62,7 @@ bool is_container_image(const Manifest& manifest) {
 
 Result<RemoteDocument> fetch_document(PullSource& source, const Call& call, const Reference& name,
                                       const ImageLimits& limits) {
-  return fetch(source, call, name.digest().empty() ? name.tag() : name.digest().str(), limits);
+  return fetch(source, call, name, name.digest().empty() ? name.tag() : name.digest().str(), limits);
 }
 
 Result<PullRequest> parse_pull(const api::ImagePullOptions& options) {
@@ -116,7 +118,7 @@ Result<PullTarget> resolve_target(PullSource& source, const Call& call, const Re
                        " in the manifest list entries");
     }
     POUCH_ASSIGN_OR_RETURN(
-        document, fetch(source, call, std::string(entries.front()->descriptor.digest.str()), limits));
+        document, fetch(source, call, name, std::string(entries.front()->descriptor.digest.str()), limits));
   }
   POUCH_RETURN_IF_ERROR(check_is_image(name, document.content));
   target.manifest = document.descriptor;

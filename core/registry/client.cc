@@ -135,9 +135,10 @@ Result<std::vector<std::string>> Repository::tags(const Call& call) {
 Status Repository::fetch_blob(const Call& call, const Digest& digest, int64_t size, int64_t offset,
                               const Sink& sink) {
   BlobStream stream(digest, size, offset, sink);
-  const auto make = [&stream] {
+  bool has_ranges = true;
+  const auto make = [&stream, &has_ranges] {
     HttpRequest request;
-    if (stream.at() > 0) request.headers = {"Range: bytes=" + std::to_string(stream.at()) + "-"};
+    if (stream.at() > 0 && has_ranges) request.headers = {"Range: bytes=" + std::to_string(stream.at()) + "-"};
     stream.begin_answer();
     request.sink = [&stream](const HttpAnswer& head, std::string_view bytes) {
       return stream.take(head, bytes);
@@ -152,6 +153,8 @@ Status Repository::fetch_blob(const Call& call, const Digest& digest, int64_t si
     POUCH_RETURN_IF_ERROR(stream.sink_status());
     if (answer.is_ok() && size == 0) break;
     if (stream.is_whole()) break;
+    // Some fronts refuse any range. If it is shorter indeed, the whole one tells.
+    if (answer.code() == Code::kDataLoss && std::exchange(has_ranges, false)) continue;
     // Who was there a moment ago may come back.
     const bool may_go_on = answer.is_ok() || trouble == Trouble::kBroken || trouble == Trouble::kStalled ||
                            (trouble == Trouble::kUnreachable && stream.at() > offset);

@@ -62,6 +62,9 @@ Result<std::string> Repository::put_manifest(const Call& call, const std::string
       session_->ask_registry(call, session_->path() + "/manifests/" + tag_or_digest, request));
   if (answer.status / 100 != 2) return session_->error_of(answer, Action::kPush).prefix(what);
   const std::string told = answer.header("docker-content-digest");
+  // Anything may answer 200.
+  const bool is_taken = answer.status == 201 || answer.status == 202 || is_digest(told);
+  if (!is_taken) return session_->error_of(answer, Action::kPush).prefix(what + ": it was not taken");
   if (is_digest(told) && told != digest) {
     return Status(Code::kDataLoss, what + ": the registry says it has the digest " + told +
                                        ", but what was sent has " + digest);

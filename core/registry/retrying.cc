@@ -1,6 +1,5 @@
 #include "core/registry/retrying.h"
 
-#include <algorithm>
 #include <optional>
 
 #include "core/base/executor.h"
@@ -37,7 +36,8 @@ Exchange with_retries(const Call& call, const Patience& patience, const std::fun
     const int64_t wanted =
         retry_after_ms(exchange.answer.header("retry-after"), Timestamp::now()).value_or(0);
     if (wanted > kLongestRetryAfterMs) return exchange;
-    if (Status status = pause(call, std::max(backoff_ms(attempt + 1), wanted)); !status.is_ok())
+    // Who were told the same time do not come back at once: one of them would be the late one each time.
+    if (Status status = pause(call, wanted + backoff_ms(attempt + 1)); !status.is_ok())
       return {Trouble::kOurs, std::move(status), {}, {}};
   }
 }

@@ -46,7 +46,7 @@ Status Upload::run() {
     fruitless = at_ > farthest ? 0 : fruitless + 1;
     farthest = std::max(farthest, at_);
     if (fruitless >= kFruitless || wait_ms_ > kLongestRetryAfterMs) break;
-    status_ = pause(call_, std::max(wait_ms_, backoff_ms(fruitless + 2)));
+    status_ = pause(call_, wait_ms_ + backoff_ms(fruitless + 2));
     if (!status_.is_ok()) break;
   }
   if (next == Next::kDone) return {};
@@ -117,7 +117,8 @@ Upload::Next Upload::send_piece() {
   if (answer->status / 100 == 2) return take_piece(*answer, piece);
   if (answer->status == 404) return taken_back(*answer);
   if (answer->status != 416 && !is_busy(answer->status)) return refused(*answer);
-  is_in_doubt_ = true;
+  // To ask how much arrived would use up what a busy registry allows, each time, and nothing did.
+  is_in_doubt_ = answer->status != 429;
   status_ = session_.error_of(*answer, Action::kPush);
   wait_ms_ = retry_after_ms(answer->header("retry-after"), Timestamp::now()).value_or(0);
   return Next::kRetry;

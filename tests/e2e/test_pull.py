@@ -20,6 +20,7 @@ from pouchtest.paths import build_dir
 from pouchtest.pouchd import Pouchd
 from pouchtest.procs import wait_until
 from pouchtest.registry import PrivateRegistry
+from pouchtest.remains import left_behind
 from pouchtest.run import run
 from pouchtest.token_server import TokenServer
 
@@ -52,18 +53,6 @@ def pull(uri, image, **options):
     with pouch.Client(uri) as client, client.open("image.pull", options={"fromImage": image, **options}) as stream:
         messages = [json.loads(frame.data) for frame in stream]
         return stream.finish()["Images"], messages
-
-
-def left_behind(uri):
-    """Leases and ingests of the root's namespace in containerd, as ctr sees them."""
-    socket = uri.partition("containerd=")[2]
-    namespaces = run("ctr", "--address", socket, "namespaces", "ls", "-q").out.split()
-    found = []
-    for namespace in namespaces:
-        ctr = ("ctr", "--address", socket, "--namespace", namespace)
-        found += run(*ctr, "leases", "ls", "-q").out.split()
-        found += run(*ctr, "content", "active").out.splitlines()[1:]
-    return found
 
 
 def check_runs(uri, image, registry):
