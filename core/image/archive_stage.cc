@@ -64,8 +64,8 @@ class ArchiveStager {
     if (size > stage_.limits_.max_archive_bytes - total_)
       return over_limit("bytes", stage_.limits_.max_archive_bytes);
     total_ += size;
-    for (const char* name : {::archive_entry_pathname(entry), ::archive_entry_hardlink(entry),
-                             ::archive_entry_symlink(entry)}) {
+    for (const char* name :
+         {::archive_entry_pathname(entry), ::archive_entry_hardlink(entry), ::archive_entry_symlink(entry)}) {
       if (name != nullptr) names_ += std::string_view(name).size();
     }
     if (names_ <= stage_.limits_.max_name_bytes) return {};

@@ -192,7 +192,8 @@ TEST(Archive, SparseFilesThatLie) {
   for (const std::string& name : {std::string("manifest.json"), std::string("layer.tar")}) {
     const Read read = read_archive(testing::sparse_tar(name, 10, {{far, "x"}}));
     EXPECT_EQ(read.status.code(), Code::kInvalidArgument) << read.status.message();
-    EXPECT_NE(read.status.message().find("more data than its size"), std::string::npos) << read.status.message();
+    EXPECT_NE(read.status.message().find("more data than its size"), std::string::npos)
+        << read.status.message();
   }
   ImageLimits limits;
   limits.max_archive_bytes = 1 << 20U;
@@ -215,9 +216,11 @@ TEST(Archive, LimitsOfWhatIsNotWanted) {
   limits = {};
   limits.max_name_bytes = 500;
   std::vector<testing::RawEntry> links;
-  for (int i = 0; i < 100; ++i) links.push_back({.name = "l" + std::to_string(i), .type = '2', .link = "target"});
-  EXPECT_EQ(read_archive(testing::raw_tar(links, false) + testing::docker_archive(sample()), limits).status.code(),
-            Code::kResourceExhausted);
+  for (int i = 0; i < 100; ++i)
+    links.push_back({.name = "l" + std::to_string(i), .type = '2', .link = "target"});
+  EXPECT_EQ(
+      read_archive(testing::raw_tar(links, false) + testing::docker_archive(sample()), limits).status.code(),
+      Code::kResourceExhausted);
 }
 
 TEST(Archive, Platform) {

@@ -38,9 +38,7 @@ class Input {
     }
     return source_.next();
   }
-  Status damaged() const {
-    return invalid_argument(what_ + " is damaged: its compression cannot be undone");
-  }
+  Status damaged() const { return invalid_argument(what_ + " is damaged: its compression cannot be undone"); }
   Status truncated() const { return invalid_argument(what_ + " is truncated"); }
 
  private:

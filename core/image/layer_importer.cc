@@ -33,16 +33,17 @@ Status apply_error(const ImageLayer& layer, const Status& status) {
     return Status(Code::kResourceExhausted, status.message()).prefix(context);
   }
   static constexpr std::array<std::string_view, 7> kDamage{
-      "unexpected eof", "archive/tar", "gzip: invalid", "corrupt", "flate:", "magic number", "file name too long"};
+      "unexpected eof", "archive/tar",  "gzip: invalid",     "corrupt",
+      "flate:",         "magic number", "file name too long"};
   // What no tree can have; the words that stand for a link's target that is not there come last.
   static constexpr std::array<std::string_view, 9> kImpossible{
-      "invalid archive",  "unhandled tar header", "too many links", "argument list too long", "invalid argument",
-      "not a directory", "is a directory",       "file exists",    ": link /"};
+      "invalid archive",        "unhandled tar header", "too many links",
+      "argument list too long", "invalid argument",     "not a directory",
+      "is a directory",         "file exists",          ": link /"};
   const auto is_in = [&text](std::string_view sign) { return text.find(sign) != std::string::npos; };
   const bool is_unpacking = is_in("mount callback failed");  // it is mounted
-  const bool is_layers_fault =
-      std::any_of(kDamage.begin(), kDamage.end(), is_in) ||
-      (is_unpacking && std::any_of(kImpossible.begin(), kImpossible.end(), is_in));
+  const bool is_layers_fault = std::any_of(kDamage.begin(), kDamage.end(), is_in) ||
+                               (is_unpacking && std::any_of(kImpossible.begin(), kImpossible.end(), is_in));
   if (status.code() != Code::kInternal || !is_layers_fault) return status.prefix(context);
   return invalid_argument(status.message()).prefix(context + ": the layer is damaged");
 }
@@ -177,7 +178,8 @@ Status LayerImporter::verify_present(const Call& call, const ImageLayer& layer) 
   if (known != info.labels.end()) {
     return known->second == layer.diff_id.str() ? Status() : diff_mismatch(layer, Digest(known->second));
   }
-  POUCH_ASSIGN_OR_RETURN(const Digest got, uncompressed_digest(*client_, call, layer.blob.digest, limits_.max_layer_bytes));
+  POUCH_ASSIGN_OR_RETURN(const Digest got,
+                         uncompressed_digest(*client_, call, layer.blob.digest, limits_.max_layer_bytes));
   if (got != layer.diff_id) return diff_mismatch(layer, got);
   return client_->content()
       .update_labels(call, layer.blob.digest, {{kUncompressedLabel, layer.diff_id.str()}})

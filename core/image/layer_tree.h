@@ -82,8 +82,8 @@ class LayerTree {
 
 /// "a/b" and "c" of "a/b/c".
 std::pair<std::string, std::string> split_path(const std::string& path);
-/// What a call failed with while a layer was unpacked: InvalidArgument where that is the layer's fault, as for
-/// a name that no file system takes.
+/// What a call failed with while a layer was unpacked: InvalidArgument where that is the layer's fault, as
+/// for a name that no file system takes.
 Status layer_errno(int error, std::string_view what);
 /// Of what an O_PATH or other descriptor is of.
 Result<FileAttributes> read_attributes(int fd);

@@ -20,7 +20,7 @@ struct ImageLimits {
   int64_t max_rootfs_bytes = int64_t{512} << 30U;
   int64_t max_layer_bytes = int64_t{1} << 40U;  ///< of one layer's tar, after its compression is undone
   size_t max_path_bytes = 4096;
-  size_t max_depth = 512;                        ///< of folders in folders
+  size_t max_depth = 512;                      ///< of folders in folders
   size_t max_name_bytes = size_t{256} << 20U;  ///< of names kept in memory while a tar is read
 };
 

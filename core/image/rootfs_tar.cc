@@ -166,7 +166,7 @@ class TarCopy {
   const ImageLimits& limits_;
   int64_t entries_ = 0;
   int64_t bytes_ = 0;
-  size_t names_ = 0;  ///< bytes in seen_
+  size_t names_ = 0;                      ///< bytes in seen_
   std::unordered_set<std::string> seen_;  ///< paths that a hard link may name
 };
 

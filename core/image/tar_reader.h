@@ -47,8 +47,8 @@ class TarReader {
   Result<std::string_view> read();
   /// What libarchive complained of in the last next() without failing; empty: nothing.
   const std::string& warning() const { return warning_; }
-  /// Reads what stands behind the end of the archive, so that whoever sends it can end well, and checksums are
-  /// compared. InvalidArgument for a small archive that unpacks to very much there.
+  /// Reads what stands behind the end of the archive, so that whoever sends it can end well, and checksums
+  /// are compared. InvalidArgument for a small archive that unpacks to very much there.
   Status drain();
 
  private:

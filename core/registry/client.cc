@@ -138,7 +138,8 @@ Status Repository::fetch_blob(const Call& call, const Digest& digest, int64_t si
   bool has_ranges = true;
   const auto make = [&stream, &has_ranges] {
     HttpRequest request;
-    if (stream.at() > 0 && has_ranges) request.headers = {"Range: bytes=" + std::to_string(stream.at()) + "-"};
+    if (stream.at() > 0 && has_ranges)
+      request.headers = {"Range: bytes=" + std::to_string(stream.at()) + "-"};
     stream.begin_answer();
     request.sink = [&stream](const HttpAnswer& head, std::string_view bytes) {
       return stream.take(head, bytes);
