@@ -94,6 +94,9 @@ TEST(GrpcStatus, CodesAndMessages) {
   EXPECT_EQ(code_of_grpc(14), Code::kUnavailable);
   EXPECT_EQ(code_of_grpc(16), Code::kUnauthenticated);
   EXPECT_EQ(code_of_grpc(17), Code::kInternal);
+  EXPECT_EQ(status_of_grpc(2, "write /x: no space left on device").code(), Code::kResourceExhausted);
+  EXPECT_EQ(status_of_grpc(2, "write cgroup.procs: no space left on device").code(), Code::kInternal);
+  EXPECT_EQ(status_of_grpc(5, "no space left on device").code(), Code::kNotFound);
   EXPECT_EQ(code_of_grpc(-1), Code::kInternal);
   EXPECT_EQ(percent_decode("a%20b%C3%A9%"), "a b\xC3\xA9%");
   EXPECT_EQ(percent_decode("%4"), "%4");

@@ -1,6 +1,7 @@
 #include "core/ctrd/grpc_status.h"
 
 #include <array>
+#include <utility>
 
 namespace pouch::ctrd {
 namespace {
@@ -35,6 +36,15 @@ Code code_of_grpc(int status) {
                                      Code::kUnauthenticated};
   if (status < 0 || static_cast<size_t>(status) >= kCodes.size()) return Code::kInternal;
   return kCodes[static_cast<size_t>(status)];
+}
+
+Status status_of_grpc(int status, std::string message) {
+  Code code = code_of_grpc(status);
+  const auto has = [&message](std::string_view words) { return message.find(words) != std::string::npos; };
+  // containerd says Unknown. (A control group without CPUs gives the same words.)
+  const bool is_full = (has("no space left on device") || has("disk quota exceeded")) && !has("cgroup");
+  if (code == Code::kInternal && is_full) code = Code::kResourceExhausted;
+  return {code, std::move(message)};
 }
 
 std::string percent_decode(std::string_view text) {

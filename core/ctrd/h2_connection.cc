@@ -32,7 +32,7 @@ int number_of(std::string_view text) {
 
 Status end_of(const H2Call& call, uint32_t error_code) {
   if (call.grpc_status == 0) return {};
-  if (call.grpc_status > 0) return {code_of_grpc(call.grpc_status), percent_decode(call.grpc_message)};
+  if (call.grpc_status > 0) return status_of_grpc(call.grpc_status, percent_decode(call.grpc_message));
   if (error_code == NGHTTP2_REFUSED_STREAM) return unavailable("the call was refused");
   if (error_code == NGHTTP2_CANCEL) return {Code::kCancelled, "the call was cancelled by containerd"};
   if (call.http_status != 0 && call.http_status != 200) {

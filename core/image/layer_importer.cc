@@ -29,9 +29,6 @@ constexpr const char* kSnapshotRefLabel = "containerd.io/snapshot.ref";
 Status apply_error(const ImageLayer& layer, const Status& status) {
   const std::string context = "unpack layer " + layer.blob.digest.str();
   const std::string text = to_lower(status.message());
-  if (text.find("no space left") != std::string::npos || text.find("quota exceeded") != std::string::npos) {
-    return Status(Code::kResourceExhausted, status.message()).prefix(context);
-  }
   static constexpr std::array<std::string_view, 7> kDamage{
       "unexpected eof", "archive/tar",  "gzip: invalid",     "corrupt",
       "flate:",         "magic number", "file name too long"};
