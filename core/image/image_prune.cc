@@ -6,11 +6,14 @@
 #include <utility>
 #include <vector>
 
+#include "core/ctrd/leases.h"
 #include "core/events/event_log.h"
 #include "core/image/image_config.h"
 #include "core/image/image_filter.h"
+#include "core/image/image_importer.h"
 #include "core/image/image_remove.h"
 #include "core/image/image_store.h"
+#include "core/image/kept_blobs.h"
 #include "core/store/database.h"
 
 namespace pouch::image {
@@ -72,6 +75,16 @@ int64_t bytes_of(const std::vector<api::ImageDeleteItem>& items, const Candidate
   return bytes;
 }
 
+// What pulls that failed have left for the next.
+Status drop_kept(const EngineContext& context, const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(const std::shared_ptr<ctrd::Client> client, context.ctrd(call));
+  POUCH_ASSIGN_OR_RETURN(const int count, release_kept(*client, call, /*all=*/true));
+  if (count == 0) return {};
+  // The end of a lease is how one waits for the collector.
+  POUCH_ASSIGN_OR_RETURN(ctrd::HeldLease lease, hold_import_lease(context, client, call));
+  return lease.end(call, /*sync=*/true);
+}
+
 Status append_prune_event(EngineContext& context, const Call& call, uint64_t reclaimed) {
   if (context.events == nullptr) return {};
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context.db->begin(store::Durability::kKept, call));
@@ -88,6 +101,7 @@ Status append_prune_event(EngineContext& context, const Call& call, uint64_t rec
 Result<api::ImagePruneResult> prune_images(EngineContext& context, ImageUsers* users, const Call& call,
                                            const api::ImagePruneOptions& options) {
   POUCH_ASSIGN_OR_RETURN(const std::vector<Candidate> candidates, find_candidates(context, options));
+  POUCH_RETURN_IF_ERROR(drop_kept(context, call));
   api::ImagePruneResult result;
   std::vector<api::ImageDeleteItem> deleted;
   for (const Candidate& candidate : candidates) {

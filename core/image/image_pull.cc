@@ -12,6 +12,7 @@
 #include "core/image/docker_archive.h"
 #include "core/image/image_importer.h"
 #include "core/image/image_store.h"
+#include "core/image/kept_blobs.h"
 #include "core/image/layer_downloads.h"
 #include "core/store/database.h"
 
@@ -40,7 +41,10 @@ class Pull {
     POUCH_ASSIGN_OR_RETURN(const bool is_known, knows(content.config.digest));
     if (is_known) downloads.hush();
     ImageImporter importer(context_, leased_);
-    POUCH_ASSIGN_OR_RETURN(ImportedImage image, importer.import(call_, content, downloads));
+    auto imported = importer.import(call_, content, downloads);
+    // Where space is short nothing waits for another try.
+    if (imported.code() == Code::kResourceExhausted) release_blobs(*leased_, settled(call_), content.layers);
+    POUCH_ASSIGN_OR_RETURN(ImportedImage image, std::move(imported));
     POUCH_RETURN_IF_ERROR(call_.check());
     const Digest id = image.row.id;
     image.event_id = name.familiar();
@@ -48,6 +52,7 @@ class Pull {
     const Call rest = settled(call_);
     POUCH_RETURN_IF_ERROR(
         importer.record(rest, {std::move(image)}, "pull", /*with_tag_events=*/false).status());
+    release_blobs(*leased_, rest, content.layers);
     api::PulledImage out;
     out.id = id.str();
     out.digest = target_.root.digest.str();
@@ -139,12 +144,13 @@ Result<api::ImagePullResult> pull_images(EngineContext& context, const Call& cal
                                          const std::vector<PullTarget>& targets, bool all_tags,
                                          Progress& progress, const ImageLimits& limits) {
   POUCH_ASSIGN_OR_RETURN(const std::shared_ptr<ctrd::Client> client, context.ctrd(call));
+  release_kept(*client, call, /*all=*/false).status().ignore();
   api::ImagePullResult result;
   for (const PullTarget& target : targets) {
     POUCH_ASSIGN_OR_RETURN(ctrd::HeldLease lease, hold_import_lease(context, client, call));
     auto pulled = Pull(context, call, lease.client(), source, target, progress, limits).run();
     if (!pulled.is_ok()) {
-      // What it has stored goes now, not some time later.
+      // What it has stored goes now, not some time later, but for blobs that are whole.
       lease.end(settled(call), /*sync=*/true).ignore();
       return pulled.status();
     }

@@ -6,6 +6,7 @@
 #include "core/base/executor.h"
 #include "core/ctrd/content.h"
 #include "core/image/image_importer.h"
+#include "core/image/kept_blobs.h"
 #include "core/image/work_lock.h"
 
 namespace pouch::image {
@@ -145,7 +146,7 @@ Status LayerDownloads::download(const ImageLayer& layer, const std::string& ref)
     };
     POUCH_RETURN_IF_ERROR(source_.fetch_blob(work_call_, blob.digest, blob.size, writer.offset(), keep));
   }
-  POUCH_RETURN_IF_ERROR(writer.commit(work_call_, blob.size, blob.digest));
+  POUCH_RETURN_IF_ERROR(writer.commit(work_call_, blob.size, blob.digest, kept_labels()));
   source_.stored(*client_, work_call_, blob.digest);
   return {};
 }

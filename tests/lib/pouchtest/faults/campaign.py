@@ -192,6 +192,8 @@ class Campaign:
                      and ("@" in name) == is_digest]
             if names:
                 world.pouch("rmi", *names)
+        # And what a pull that failed has kept for the next.
+        world.pouch("image", "prune", "--force")
         has_keeper = self.counts["run"] % _KEEPER_ENDS != 0
         if not has_keeper:
             world.end_keeper()
