@@ -1,12 +1,14 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 
 #include "core/base/cancel.h"
 #include "core/base/id.h"
 #include "core/base/status.h"
+#include "core/ctrd/client.h"
 #include "core/store/engine_context.h"
 
 namespace pouch::container {
@@ -22,14 +24,16 @@ class Freeze {
   /// let go on first. Conflict when the container has ended, or is paused by somebody.
   static Result<Freeze> begin(EngineContext& context, const Call& call, const ContainerId& id,
                               const IsOrphan& is_orphan);
-  ~Freeze();
+  ~Freeze();  // NOLINT(bugprone-exception-escape): see its definition
   Freeze(Freeze&& other) noexcept;
   Freeze& operator=(Freeze&& other) = delete;
 
  private:
-  Freeze(EngineContext& context, ContainerId id) : context_(&context), id_(std::move(id)) {}
+  Freeze(EngineContext& context, std::shared_ptr<ctrd::Client> client, ContainerId id)
+      : context_(&context), client_(std::move(client)), id_(std::move(id)) {}
 
   EngineContext* context_;  ///< null: moved from
+  std::shared_ptr<ctrd::Client> client_;
   ContainerId id_;
 };
 
