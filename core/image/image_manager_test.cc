@@ -331,6 +331,13 @@ TEST_F(ImageManagerTest, SweepsWhatDeadEnginesLeft) {
   record.labels["pouch.owner"] = "living";
   EXPECT_TRUE(client_->images().create(minute(), record).is_ok());
   EXPECT_TRUE(client_->leases().create(minute(), "left", Duration{60'000'000'000}, dead).is_ok());
+  const std::string chain = images_->resolve("busybox", minute())->chain_id.str();
+  const auto leased = client_->with_lease("left");
+  EXPECT_TRUE(leased->snapshots().view(minute(), "overlayfs", "pouch-pin-left", chain).is_ok());
+  // At once, and not when containerd's collector comes by.
+  ASSERT_TRUE(images_->sweep().is_ok());
+  EXPECT_EQ(client_->snapshots().stat(minute(), "overlayfs", "pouch-pin-left").code(), Code::kNotFound);
+  EXPECT_TRUE(client_->leases().create(minute(), "left", Duration{60'000'000'000}, dead).is_ok());
   ASSERT_TRUE(load(testing::docker_archive(busybox_image({"t/b:1"}))).status.is_ok());
   EXPECT_TRUE(client_->images().get(minute(), "docker.io/library/busybox:latest").is_ok());
   EXPECT_EQ(client_->images().get(minute(), "docker.io/library/orphan:latest").code(), Code::kNotFound);

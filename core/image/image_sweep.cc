@@ -28,7 +28,7 @@ Status sweep_leases(const EngineContext& context, const ctrd::Client& client, co
     const bool is_lost = owner != lease.labels.end() && owner->second == context.owner_token &&
                          !ctrd::HeldLease::is_held(lease.id);
     if (!is_lost && !is_left_behind(context, lease.labels)) continue;
-    const Status removed = client.leases().remove(call, lease.id, /*sync=*/false);
+    const Status removed = client.leases().remove(call, lease.id, /*sync=*/true);
     if (!removed.is_ok() && removed.code() != Code::kNotFound) return removed;
   }
   return {};
