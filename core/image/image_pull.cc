@@ -41,10 +41,7 @@ class Pull {
     POUCH_ASSIGN_OR_RETURN(const bool is_known, knows(content.config.digest));
     if (is_known) downloads.hush();
     ImageImporter importer(context_, leased_);
-    auto imported = importer.import(call_, content, downloads);
-    // Where space is short nothing waits for another try.
-    if (imported.code() == Code::kResourceExhausted) release_blobs(*leased_, settled(call_), content.layers);
-    POUCH_ASSIGN_OR_RETURN(ImportedImage image, std::move(imported));
+    POUCH_ASSIGN_OR_RETURN(ImportedImage image, importer.import(call_, content, downloads));
     POUCH_RETURN_IF_ERROR(call_.check());
     const Digest id = image.row.id;
     image.event_id = name.familiar();
@@ -52,7 +49,7 @@ class Pull {
     const Call rest = settled(call_);
     POUCH_RETURN_IF_ERROR(
         importer.record(rest, {std::move(image)}, "pull", /*with_tag_events=*/false).status());
-    release_blobs(*leased_, rest, content.layers);
+    release_blobs(*leased_, rest, target_.content.layers);
     api::PulledImage out;
     out.id = id.str();
     out.digest = target_.root.digest.str();
@@ -128,6 +125,12 @@ class Pull {
   const ImageLimits& limits_;
 };
 
+// Another try would end in the same way; and where space is short, nothing waits for one.
+bool is_in_vain(Code code) {
+  return code == Code::kInvalidArgument || code == Code::kDataLoss || code == Code::kNotImplemented ||
+         code == Code::kResourceExhausted;
+}
+
 // Of all tags there is one word about the repository.
 void tell_end(const std::vector<PullTarget>& targets, const api::ImagePullResult& result, Progress& progress,
               bool all_tags) {
@@ -150,6 +153,7 @@ Result<api::ImagePullResult> pull_images(EngineContext& context, const Call& cal
     POUCH_ASSIGN_OR_RETURN(ctrd::HeldLease lease, hold_import_lease(context, client, call));
     auto pulled = Pull(context, call, lease.client(), source, target, progress, limits).run();
     if (!pulled.is_ok()) {
+      if (is_in_vain(pulled.code())) release_blobs(*lease.client(), settled(call), target.content.layers);
       // What it has stored goes now, not some time later, but for blobs that are whole.
       lease.end(settled(call), /*sync=*/true).ignore();
       return pulled.status();

@@ -38,9 +38,10 @@ ctrd::Labels kept_labels() {
   return {{kRootLabel, now}, {kKeptLabel, now}};
 }
 
-void release_blobs(const ctrd::Client& client, const Call& call, const std::vector<ImageLayer>& layers) {
-  for (const ImageLayer& layer : layers) {
-    const Status released = release(client, call, layer.blob.digest);
+void release_blobs(const ctrd::Client& client, const Call& call,
+                   const std::vector<ctrd::Descriptor>& layers) {
+  for (const ctrd::Descriptor& layer : layers) {
+    const Status released = release(client, call, layer.digest);
     // It goes an hour later.
     if (!released.is_ok()) log_warning("image", "release a blob: " + released.message());
   }
