@@ -180,4 +180,13 @@ std::string_view host_architecture() {
   return {};
 }
 
+api::Platform platform_of(const ImageConfigFacts& facts) {
+  api::Platform out;
+  out.architecture = facts.architecture;
+  out.os = facts.os;
+  if (!facts.os_version.empty()) out.os_version = facts.os_version;
+  if (!facts.variant.empty()) out.variant = facts.variant;
+  return out;
+}
+
 }  // namespace pouch::image

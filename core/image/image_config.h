@@ -45,6 +45,9 @@ api::ImageConfig to_image_config(const api::ContainerConfig& config);
 /// The config document of a new image; `layers` are its diff ids, `comment` tells how it came to be.
 std::string make_image_config(const ImageConfigFacts& facts, std::string_view comment);
 
+/// What the image runs on.
+api::Platform platform_of(const ImageConfigFacts& facts);
+
 /// "amd64" and so on: Go's name of the architecture that this program runs on; empty when it has none.
 std::string_view host_architecture();
 

@@ -23,12 +23,7 @@ Result<api::Platform> platform_of_config(PullSource& source, const Call& call, c
         return Status();
       }));
   POUCH_ASSIGN_OR_RETURN(const ImageConfigFacts facts, parse_image_config(json, limits));
-  api::Platform out;
-  out.architecture = facts.architecture;
-  out.os = facts.os;
-  if (!facts.variant.empty()) out.variant = facts.variant;
-  if (!facts.os_version.empty()) out.os_version = facts.os_version;
-  return out;
+  return platform_of(facts);
 }
 
 }  // namespace

@@ -16,15 +16,6 @@ Result<std::vector<ImageUse>> uses_of(ImageUsers* users, const Digest& id) {
   return users == nullptr ? std::vector<ImageUse>() : users->uses_of_image(id);
 }
 
-api::Platform platform_of(const ImageConfigFacts& facts) {
-  api::Platform out;
-  out.architecture = facts.architecture;
-  out.os = facts.os;
-  if (!facts.os_version.empty()) out.os_version = facts.os_version;
-  if (!facts.variant.empty()) out.variant = facts.variant;
-  return out;
-}
-
 }  // namespace
 
 Status count_users(ImageUsers* users, std::vector<api::ImageSummary>& images) {
