@@ -15,6 +15,7 @@ constexpr const char* kDefaultRoot = "/var/lib/pouch";
 constexpr const char* kDefaultRunParent = "/run/pouch/";
 constexpr const char* kDefaultSnapshotter = "overlayfs";
 constexpr const char* kDefaultRuntime = "runc";
+constexpr const char* kDefaultRegistriesFile = "/etc/pouch/registries.json";
 constexpr size_t kRootIdBytes = 6;
 // sockaddr_un has 108 bytes, of which the names of sockets and FIFOs in the folder need some.
 constexpr size_t kMaxRunDir = 72;
@@ -89,6 +90,7 @@ Result<RootSettings> checked_settings(std::map<std::string, std::string>& values
 Status complete_options(EngineOptions& options) {
   if (options.root_dir.empty()) options.root_dir = kDefaultRoot;
   if (options.default_runtime.empty()) options.default_runtime = kDefaultRuntime;
+  if (options.registries_file.empty()) options.registries_file = kDefaultRegistriesFile;
   options.runtimes.try_emplace("runc", RuntimeOptions{.binary_name = "runc"});
   options.runtimes.try_emplace("crun", RuntimeOptions{.binary_name = "crun"});
   for (std::string* path : {&options.root_dir, &options.run_dir}) {

@@ -45,9 +45,7 @@ api::IndexInfo index_of(const registry::Settings& settings, const std::string& d
 }  // namespace
 
 Result<registry::Settings> registry_settings(const EngineOptions& options) {
-  const std::string& given = options.registries_file;
-  POUCH_ASSIGN_OR_RETURN(registry::Settings settings,
-                         registry::load_settings(given.empty() ? kDefaultRegistriesFile : given));
+  POUCH_ASSIGN_OR_RETURN(registry::Settings settings, registry::load_settings(options.registries_file));
   POUCH_RETURN_IF_ERROR(
       registry::add_settings(settings, options.registry_mirrors, options.insecure_registries));
   settings.run_helper = run_credential_helper;
@@ -78,9 +76,8 @@ void describe_registries(const registry::Settings& settings, api::SystemInfo& ou
 }
 
 RegistryAccess::FileState RegistryAccess::look() const {
-  const std::string& given = options_.registries_file;
   struct stat info {};
-  if (::stat(given.empty() ? kDefaultRegistriesFile : given.c_str(), &info) != 0) return {};
+  if (::stat(options_.registries_file.c_str(), &info) != 0) return {};
   return {info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
 }
 

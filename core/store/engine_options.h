@@ -8,8 +8,6 @@ namespace pouch {
 
 /// As EngineOptions::containerd_address: the root runs one for itself.
 inline constexpr const char* kPrivateContainerd = "private";
-/// What is said about registries when EngineOptions::registries_file is empty.
-inline constexpr const char* kDefaultRegistriesFile = "/etc/pouch/registries.json";
 
 /// One OCI runtime that containers may ask for by name.
 struct RuntimeOptions {
@@ -32,7 +30,7 @@ struct EngineOptions {
   std::string default_runtime;     ///< a key of `runtimes`; "": runc
   std::map<std::string, RuntimeOptions> runtimes;  ///< beside the built-in "runc" and "crun"
   std::string keeper_program;                      ///< "": found as core/sys/find_program.h says
-  std::string registries_file;  ///< its format: core/registry/settings_file.h; "": kDefaultRegistriesFile
+  std::string registries_file;  ///< its format: core/registry/settings_file.h; "": /etc/pouch/registries.json
   std::vector<std::string> registry_mirrors;     ///< of docker.io, behind those of the file
   std::vector<std::string> insecure_registries;  ///< beside those of the file
   EngineRole role = EngineRole::kClient;

@@ -113,8 +113,7 @@ void limits(Findings& out) {
 }
 
 void registries(const EngineOptions& options, Findings& out) {
-  const std::string& given = options.registries_file;
-  const std::string path = given.empty() ? kDefaultRegistriesFile : given;
+  const std::string& path = options.registries_file;
   const Status read = registry::load_settings(path).status();
   out.push_back(read.is_ok() ? findings::fine("registries", quote(path) + " holds, where it is there")
                              : findings::bad_registries(read.message()));
