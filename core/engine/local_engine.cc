@@ -62,6 +62,7 @@ struct LocalEngine::Parts {
   ~Parts() {
     session_watch.reset();
     images.close();
+    if (images.owes_removals()) root->owner().leave_file();
   }
   Parts(const Parts&) = delete;
   Parts& operator=(const Parts&) = delete;

@@ -7,6 +7,7 @@
 #include "core/events/event_log.h"
 #include "core/image/image_sweep.h"
 #include "core/image/layer_importer.h"
+#include "core/image/owed_removals.h"
 
 namespace pouch::image {
 namespace {
@@ -147,6 +148,8 @@ Result<std::vector<MovedName>> ImageImporter::record(const Call& call,
 Status ImageImporter::put_records(const Call& call, const std::vector<ImportedImage>& images) {
   for (const ImportedImage& image : images) {
     const ctrd::Descriptor& target = image.row.manifest;
+    settle_removal(context_, image.row.id.str());
+    for (const Reference& name : image.names) settle_removal(context_, name.str());
     POUCH_RETURN_IF_ERROR(
         leased_->images().put(call, image_record(context_, image.row.id.str(), target)).status());
     for (const Reference& name : image.names) {
@@ -192,7 +195,8 @@ void ImageImporter::take_back(const std::vector<ImportedImage>& images) {
     if (target) {
       leased_->images().put(call, image_record(context_, name, *target)).status().ignore();
     } else {
-      leased_->images().remove(call, name, false).ignore();
+      const Status removed = leased_->images().remove(call, name, false);
+      if (!removed.is_ok() && removed.code() != Code::kNotFound) owe_removal(context_, name);
     }
   }
 }

@@ -40,6 +40,9 @@ class ImageManager final : public ImageLookup {
   /// Takes away what imports of engines that died half-way left in containerd. Waits for it some seconds at
   /// most.
   Status sweep();
+  /// Whether containerd still has what it should have given up, because it was away then: the next sweep's
+  /// work.
+  bool owes_removals() const;
   /// After it returns the users are asked no more, and what still runs for callers who gave up ends with
   /// Closed where it can. The destructor does it too.
   void close();

@@ -9,6 +9,7 @@
 #include "core/ctrd/leases.h"
 #include "core/image/image_importer.h"
 #include "core/image/image_store.h"
+#include "core/image/owed_removals.h"
 
 namespace pouch::image {
 namespace {
@@ -48,11 +49,14 @@ Status sweep_records(const EngineContext& context, const ctrd::Client& client, c
   POUCH_ASSIGN_OR_RETURN(const std::vector<ctrd::ImageRecord> records, client.images().list(call));
   for (const ctrd::ImageRecord& record : records) {
     // Records of the living may belong to an import that is not committed yet.
-    if (!is_left_behind(context, record.labels)) continue;
+    const bool is_owed = is_removal_owed(context, record.name);
+    if (!is_owed && !is_left_behind(context, record.labels)) continue;
     POUCH_ASSIGN_OR_RETURN(const bool known, is_known(context, record.name));
-    if (known) continue;
-    const Status removed = client.images().remove(call, record.name, /*sync=*/false);
-    if (!removed.is_ok() && removed.code() != Code::kNotFound) return removed;
+    if (!known) {
+      const Status removed = client.images().remove(call, record.name, /*sync=*/false);
+      if (!removed.is_ok() && removed.code() != Code::kNotFound) return removed;
+    }
+    if (is_owed) settle_removal(context, record.name);
   }
   return {};
 }
