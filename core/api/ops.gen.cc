@@ -426,6 +426,7 @@ constexpr std::array kOptions_image_push = {
     ParamInfo{"tag", ParamType::kString, false},
     ParamInfo{"all-tags", ParamType::kBool, false},
     ParamInfo{"platform", ParamType::kString, false},
+    ParamInfo{"index", ParamType::kStringList, false},
     ParamInfo{"auth", ParamType::kJson, false, "X-Registry-Auth"},
 };
 

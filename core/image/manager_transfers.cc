@@ -3,11 +3,13 @@
 #include <vector>
 
 #include "core/ctrd/client.h"
+#include "core/ctrd/leases.h"
 #include "core/ctrd/snapshots.h"
 #include "core/image/commit_image.h"
 #include "core/image/credentials.h"
 #include "core/image/image_distribution.h"
 #include "core/image/image_import.h"
+#include "core/image/image_importer.h"
 #include "core/image/image_load.h"
 #include "core/image/image_manager.h"
 #include "core/image/image_pull.h"
@@ -151,13 +153,19 @@ Result<StreamPtr> ImageManager::push(const std::string& name, const api::ImagePu
 Result<StreamPtr> ImageManager::save(const api::ImageSaveOptions& options, const Call& call) {
   using Answer = Result<StreamPtr>;
   return run_detached<Answer>(*impl_->context.executor, call, [impl = impl_, options, call]() -> Answer {
+    POUCH_ASSIGN_OR_RETURN(const std::shared_ptr<ctrd::Client> client, impl->context.ctrd(call));
+    POUCH_ASSIGN_OR_RETURN(ctrd::HeldLease held, image::hold_reading_lease(impl->context, client, call));
+    const auto lease = std::make_shared<ctrd::HeldLease>(std::move(held));
     POUCH_ASSIGN_OR_RETURN(std::vector<image::SavedImage> found,
-                           image::find_saved(impl->context, call, options, impl->limits));
+                           image::find_saved(impl->context, call, *lease->client(), options, impl->limits));
     const auto images = std::make_shared<const std::vector<image::SavedImage>>(std::move(found));
     return Impl::run_stream(
         impl, call,
-        [impl, images](const Call& inner, const std::shared_ptr<StreamPipe>& pipe) -> Result<std::string> {
-          POUCH_RETURN_IF_ERROR(image::save_images(impl->context, inner, *images, *pipe));
+        [impl, images, lease](const Call& inner,
+                              const std::shared_ptr<StreamPipe>& pipe) -> Result<std::string> {
+          Status saved = image::save_images(impl->context, inner, *images, *pipe);
+          lease->end(image::settled(inner)).ignore();  // its expiry ends it anyway
+          if (!saved.is_ok()) return saved;
           return std::string();
         },
         QueuePolicy::kBlock);

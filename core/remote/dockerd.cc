@@ -73,6 +73,8 @@ Status check_dockerd_knows(const api::OpInfo& op, const Json* options, ApiVersio
   if (op.name == "image.pull" && is_asked_for(options, "all-tags")) {
     return not_implemented("image.pull: option all-tags: a stock dockerd does not tell what it pulled");
   }
+  if (op.name == "image.push" && is_asked_for(options, "index"))
+    return not_implemented("image.push: option index: a stock dockerd makes no index");
   for (const Addition& addition : kAdditions) {
     if (op.name != addition.op || version >= addition.since) continue;
     if (!is_asked_for(options, std::string(addition.option))) continue;

@@ -644,6 +644,7 @@ class ImageOperations:
             tag: Optional[str] = None,
             all_tags: Optional[bool] = None,
             platform: Optional[str] = None,
+            index: Optional[List[str]] = None,
             auth: Optional["AuthConfig"] = None,
             timeout: Optional[float] = None,
             cancel: Optional[Cancel] = None) -> Stream:
@@ -651,18 +652,21 @@ class ImageOperations:
 
         The registry is the one that the name tells. What it has already is not sent again; what it has in another
         repository it takes over from there. Messages tell the progress, the result what is there now. Without tag the tag
-        is latest. The stream opens once the image is found.
-        InvalidArgument: a bad name, a name with a digest, or a bad platform. NotFound: there is no such image, or none for
-        the platform. PermissionDenied, Unauthenticated: the registry wants an account, or another one. DataLoss: containerd
+        is latest. Layers that were made here, or came as a plain tar, are compressed first (gzip), and stay so here: the
+        image's id is the same, the digest of its manifest another. With `index` those images are put into the repository,
+        and under the name an image index of them (a manifest list where all are Docker's); the name needs not be here.
+        InvalidArgument: a bad name, a name with a digest, or a bad platform; with `index` also `all-tags`, two images of one
+        platform, or one of another platform than is asked for. NotFound: there is no such image, or none for the platform. PermissionDenied, Unauthenticated: the registry wants an account, or another one. DataLoss: containerd
         has lost a part of the image, or the registry got other bytes than were sent.
         tag: Tag, where the name has none.
         all_tags: Whether to push all tags that the repository has here.
         platform: OCI platform as JSON; the image must be for it.
+        index: References or ids of images, one per platform, that an index of this name shall have.
         auth: Account for the registry; without it, what the engine's host has stored for it.
         Raises: InvalidArgument, NotFound, PermissionDenied, Unauthenticated, DataLoss.
         """
         return self._connection.open(
-            "image.push", [name], None, {"tag": tag, "all-tags": all_tags, "platform": platform, "auth": auth}, timeout=timeout, cancel=cancel)
+            "image.push", [name], None, {"tag": tag, "all-tags": all_tags, "platform": platform, "index": index, "auth": auth}, timeout=timeout, cancel=cancel)
 
     def remove(
             self,

@@ -146,12 +146,16 @@ POUCH_API pouch_status_t pouch_image_pull(pouch_client_t *client, const char *op
 /** Put an image into a registry.
  *  The registry is the one that the name tells. What it has already is not sent again; what it has in
  *  another repository it takes over from there. Messages tell the progress, the result what is there now.
- *  Without tag the tag is latest. The stream opens once the image is found. InvalidArgument: a bad name, a
- *  name with a digest, or a bad platform. NotFound: there is no such image, or none for the platform.
- *  PermissionDenied, Unauthenticated: the registry wants an account, or another one. DataLoss: containerd
- *  has lost a part of the image, or the registry got other bytes than were sent.
+ *  Without tag the tag is latest. Layers that were made here, or came as a plain tar, are compressed first
+ *  (gzip), and stay so here: the image's id is the same, the digest of its manifest another. With `index`
+ *  those images are put into the repository, and under the name an image index of them (a manifest list
+ *  where all are Docker's); the name needs not be here. InvalidArgument: a bad name, a name with a digest,
+ *  or a bad platform; with `index` also `all-tags`, two images of one platform, or one of another platform
+ *  than is asked for. NotFound: there is no such image, or none for the platform. PermissionDenied,
+ *  Unauthenticated: the registry wants an account, or another one. DataLoss: containerd has lost a part of
+ *  the image, or the registry got other bytes than were sent.
  *  @param name Name of the image, with or without tag.
- *  @param options_json {tag: string, all-tags: bool, platform: string, auth: AuthConfig}
+ *  @param options_json {tag: string, all-tags: bool, platform: string, index: string[], auth: AuthConfig}
  *  @param out MESSAGE frames, ProgressMessage each; result: ImagePushResult; pouch_stream_free
  *  Errors of its own: InvalidArgument, NotFound, PermissionDenied, Unauthenticated, DataLoss.
  *  @threads any @since 1.0 */

@@ -147,9 +147,11 @@ public final class ImageOperations {
    *
    * The registry is the one that the name tells. What it has already is not sent again; what it has in another
    * repository it takes over from there. Messages tell the progress, the result what is there now. Without tag the tag
-   * is latest. The stream opens once the image is found.
-   * InvalidArgument: a bad name, a name with a digest, or a bad platform. NotFound: there is no such image, or none for
-   * the platform. PermissionDenied, Unauthenticated: the registry wants an account, or another one. DataLoss: containerd
+   * is latest. Layers that were made here, or came as a plain tar, are compressed first (gzip), and stay so here: the
+   * image's id is the same, the digest of its manifest another. With `index` those images are put into the repository,
+   * and under the name an image index of them (a manifest list where all are Docker's); the name needs not be here.
+   * InvalidArgument: a bad name, a name with a digest, or a bad platform; with `index` also `all-tags`, two images of one
+   * platform, or one of another platform than is asked for. NotFound: there is no such image, or none for the platform. PermissionDenied, Unauthenticated: the registry wants an account, or another one. DataLoss: containerd
    * has lost a part of the image, or the registry got other bytes than were sent.
    * Errors: InvalidArgument, NotFound, PermissionDenied, Unauthenticated, DataLoss.
    */
