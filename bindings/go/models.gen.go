@@ -2116,7 +2116,7 @@ type ImageImportTarOptions struct {
 	Changes *[]string `json:"changes,omitempty"`
 	// os[/architecture[/variant]] of the image; the host's by default.
 	Platform *string `json:"platform,omitempty"`
-	// Only -, the upload.
+	// -, the upload, or the tar's URL; without a scheme it is http.
 	FromSrc *string `json:"fromSrc,omitempty"`
 }
 

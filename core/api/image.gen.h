@@ -438,7 +438,7 @@ struct ImageImportTarOptions {
   std::optional<std::vector<std::string>> changes;
   /// os[/architecture[/variant]] of the image; the host's by default.
   std::optional<std::string> platform;
-  /// Only -, the upload.
+  /// -, the upload, or the tar's URL; without a scheme it is http.
   std::optional<std::string> from_src;
 
   friend bool operator==(const ImageImportTarOptions&, const ImageImportTarOptions&) = default;

@@ -19,6 +19,9 @@
 namespace pouch {
 
 struct EngineContext;
+namespace image {
+struct ImportRequest;
+}
 
 /// All of image.* and system.login (core/api/engine.gen.h has the contract of each), on the root of the
 /// context, and the container manager's view of images. Thread-safe. What changes something goes on at the
@@ -90,6 +93,8 @@ class ImageManager final : public ImageLookup {
 
  private:
   struct Impl;
+  Result<StreamPtr> import_url(const image::ImportRequest& request, const Call& call);
+
   std::shared_ptr<Impl> impl_;  ///< also held by loads under way
 };
 

@@ -93,6 +93,14 @@ TEST(Dockerd, MakesNoIndex) {
   EXPECT_NE(refused.message().find("image.push: option index"), std::string::npos);
 }
 
+TEST(Dockerd, FetchesWhatIsImportedByUrl) {
+  std::vector<std::string> ids;
+  Json options = json_object();
+  EXPECT_EQ(options_for_dockerd(op("image.import_tar"), ids, &options)["fromSrc"], "-");
+  options["fromSrc"] = "http://127.0.0.1/x.tar";
+  EXPECT_EQ(options_for_dockerd(op("image.import_tar"), ids, &options)["fromSrc"], "http://127.0.0.1/x.tar");
+}
+
 TEST(Dockerd, IsToldTheTagOfAPushApart) {
   const auto push_of = [](std::vector<std::string> ids, bool all_tags) {
     Json options = json_object();

@@ -90,7 +90,8 @@ std::string_view path_for_dockerd(const api::OpInfo& op) {
 
 Json options_for_dockerd(const api::OpInfo& op, std::vector<std::string>& ids, const Json* options) {
   Json out = options == nullptr || options->isNull() ? json_object() : *options;
-  if (op.name == "image.import_tar") out["fromSrc"] = "-";
+  const bool is_import = op.name == "image.import_tar";
+  if (is_import && (!out["fromSrc"].isString() || out["fromSrc"].asString().empty())) out["fromSrc"] = "-";
   if (op.name != "image.pull" && op.name != "image.push") return out;
   const bool all_tags = is_asked_for(&out, "all-tags");
   out.removeMember("all-tags");

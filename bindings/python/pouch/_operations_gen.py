@@ -514,17 +514,19 @@ class ImageOperations:
             cancel: Optional[Cancel] = None) -> Stream:
         """Make an image of an exported file system.
 
-        Takes an uploaded tar (plain or compressed), as `container.export` gives it, and makes an image of one layer of it.
-        On the wire of Moby it is POST /images/create with `fromSrc`.
-        InvalidArgument: a bad name, platform or instruction in `changes`, an unsafe or damaged tar.
-        NotImplemented: a `fromSrc` other than `-`, for the engine fetches nothing by URL.
+        Takes an uploaded tar (plain or compressed), as `container.export` gives it, or with a URL in `fromSrc` one that the
+        engine fetches, and makes an image of one layer of it. With a URL nothing is uploaded, and the stream opens once
+        its server has answered. On the wire of Moby it is POST /images/create with `fromSrc`.
+        InvalidArgument: a bad name, platform, URL or instruction in `changes`, an unsafe or damaged tar.
+        NotFound: the URL's server has no such file. PermissionDenied: it does not give it to us.
+        NotImplemented: a URL of another scheme than http and https.
         repo: Name of the image, with or without tag; without it, it has none.
         tag: Tag, where the name has none; latest by default.
         message: What is told of the step in the image's history.
         changes: Instructions of a Dockerfile, one each, as of container.commit.
         platform: os[/architecture[/variant]] of the image; the host's by default.
-        from_src: Only -, the upload.
-        Raises: InvalidArgument, NotImplemented, ResourceExhausted.
+        from_src: -, the upload, or the tar's URL; without a scheme it is http.
+        Raises: InvalidArgument, NotFound, NotImplemented, PermissionDenied, ResourceExhausted.
         """
         return self._connection.open(
             "image.import_tar", [], None, {"repo": repo, "tag": tag, "message": message, "changes": changes, "platform": platform, "fromSrc": from_src}, timeout=timeout, cancel=cancel)

@@ -65,14 +65,16 @@ POUCH_API pouch_status_t pouch_image_history(pouch_client_t *client, const char 
                                              pouch_buf_t *result_json, pouch_error_t **error);
 
 /** Make an image of an exported file system.
- *  Takes an uploaded tar (plain or compressed), as `container.export` gives it, and makes an image of one
- *  layer of it. On the wire of Moby it is POST /images/create with `fromSrc`. InvalidArgument: a bad name,
- *  platform or instruction in `changes`, an unsafe or damaged tar. NotImplemented: a `fromSrc` other than
- *  `-`, for the engine fetches nothing by URL.
+ *  Takes an uploaded tar (plain or compressed), as `container.export` gives it, or with a URL in `fromSrc`
+ *  one that the engine fetches, and makes an image of one layer of it. With a URL nothing is uploaded, and
+ *  the stream opens once its server has answered. On the wire of Moby it is POST /images/create with
+ *  `fromSrc`. InvalidArgument: a bad name, platform, URL or instruction in `changes`, an unsafe or damaged
+ *  tar. NotFound: the URL's server has no such file. PermissionDenied: it does not give it to us.
+ *  NotImplemented: a URL of another scheme than http and https.
  *  @param options_json {repo: string, tag: string, message: string, changes: string[], platform: string,
  *      fromSrc: string}
  *  @param out MESSAGE frames, ProgressMessage each; result: ImageImportResult; pouch_stream_free
- *  Errors of its own: InvalidArgument, NotImplemented, ResourceExhausted.
+ *  Errors of its own: InvalidArgument, NotFound, NotImplemented, PermissionDenied, ResourceExhausted.
  *  @threads any @since 1.0 */
 POUCH_API pouch_status_t pouch_image_import_tar(pouch_client_t *client, const char *options_json,
                                                 const pouch_call_t *call, pouch_stream_t **out,

@@ -70,11 +70,13 @@ public final class ImageOperations {
   /**
    * Make an image of an exported file system.
    *
-   * Takes an uploaded tar (plain or compressed), as `container.export` gives it, and makes an image of one layer of it.
-   * On the wire of Moby it is POST /images/create with `fromSrc`.
-   * InvalidArgument: a bad name, platform or instruction in `changes`, an unsafe or damaged tar.
-   * NotImplemented: a `fromSrc` other than `-`, for the engine fetches nothing by URL.
-   * Errors: InvalidArgument, NotImplemented, ResourceExhausted.
+   * Takes an uploaded tar (plain or compressed), as `container.export` gives it, or with a URL in `fromSrc` one that the
+   * engine fetches, and makes an image of one layer of it. With a URL nothing is uploaded, and the stream opens once
+   * its server has answered. On the wire of Moby it is POST /images/create with `fromSrc`.
+   * InvalidArgument: a bad name, platform, URL or instruction in `changes`, an unsafe or damaged tar.
+   * NotFound: the URL's server has no such file. PermissionDenied: it does not give it to us.
+   * NotImplemented: a URL of another scheme than http and https.
+   * Errors: InvalidArgument, NotFound, NotImplemented, PermissionDenied, ResourceExhausted.
    */
   public PouchStream importTar(Models.ImageImportTarOptions options, Call call) {
     return connection.open("image.import_tar", List.of(), null, options, call);

@@ -2123,7 +2123,7 @@ public final class Models {
     public List<String> changes;
     /** os[/architecture[/variant]] of the image; the host's by default. */
     public String platform;
-    /** Only -, the upload. */
+    /** -, the upload, or the tar's URL; without a scheme it is http. */
     public String fromSrc;
   }
 
