@@ -363,7 +363,8 @@ def config(*diff_ids):
 
 def load(daemon, data):
     """(failed, what was said)."""
-    status, _, body = daemon.request("POST", "/images/load?quiet=1", data, {"Content-Type": "application/x-tar"})
+    # Hundreds of MiB are unpacked before they are refused: that may take its time on a busy machine.
+    status, _, body = daemon.request("POST", "/images/load?quiet=1", data, {"Content-Type": "application/x-tar"}, timeout=180)
     return status >= 400 or b'"error"' in body, body
 
 
