@@ -34,7 +34,8 @@ def embed_root(containerd=None):
 def end_keepers(folder):
     """Ends the keepers and containerds of the roots in a folder. They outlive their clients by design, for seconds."""
     for pid in keepers(folder):
-        procs.end(pid)
+        # One that is killed leaves its control group: time enough for a busy machine.
+        procs.end(pid, grace=30.0)
 
 
 def keepers(folder):
