@@ -82,6 +82,21 @@ Result<LogLine> decode_log_line(std::string_view text) {
   return line;
 }
 
+int64_t begun_at(int fd) {
+  std::string line;
+  std::string block(4096, '\0');
+  while (line.size() < kMaxLogLineBytes) {
+    const ssize_t got = ::pread(fd, block.data(), block.size(), static_cast<off_t>(line.size()));
+    if (got <= 0) return 0;
+    line.append(block, 0, static_cast<size_t>(got));
+    const size_t end = line.find('\n', line.size() - static_cast<size_t>(got));
+    if (end == std::string::npos) continue;
+    const Result<LogLine> entry = decode_log_line(std::string_view(line).substr(0, end));
+    return entry.is_ok() ? entry->time.ns : 0;
+  }
+  return 0;
+}
+
 namespace {
 
 // So much is kept while the file cannot be written.
@@ -120,6 +135,7 @@ JsonLogWriter::JsonLogWriter(JsonLogOptions options, UniqueFd fd, int64_t size)
 void JsonLogWriter::note_file() {
   struct stat facts = {};
   inode_ = ::fstat(fd_.get(), &facts) == 0 ? facts.st_ino : 0;
+  begun_ns_ = begun_at(fd_.get());
 }
 
 Result<std::unique_ptr<JsonLogWriter>> JsonLogWriter::open(JsonLogOptions options) {
@@ -164,6 +180,7 @@ Status JsonLogWriter::write_pending() {
   Status written = sys::write_all(fd_.get(), data);
   if (written.is_ok()) {
     size_ += static_cast<int64_t>(data.size());
+    if (begun_ns_ == 0) begun_ns_ = begun_at(fd_.get());
     return {};
   }
   // Half an entry would damage the next one.

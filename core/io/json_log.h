@@ -39,11 +39,17 @@ struct LogLine {
 /// A place in a log that its rotation does not move.
 struct LogPlace {
   uint64_t inode = 0;
-  int64_t offset = 0;  ///< bytes in that file
+  int64_t offset = 0;    ///< bytes in that file
+  int64_t begun_ns = 0;  ///< begun_at() of that file: an inode is soon another file's; 0: it was empty
 };
+
+/// The time of the first entry of an open log file, in ns since the epoch; 0 when there is none.
+int64_t begun_at(int fd);
 
 /// Docker's limit for one entry, in bytes of output.
 inline constexpr size_t kMaxLogEntryBytes = 16 * 1024;
+/// A longer line of the file is damage: an entry, each byte at most six of JSON, and its attributes.
+inline constexpr size_t kMaxLogLineBytes = 1024 * 1024;
 
 /// Appends one entry with its final newline. `attrs_json` is "" or a JSON object. Escapes as Docker does (<,
 /// > and & as \u00xx; bytes that are not UTF-8 become \ufffd).
@@ -72,7 +78,7 @@ class JsonLogWriter {
   /// file (as far as the disk allows) and it is dropped.
   Status flush();
   int64_t position() const { return size_; }  ///< bytes in the current file
-  LogPlace place() const { return {inode_, size_}; }
+  LogPlace place() const { return {inode_, size_, begun_ns_}; }
   /// The output given to add().
   const OutputCounts& added() const { return added_; }
   /// Set the count of what an earlier writer added.
@@ -91,6 +97,7 @@ class JsonLogWriter {
   UniqueFd fd_;
   int64_t size_;
   uint64_t inode_ = 0;
+  int64_t begun_ns_ = 0;
   OutputCounts added_;
   std::string pending_;
   Status failure_;  // of a rotation within add(); told by flush()

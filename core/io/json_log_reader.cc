@@ -20,8 +20,6 @@ namespace pouch::io {
 namespace {
 
 constexpr size_t kBlockBytes = 64 * 1024;
-// One entry is at most 16 KiB of output, each byte at most six of JSON, and its attributes.
-constexpr size_t kMaxLineBytes = 1024 * 1024;
 constexpr int kMaxRotated = 1000;
 
 struct Source {
@@ -112,8 +110,9 @@ Status seek_all_to(std::vector<Source>& sources, const LogPlace& place) {
   const auto found = std::find_if(sources.begin(), sources.end(),
                                   [&](const Source& source) { return source.inode == place.inode; });
   struct stat facts = {};
-  const bool is_there =
-      found != sources.end() && ::fstat(found->fd.get(), &facts) == 0 && facts.st_size >= place.offset;
+  const bool is_there = found != sources.end() && ::fstat(found->fd.get(), &facts) == 0 &&
+                        facts.st_size >= place.offset &&
+                        (place.begun_ns == 0 || place.begun_ns == begun_at(found->fd.get()));
   if (!is_there) return not_found("read log: the place where to begin is no longer there");
   found->offset = place.offset;
   sources.erase(sources.begin(), found);
@@ -191,7 +190,7 @@ Result<bool> JsonLogReader::Impl::fill() {
   if (sources.empty()) return false;
   buffer.erase(0, used);
   used = 0;
-  if (buffer.size() > kMaxLineBytes) {  // not a log of ours; go on after its next newline
+  if (buffer.size() > kMaxLogLineBytes) {  // not a log of ours; go on after its next newline
     buffer.clear();
     ++skipped;
   }

@@ -15,7 +15,7 @@
 namespace pouch::io {
 namespace {
 
-constexpr uint32_t kFormat = 1;
+constexpr uint32_t kFormat = 2;
 
 }  // namespace
 

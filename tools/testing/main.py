@@ -1,12 +1,14 @@
 """Runs the test stages, tells each one's time, and ends with one line: N passed, N failed, N skipped."""
 
 import argparse
+import contextlib
 import os
 import pathlib
 import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 
 import outcome as results
@@ -43,7 +45,8 @@ def choose(arguments):
 
 
 def run_stage(name, stage, run, known):
-    print(f"\n=== {name}: {(stage.__doc__ or '').strip()}", flush=True)
+    """One stage with what it told: (name, outcome, seconds)."""
+    run.tell(f"\n=== {name}: {(stage.__doc__ or '').strip()}\n")
     start = time.monotonic()
     try:
         outcome = stage(run)
@@ -51,51 +54,81 @@ def run_stage(name, stage, run, known):
         outcome = Outcome()
         outcome.fail(name, f"{type(error).__name__}: {error}")
     results.judge_skips(name, outcome, known)
-    return outcome, time.monotonic() - start
-
-
-def report(name, outcome, seconds):
+    seconds = time.monotonic() - start
     for test, reason in outcome.skipped:
-        print(f"  SKIPPED {test}: {reason}")
+        run.tell(f"  SKIPPED {test}: {reason}\n")
     for test, reason in outcome.failed:
-        print(f"  FAILED {test}: {reason}")
-    print(f"--- {name}: {outcome} in {seconds:.1f} s", flush=True)
+        run.tell(f"  FAILED {test}: {reason}\n")
+    run.tell(f"--- {name}: {outcome} in {seconds:.1f} s\n")
+    return name, outcome, seconds
 
 
-def check_leaks(guard, scratch):
-    outcome = Outcome()
-    for leak in guard.leaks():
-        outcome.fail("leak", leak)
-    for entry in sorted(scratch.iterdir()):
-        outcome.fail("leak", f"file: {entry}")
-    if not outcome.failed:
-        outcome.passed = 1
-    return outcome
+class Lane:
+    """A run of its own, in its own folder, with a look at what it leaves."""
+
+    def __init__(self, undo, tell):
+        self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="pouch-run-"))
+        undo.callback(shutil.rmtree, self.scratch, ignore_errors=True)
+        self.temporary = self.scratch / "t"
+        self.temporary.mkdir()
+        variables = {RUN_VARIABLE: self.scratch.name, "TMPDIR": str(self.temporary)}
+        self.run = stages.Run(self.scratch, variables, tell)
+        self.guard = LeakGuard(own_only=self.scratch.name if os.environ.get("POUCH_LEAKS") == "own" else "")
+
+    def find_leaks(self, outcome):
+        for leak in self.guard.leaks():
+            outcome.fail("leak", leak)
+        for entry in sorted(self.temporary.iterdir()):
+            outcome.fail("leak", f"file: {entry}")
 
 
-def run_all(chosen, scratch):
+def run_beside(chosen, known, lane, table):
+    """Starts the stages in a thread, which shows what they told when each has ended."""
+
+    def work():
+        for name, stage in chosen:
+            table.append(run_stage(name, stage, lane.run, known))
+            lane.run.tell.flush()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def run_all(chosen, undo):
     known = results.known_skips(REPO / "tests/skips.txt")
-    temporary = scratch / "t"
-    temporary.mkdir()
-    run = stages.Run(scratch, {RUN_VARIABLE: scratch.name, "TMPDIR": str(temporary)})
-    guard = LeakGuard(own_only=scratch.name if os.environ.get("POUCH_LEAKS") == "own" else "")
-    table = []
+    lanes = [Lane(undo, stages.Shown()), Lane(undo, stages.Kept())]
+    beside = [item for item in chosen if item[0] in stages.BESIDE]
+    if not beside or len(beside) == len(chosen) or "e2e" not in dict(chosen):
+        beside = []
+    else:
+        for lane in lanes:  # each test would see what the other lane has at the moment
+            lane.run.environment["POUCH_LEAKS"] = "own"
+    table, table_beside, thread = [], [], None
     with hugetlb_cgroup():
         for name, stage in chosen:
-            outcome, seconds = run_stage(name, stage, run, known)
-            report(name, outcome, seconds)
-            table.append((name, outcome, seconds))
-            if name == "build" and outcome.failed:
+            if (name, stage) in beside:
+                continue
+            if name == "e2e" and beside:
+                thread = run_beside(beside, known, lanes[1], table_beside)
+            table.append(run_stage(name, stage, lanes[0].run, known))
+            if name == "build" and table[-1][1].failed:
                 break
-    outcome, seconds = run_stage("leaks", _leak_stage(guard, temporary), run, known)
-    report("leaks", outcome, seconds)
-    return [*table, ("leaks", outcome, seconds)]
+        if thread:
+            thread.join()
+    table += table_beside
+    table.append(run_stage("leaks", _leak_stage(lanes), lanes[0].run, known))
+    return table
 
 
-def _leak_stage(guard, temporary):
+def _leak_stage(lanes):
     def leaks(_run):
         """Nothing is left behind: mounts, links, rules, processes, control groups, files."""
-        return check_leaks(guard, temporary)
+        outcome = Outcome()
+        for lane in lanes:
+            lane.find_leaks(outcome)
+        outcome.passed = 0 if outcome.failed else 1
+        return outcome
 
     return leaks
 
@@ -108,11 +141,8 @@ def main():
     # An interrupted run cleans up too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.umask(0o022)
-    scratch = pathlib.Path(tempfile.mkdtemp(prefix="pouch-run-"))
-    try:
-        table = run_all(choose(arguments), scratch)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with contextlib.ExitStack() as undo:
+        table = run_all(choose(arguments), undo)
     print("\n=== stages")
     total = Outcome()
     for name, outcome, seconds in table:

@@ -16,10 +16,35 @@ _BINDINGS = "^(python|go|java)_test$"
 _PYTEST_SUITES = {"support": "tests/lib", "tools": "tools/testing tools/specgen tools/vm", "e2e": "tests/e2e"}
 
 
-class Run:
-    """What the stages share: folders, environment, the build under test."""
+class Shown:
+    """Tells at once."""
 
-    def __init__(self, scratch, variables):
+    def __call__(self, text):
+        print(text, end="", flush=True)
+
+    def flush(self):
+        pass
+
+
+class Kept:
+    """Tells when asked to, for what runs beside something that is shown."""
+
+    def __init__(self):
+        self.texts = []
+
+    def __call__(self, text):
+        self.texts.append(text)
+
+    def flush(self):
+        print("".join(self.texts), end="", flush=True)
+        self.texts.clear()
+
+
+class Run:
+    """What the stages share: folders, environment, the build under test, where they tell what they do."""
+
+    def __init__(self, scratch, variables, tell):
+        self.tell = tell
         self.scratch = scratch
         self.jobs = os.cpu_count()
         self.build = REPO / "build"
@@ -40,7 +65,7 @@ class Run:
             for line in child.stdout:
                 lines.append(line)
                 if not quiet:
-                    print(line, end="", flush=True)
+                    self.tell(line)
         return child.returncode, "".join(lines)
 
     def folder(self, name):
@@ -62,7 +87,7 @@ def _build(run, preset, targets):
     for step in steps:
         code, text = run.call(*step, quiet=True)
         if code != 0:
-            print(text[-20000:])
+            run.tell(text[-20000:])
             outcome.fail(preset, f"{' '.join(map(str, step))} exited with {code}")
             return outcome
     outcome.passed = 1
@@ -96,7 +121,7 @@ def _ctest(run, folder, name, env):
                           env=env, quiet=True)
     outcome = results.from_gtest(reports)
     if code != 0:
-        print(text[-30000:])
+        run.tell(text[-30000:])
     if not outcome.passed and not outcome.failed:
         outcome.fail("ctest", f"ran no test; it exited with {code}")
     counted = {file.stem for file in reports.glob("*.json")}
@@ -148,7 +173,7 @@ def go(run):
     code, text = run.call("go", "test", "-json", "-count=1", "./...", cwd=REPO / "bindings/go", env=env, quiet=True)
     outcome = results.from_go(text.splitlines())
     if code != 0:
-        print(text[-20000:])
+        run.tell(text[-20000:])
         if not outcome.failed:
             outcome.fail("go", f"go test exited with {code}")
     return outcome
@@ -217,6 +242,8 @@ def _pytest_stage(name):
     return stage if folders else None
 
 
+# Run side by side with e2e, which mostly waits: for containers to start, daemons to answer, deadlines to pass.
+BESIDE = ("fuzz", "support", "python", "go", "java", "conformance")
 # Too long for the CI tier on two cores: `tools/test --only tidy --only sanitizers`.
 ON_REQUEST = ("tidy", "sanitizers")
 

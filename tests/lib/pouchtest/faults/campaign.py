@@ -3,6 +3,7 @@
 import collections
 import itertools
 import random
+import threading
 import time
 
 from .. import procs
@@ -21,7 +22,7 @@ _KEEPER_ENDS = 8  # after each so many scenarios, when the bridge and its rules 
 
 
 class Campaign:
-    """Scenarios in worlds that are kept as long as nothing goes wrong in them."""
+    """Scenarios in worlds that are kept as long as nothing goes wrong in them. One thread for each mode."""
 
     def __init__(self, seed, say=print):
         self.random = random.Random(seed)
@@ -35,6 +36,7 @@ class Campaign:
         self.seconds = {}  # mode → how long the workload takes without a fault
         self.hit = set()  # points at which something was done
         self._tags = itertools.count(1)
+        self._lock = threading.Lock()  # of counts
 
     def __enter__(self):
         return self
@@ -84,7 +86,7 @@ class Campaign:
             found = self._run(scenario)
         except Exception as error:  # pylint: disable=broad-except
             found = [f"{type(error).__name__}: {error}"]
-        self.counts["run"] += 1
+        self._count("run")
         if found:
             self.failed.append((scenario, found))
             self.say(f"FAILED {scenario} ({time.monotonic() - began:.1f} s)")
@@ -124,9 +126,13 @@ class Campaign:
             return
         if world.control.fired():
             self.hit.add(step_of(scenario.point))
-            self.counts["fired"] += 1
+            self._count("fired")
         else:
-            self.counts["not met"] += 1
+            self._count("not met")
+
+    def _count(self, what):
+        with self._lock:
+            self.counts[what] += 1
 
     def _work(self, world, scenario, tag, journal):
         """Runs the workload to its end: (who was killed, what was wrong)."""
@@ -153,10 +159,10 @@ class Campaign:
     def _kill_one(self, world, workload, role):
         victims = {name: pid for name, pid in world.victims(workload).items() if name.startswith(role)}
         if not victims:
-            self.counts["nobody to kill"] += 1
+            self._count("nobody to kill")
             return ""
         kill(self.random.choice([victims[name] for name in sorted(victims)]))
-        self.counts[f"killed {role}"] += 1
+        self._count(f"killed {role}")
         return role
 
     @staticmethod
@@ -173,7 +179,7 @@ class Campaign:
         found = _settle(look, _FIRST_LOOK_SECONDS)
         if found:
             # A failure inside a clean-up is put right by the next keeper.
-            self.counts["needed the next keeper"] += 1
+            self._count("needed the next keeper")
             world.end_keeper()
             world.pouch("ps", "--all")
             found = _settle(look, _SETTLE_SECONDS)
