@@ -126,11 +126,10 @@ struct Group {
   const char* name;
   const char* summary;
 };
-constexpr Group kGroups[] = {
-    {"container", "Manage containers"},
-    {"image", "Manage images"},
-    {"network", "Manage networks"},
-    {"system", "Manage Pouch"}};
+constexpr Group kGroups[] = {{"container", "Manage containers"},
+                             {"image", "Manage images"},
+                             {"network", "Manage networks"},
+                             {"system", "Manage Pouch"}};
 
 constexpr const char* kGlobalOptions =
     "\nGlobal Options:\n"

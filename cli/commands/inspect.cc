@@ -47,7 +47,8 @@ std::string inspect_any(Client& client, const std::string& name, bool size) {
   try {
     return client.call_text("network.inspect", {name});
   } catch (const ApiError& error) {
-    const bool is_unknown = error.status() == POUCH_ERR_NOT_FOUND || error.status() == POUCH_ERR_INVALID_ARGUMENT;
+    const bool is_unknown =
+        error.status() == POUCH_ERR_NOT_FOUND || error.status() == POUCH_ERR_INVALID_ARGUMENT;
     if (!is_unknown) throw;
     throw ApiError(POUCH_ERR_NOT_FOUND, "No such object: " + name);
   }
@@ -162,8 +163,8 @@ int inspect(Context& context, const Invocation& invocation, const std::string& t
     return 0;
   }
   if (!flags.type.empty() && flags.type != "container" && flags.type != "image" && flags.type != "network") {
-    throw Exit(kExitError, "unknown type: \"" + flags.type +
-                               "\": must be one of \"container\", \"image\", \"network\"");
+    throw Exit(kExitError,
+               "unknown type: \"" + flags.type + "\": must be one of \"container\", \"image\", \"network\"");
   }
   try {
     if (!flags.format.empty() && flags.format != "json") static_cast<void>(Template(flags.format));

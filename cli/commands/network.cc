@@ -47,7 +47,8 @@ uint32_t number_of(const std::string& address) {
   return value;
 }
 
-// Whether the address, or the range's first one, lies in the IPv4 subnet. IPv6 by what is written before "::".
+// Whether the address, or the range's first one, lies in the IPv4 subnet. IPv6 by what is written before
+// "::".
 bool is_inside(const std::string& subnet, const std::string& text) {
   const size_t slash = subnet.find('/');
   const std::string address = text.substr(0, text.find('/'));
@@ -122,9 +123,10 @@ Json::Value create_config(CreateFlags& flags, const std::string& name) {
   if (!flags.scope.empty()) config["Scope"] = flags.scope;
   if (!flags.config_from.empty()) config["ConfigFrom"]["Network"] = flags.config_from;
   if (flags.ipv4) config["EnableIPv4"] = *flags.ipv4 == "true" || *flags.ipv4 == "1";
-  for (const auto& [key, value] : {std::pair("EnableIPv6", flags.ipv6), std::pair("Internal", flags.internal),
-                                   std::pair("Attachable", flags.attachable), std::pair("Ingress", flags.ingress),
-                                   std::pair("ConfigOnly", flags.config_only)}) {
+  for (const auto& [key, value] :
+       {std::pair("EnableIPv6", flags.ipv6), std::pair("Internal", flags.internal),
+        std::pair("Attachable", flags.attachable), std::pair("Ingress", flags.ingress),
+        std::pair("ConfigOnly", flags.config_only)}) {
     if (value) config[key] = true;
   }
   return config;
@@ -161,8 +163,9 @@ Row row_of(const Json::Value& network, bool truncate) {
 Row headers() {
   Row row;
   const std::pair<const char*, const char*> titles[] = {
-      {"ID", "NETWORK ID"}, {"Name", "NAME"},         {"Driver", "DRIVER"}, {"Scope", "SCOPE"},     {"IPv4", "IPV4"},
-      {"IPv6", "IPV6"},     {"Internal", "INTERNAL"}, {"Labels", "LABELS"}, {"CreatedAt", "CREATED AT"}};
+      {"ID", "NETWORK ID"},     {"Name", "NAME"},     {"Driver", "DRIVER"},
+      {"Scope", "SCOPE"},       {"IPv4", "IPV4"},     {"IPv6", "IPV6"},
+      {"Internal", "INTERNAL"}, {"Labels", "LABELS"}, {"CreatedAt", "CREATED AT"}};
   for (const auto& [field, title] : titles) row.fields[field] = title;
   return row;
 }

@@ -148,9 +148,8 @@ std::string resolv_conf_text(const api::HostConfig& host, const NetworkPlan& net
   const bool as_host = is_host_network(host);
   if (as_host && servers.empty() && search.empty() && options.empty()) return host_file;
   const auto is_useless = [&](const std::string& server) {
-    return !as_host &&
-           (is_loopback(server) ||
-            (!network.legs.empty() && !has_ipv6(network) && server.find(':') != std::string::npos));
+    return !as_host && (is_loopback(server) || (!network.legs.empty() && !has_ipv6(network) &&
+                                                server.find(':') != std::string::npos));
   };
   std::string text;
   bool has_server = false;

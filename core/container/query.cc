@@ -183,7 +183,8 @@ Result<std::optional<api::ContainerSummary>> ContainerManager::Impl::summarize(c
                                                                                const Call& call) {
   POUCH_ASSIGN_OR_RETURN(const api::ContainerConfig config, row.config());
   POUCH_ASSIGN_OR_RETURN(const api::HostConfig host, row.host_config());
-  if (!filter_matches(listing.filter, row, config, host, listing.networks.at(row.id))) return std::optional<api::ContainerSummary>();
+  if (!filter_matches(listing.filter, row, config, host, listing.networks.at(row.id)))
+    return std::optional<api::ContainerSummary>();
   api::ContainerSummary out;
   out.id = row.id.str();
   out.names = std::vector<std::string>{"/" + row.name};

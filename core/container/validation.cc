@@ -77,7 +77,8 @@ bool joins_another(const api::HostConfig& host) {
 
 // What a container has in common with the one whose network it joins, in Moby's words.
 Status check_guest(const api::ContainerCreateConfig& request, const api::HostConfig& host) {
-  if (network_of(host) == "container:") return invalid_argument("invalid container format container:<name|id>");
+  if (network_of(host) == "container:")
+    return invalid_argument("invalid container format container:<name|id>");
   const auto conflict = [](const std::string& what) {
     return invalid_argument("conflicting options: " + what);
   };
@@ -137,7 +138,8 @@ Status check_extra_hosts(const api::HostConfig& host) {
         entry.find_first_of(" \t\n") != std::string::npos) {
       return invalid_argument("bad format for add-host: " + quote(entry));
     }
-    if (entry.substr(colon + 1) == "host-gateway" && (network_of(host) == "host" || network_of(host) == "none")) {
+    if (entry.substr(colon + 1) == "host-gateway" &&
+        (network_of(host) == "host" || network_of(host) == "none")) {
       return not_implemented("HostConfig.ExtraHosts: host-gateway is not supported on the network " +
                              network_of(host));
     }

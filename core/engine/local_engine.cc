@@ -6,11 +6,11 @@
 
 #include "core/base/log.h"
 #include "core/container/container_manager.h"
+#include "core/engine/network_side.h"
 #include "core/engine/root.h"
 #include "core/engine/session_watch.h"
 #include "core/engine/sessions.h"
 #include "core/image/image_manager.h"
-#include "core/engine/network_side.h"
 #include "core/network/network_manager.h"
 #include "core/remote/remote_engine.h"
 #include "core/store/database.h"

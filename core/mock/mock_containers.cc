@@ -69,8 +69,8 @@ Status check_supported(const api::ContainerCreateConfig& config) {
 }
 
 // With the lock held. NotFound for a network that is not there.
-Result<std::map<std::string, api::EndpointSettings>> asked_networks(mock::State& state,
-                                                                    const api::ContainerCreateConfig& config) {
+Result<std::map<std::string, api::EndpointSettings>> asked_networks(
+    mock::State& state, const api::ContainerCreateConfig& config) {
   std::map<std::string, api::EndpointSettings> out;
   const std::string mode = mock::network_mode(config.host_config.value_or(api::HostConfig{}));
   if (mock::has_own_links(mode)) POUCH_RETURN_IF_ERROR(state.find_network(mode).status());

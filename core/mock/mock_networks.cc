@@ -100,9 +100,8 @@ Status check_create(const api::NetworkCreateConfig& config) {
     return {Code::kPermissionDenied, "operation is not permitted on predefined " + name + " network"};
   }
   const bool good = !name.empty() && mock::is_word(name.front()) &&
-                    std::all_of(name.begin(), name.end(), [](char c) {
-                      return mock::is_word(c) || c == '_' || c == '.' || c == '-';
-                    });
+                    std::all_of(name.begin(), name.end(),
+                                [](char c) { return mock::is_word(c) || c == '_' || c == '.' || c == '-'; });
   if (!good) return invalid_argument("invalid name: " + quote(name));
   const std::string driver = config.driver.value_or("bridge");
   if (config.config_only.value_or(false)) return not_implemented("ConfigOnly is not supported");
@@ -139,8 +138,7 @@ api::Network network_of(const api::NetworkCreateConfig& config) {
 bool has_label(const std::map<std::string, std::string>& labels, const std::string& wanted) {
   const size_t equals = wanted.find('=');
   const auto label = labels.find(wanted.substr(0, equals));
-  return label != labels.end() &&
-         (equals == std::string::npos || label->second == wanted.substr(equals + 1));
+  return label != labels.end() && (equals == std::string::npos || label->second == wanted.substr(equals + 1));
 }
 
 using FilterMap = std::map<std::string, std::vector<std::string>>;
@@ -159,12 +157,13 @@ Result<bool> is_listed(const api::Network& network, const FilterMap& filters, bo
       if (key == "type" && value != "builtin" && value != "custom")
         return invalid_argument("invalid filter: 'type'='" + value + "'");
       if (key != "dangling") continue;
-      if (value != "true" && value != "false") return invalid_argument("invalid filter 'dangling=[" + value + "]'");
+      if (value != "true" && value != "false")
+        return invalid_argument("invalid filter 'dangling=[" + value + "]'");
       any = any || (value == "true") == (!is_used && !mock::is_predefined_network(network.name));
     }
     constexpr std::array kKeys{"dangling", "driver", "id", "label", "name", "scope", "type"};
     if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end())
-      return invalid_argument("invalid filter '" + key + "'");
+      return invalid_argument("Invalid filter '" + key + "'");
     if (!any) return false;
   }
   return true;
@@ -180,7 +179,8 @@ Result<std::shared_ptr<Container>> find_member(const mock::State& state, const s
   if (reference.empty()) return invalid_argument("Container: no container is given");
   POUCH_ASSIGN_OR_RETURN(auto container, state.find_container(reference));
   if (network.driver == "host") {
-    return invalid_argument("container cannot be disconnected from host network or connected to host network");
+    return invalid_argument(
+        "container cannot be disconnected from host network or connected to host network");
   }
   return container;
 }
@@ -221,9 +221,10 @@ Result<std::vector<api::Network>> MockEngine::network_list(const api::NetworkLis
   state_->ensure_networks();
   std::vector<api::Network> out;
   for (const auto& [id, network] : state_->networks) {
-    const bool is_used = std::ranges::any_of(state_->containers, [&, &name = network.name](const auto& entry) {
-      return entry.second->main.running && is_member(*entry.second, name);
-    });
+    const bool is_used =
+        std::ranges::any_of(state_->containers, [&, &name = network.name](const auto& entry) {
+          return entry.second->main.running && is_member(*entry.second, name);
+        });
     POUCH_ASSIGN_OR_RETURN(const bool listed,
                            is_listed(network, options.filters.value_or(FilterMap{}), is_used));
     if (listed) out.push_back(network);
@@ -277,8 +278,7 @@ Status MockEngine::network_connect(const std::string& id, const api::NetworkConn
   POUCH_RETURN_IF_ERROR(call.check());
   const std::lock_guard lock(state_->mutex);
   POUCH_ASSIGN_OR_RETURN(const api::Network* network, state_->find_network(id));
-  POUCH_ASSIGN_OR_RETURN(const auto container,
-                         find_member(*state_, config.container.value_or(""), *network));
+  POUCH_ASSIGN_OR_RETURN(const auto container, find_member(*state_, config.container.value_or(""), *network));
   if (!mock::has_own_links(mock::network_mode(container->host)) || network->driver != "bridge") {
     return invalid_argument(
         "container cannot be connected to multiple networks with one of the networks in private (none) mode");
@@ -295,9 +295,8 @@ Status MockEngine::network_connect(const std::string& id, const api::NetworkConn
   }
   container->endpoints[network->name] = asked;
   if (container->main.running) {
-    state_->add_event(
-        "network", "connect", network->id,
-        {{"container", container->id}, {"name", network->name}, {"type", network->driver}});
+    state_->add_event("network", "connect", network->id,
+                      {{"container", container->id}, {"name", network->name}, {"type", network->driver}});
   }
   return {};
 }
@@ -307,8 +306,7 @@ Status MockEngine::network_disconnect(const std::string& id, const api::NetworkD
   POUCH_RETURN_IF_ERROR(call.check());
   const std::lock_guard lock(state_->mutex);
   POUCH_ASSIGN_OR_RETURN(const api::Network* network, state_->find_network(id));
-  POUCH_ASSIGN_OR_RETURN(const auto container,
-                         find_member(*state_, config.container.value_or(""), *network));
+  POUCH_ASSIGN_OR_RETURN(const auto container, find_member(*state_, config.container.value_or(""), *network));
   if (!is_member(*container, network->name)) {
     return {Code::kPermissionDenied,
             "container " + container->id + " is not connected to network " + network->name};
@@ -316,9 +314,8 @@ Status MockEngine::network_disconnect(const std::string& id, const api::NetworkD
   container->endpoints.erase(network->name);
   if (mock::network_mode(container->host) == network->name) container->has_left = true;
   if (container->main.running) {
-    state_->add_event(
-        "network", "disconnect", network->id,
-        {{"container", container->id}, {"name", network->name}, {"type", network->driver}});
+    state_->add_event("network", "disconnect", network->id,
+                      {{"container", container->id}, {"name", network->name}, {"type", network->driver}});
   }
   return {};
 }
@@ -329,7 +326,7 @@ Result<api::NetworkPruneResult> MockEngine::network_prune(const api::NetworkPrun
   const FilterMap filters = options.filters.value_or(FilterMap{});
   for (const auto& [key, values] : filters) {
     if (key != "label" && key != "label!" && key != "until") {
-      return invalid_argument("invalid filter '" + key + "'");
+      return invalid_argument("Invalid filter '" + key + "'");
     }
   }
   const auto holds = [&](const std::string& key, const auto& test) {
@@ -340,9 +337,9 @@ Result<api::NetworkPruneResult> MockEngine::network_prune(const api::NetworkPrun
   std::vector<std::string> ids;
   std::vector<std::string> names;
   for (const auto& [id, network] : state_->networks) {
-    const bool is_used = std::ranges::any_of(state_->containers, [&, &name = network.name](const auto& entry) {
-      return is_member(*entry.second, name);
-    });
+    const bool is_used = std::ranges::any_of(
+        state_->containers,
+        [&, &name = network.name](const auto& entry) { return is_member(*entry.second, name); });
     const auto& labels = *network.labels;
     if (is_used || mock::is_predefined_network(network.name) ||
         !holds("label", [&](const std::string& value) { return has_label(labels, value); }) ||

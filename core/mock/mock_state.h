@@ -124,7 +124,8 @@ bool is_predefined_network(const std::string& name);
 /// "bridge" in place of its other names.
 std::string network_mode(const api::HostConfig& host);
 bool has_own_links(const std::string& mode);
-/// By the networks' names; made-up addresses, of the container's id: the same each time that they are asked for.
+/// By the networks' names; made-up addresses, of the container's id: the same each time that they are asked
+/// for.
 std::map<std::string, api::EndpointSettings> endpoints_of(const Container& container);
 
 /// The size that the document asks for, where there is a terminal.

@@ -182,7 +182,8 @@ Status Bridges::clear_place(const NetworkRow& row, sys::Links& links) {
     POUCH_ASSIGN_OR_RETURN(ours, has_intent(snapshot, kBridgeKind, row.device));
   }
   if (!ours) {
-    return {Code::kAlreadyExists, "the host has a link " + quote(row.device) + ", and it is not this engine's"};
+    return {Code::kAlreadyExists,
+            "the host has a link " + quote(row.device) + ", and it is not this engine's"};
   }
   const Status removed = links.remove(row.device);
   return removed.code() == Code::kNotFound ? Status() : removed;
@@ -210,8 +211,7 @@ Status Bridges::pick_subnets(NetworkRow& row, sys::Links& links, const Call& cal
   POUCH_ASSIGN_OR_RETURN(const auto others, subnets_of_networks(transaction, row.id));
   used.insert(used.end(), others.begin(), others.end());
   if (collides_with(row, used)) {
-    const auto dropped =
-        std::erase_if(row.pools, [&](const PoolRow& pool) { return may_repick(row, pool); });
+    const auto dropped = std::erase_if(row.pools, [&](const PoolRow& pool) { return may_repick(row, pool); });
     if (dropped == 0) return conflict("somebody else on the host uses its subnet now");
   }
   POUCH_RETURN_IF_ERROR(choose_pools(row, used));

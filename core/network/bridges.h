@@ -21,11 +21,11 @@ std::string bridge_name(const std::string& root_id, const std::string& network_i
 /// Whether a link was made as a bridge of the root's user networks.
 bool is_of_root(const sys::Link& link, const std::string& root_id);
 
-/// The bridges of a root: each a link, its subnets, and elements in the root's nftables table. The default one
-/// is brought up when first needed and taken down when the keeper ends; while it is down it has no subnet of
-/// its own, and takes another the next time if somebody else uses its former one. Those of user networks are
-/// up from their creation (after a reboot: from their first use) to their removal. Thread-safe, over processes
-/// too.
+/// The bridges of a root: each a link, its subnets, and elements in the root's nftables table. The default
+/// one is brought up when first needed and taken down when the keeper ends; while it is down it has no subnet
+/// of its own, and takes another the next time if somebody else uses its former one. Those of user networks
+/// are up from their creation (after a reboot: from their first use) to their removal. Thread-safe, over
+/// processes too.
 class Bridges {
  public:
   explicit Bridges(EngineContext& context) : context_(context) {}

@@ -71,8 +71,8 @@ Result<std::optional<NetworkManager::Change>> NetworkManager::begin_connect(
   Change change;
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context_.db->begin(store::Durability::kKept, call));
   POUCH_RETURN_IF_ERROR(bridges_.ensure_default(transaction).status());
-  POUCH_ASSIGN_OR_RETURN(change.network, network::resolve_network(transaction, reference));
   POUCH_ASSIGN_OR_RETURN(change.place, find_settled(transaction, config.container.value_or("")));
+  POUCH_ASSIGN_OR_RETURN(change.network, network::resolve_network(transaction, reference));
   const ContainerPlace& place = change.place;
   NetworkRow& row = change.network;
   POUCH_RETURN_IF_ERROR(network::check_mode(place.host, row));
@@ -119,8 +119,8 @@ Status NetworkManager::finish_connect(const Change& change, const Call& call) {
   POUCH_RETURN_IF_ERROR(refresh(change.place));
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context_.db->begin(store::Durability::kKept, call));
   POUCH_RETURN_IF_ERROR(network::set_endpoint_state(transaction, change.endpoint, ""));
-  POUCH_RETURN_IF_ERROR(network::drop_intent(transaction, network::kEndpointKind,
-                                             network::endpoint_key(change.endpoint)));
+  POUCH_RETURN_IF_ERROR(
+      network::drop_intent(transaction, network::kEndpointKind, network::endpoint_key(change.endpoint)));
   POUCH_RETURN_IF_ERROR(append_event(transaction, change.network, "connect", change.place.id));
   return transaction.commit();
 }
@@ -176,10 +176,11 @@ Result<std::optional<NetworkManager::Change>> NetworkManager::begin_disconnect(c
   Change change;
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context_.db->begin(store::Durability::kKept, call));
   POUCH_RETURN_IF_ERROR(bridges_.ensure_default(transaction).status());
-  POUCH_ASSIGN_OR_RETURN(change.network, network::resolve_network(transaction, reference));
   POUCH_ASSIGN_OR_RETURN(change.place, find_settled(transaction, container));
+  POUCH_ASSIGN_OR_RETURN(change.network, network::resolve_network(transaction, reference));
   if (change.network.driver == "host") {
-    return invalid_argument("container cannot be disconnected from host network or connected to host network");
+    return invalid_argument(
+        "container cannot be disconnected from host network or connected to host network");
   }
   POUCH_ASSIGN_OR_RETURN(const auto there,
                          network::find_endpoint(transaction, change.network.id, change.place.id));
@@ -211,8 +212,7 @@ Status NetworkManager::finish_disconnect(const Change& change, bool tell, const 
     POUCH_RETURN_IF_ERROR(transaction.commit());
   }
   POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
-  const Status removed =
-      links.remove(network::veth_name(context_.root_id, change.endpoint.endpoint_id));
+  const Status removed = links.remove(network::veth_name(context_.root_id, change.endpoint.endpoint_id));
   if (!removed.is_ok() && removed.code() != Code::kNotFound) return removed;
   const Status refreshed = refresh(change.place);
   if (!refreshed.is_ok() && refreshed.code() != Code::kNotFound) return refreshed;
@@ -224,13 +224,14 @@ Status NetworkManager::finish_disconnect(const Change& change, bool tell, const 
     const bool same = there->endpoint_id == change.endpoint.endpoint_id;
     if (tell) {
       POUCH_RETURN_IF_ERROR(forget_place(transaction, change));
-      if (same) POUCH_RETURN_IF_ERROR(append_event(transaction, change.network, "disconnect", change.place.id));
+      if (same)
+        POUCH_RETURN_IF_ERROR(append_event(transaction, change.network, "disconnect", change.place.id));
     } else if (same) {
       POUCH_RETURN_IF_ERROR(network::delete_endpoint(transaction, change.network.id, change.place.id));
     }
   }
-  POUCH_RETURN_IF_ERROR(network::drop_intent(transaction, network::kEndpointKind,
-                                             network::endpoint_key(change.endpoint)));
+  POUCH_RETURN_IF_ERROR(
+      network::drop_intent(transaction, network::kEndpointKind, network::endpoint_key(change.endpoint)));
   return transaction.commit();
 }
 

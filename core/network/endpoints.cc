@@ -72,9 +72,9 @@ Status delete_endpoint(Session& session, const std::string& network_id, const Co
 
 Result<std::optional<EndpointRow>> find_endpoint(Session& session, const std::string& network_id,
                                                  const ContainerId& container) {
-  POUCH_ASSIGN_OR_RETURN(
-      Statement find, session.prepare("SELECT " POUCH_ENDPOINT_COLUMNS
-                                      " FROM endpoints e WHERE network_id = ?1 AND container_id = ?2"));
+  POUCH_ASSIGN_OR_RETURN(Statement find,
+                         session.prepare("SELECT " POUCH_ENDPOINT_COLUMNS
+                                         " FROM endpoints e WHERE network_id = ?1 AND container_id = ?2"));
   find.bind(network_id, container);
   POUCH_ASSIGN_OR_RETURN(const bool found, find.step());
   if (!found) return std::optional<EndpointRow>();
@@ -127,8 +127,9 @@ Result<std::vector<std::string>> set_ended(Session& session, const ContainerId& 
   {
     POUCH_ASSIGN_OR_RETURN(
         Statement find,
-        session.prepare("SELECT e.network_id FROM endpoints e JOIN networks n ON n.id = e.network_id WHERE "
-                        "e.container_id = ?1 AND e.generation <= ?2 AND e.endpoint_id <> '' ORDER BY n.name"));
+        session.prepare(
+            "SELECT e.network_id FROM endpoints e JOIN networks n ON n.id = e.network_id WHERE "
+            "e.container_id = ?1 AND e.generation <= ?2 AND e.endpoint_id <> '' ORDER BY n.name"));
     find.bind(container, generation);
     POUCH_ASSIGN_OR_RETURN(networks, texts_of(find));
   }
@@ -144,18 +145,18 @@ Result<bool> is_address_taken(Session& session, const std::string& network_id, c
   const bool v6 = address.find(':') != std::string::npos;
   POUCH_ASSIGN_OR_RETURN(
       Statement find,
-      session.prepare(v6 ? "SELECT 1 FROM endpoints WHERE network_id = ?1 AND address6 = ?2 AND address6 <> ''"
-                         : "SELECT 1 FROM endpoints WHERE network_id = ?1 AND address = ?2 AND address <> ''"));
+      session.prepare(
+          v6 ? "SELECT 1 FROM endpoints WHERE network_id = ?1 AND address6 = ?2 AND address6 <> ''"
+             : "SELECT 1 FROM endpoints WHERE network_id = ?1 AND address = ?2 AND address <> ''"));
   return find.bind(network_id, address).step();
 }
 
 Result<std::vector<Member>> running_members(Session& session, const std::string& network_id,
                                             const std::string& boot) {
   POUCH_ASSIGN_OR_RETURN(
-      Statement find,
-      session.prepare("SELECT " POUCH_ENDPOINT_COLUMNS
-                      ", c.name FROM endpoints e JOIN containers c ON c.id = e.container_id "
-                      "WHERE e.network_id = ?1 AND e.endpoint_id <> '' AND e.boot_id = ?2"));
+      Statement find, session.prepare("SELECT " POUCH_ENDPOINT_COLUMNS
+                                      ", c.name FROM endpoints e JOIN containers c ON c.id = e.container_id "
+                                      "WHERE e.network_id = ?1 AND e.endpoint_id <> '' AND e.boot_id = ?2"));
   find.bind(network_id, boot);
   std::vector<Member> members;
   while (true) {

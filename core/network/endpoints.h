@@ -42,7 +42,8 @@ struct Member {
 };
 
 /// With the names under which others know it: its own first.
-Status insert_endpoint(store::Session& session, const EndpointRow& row, const std::vector<std::string>& names);
+Status insert_endpoint(store::Session& session, const EndpointRow& row,
+                       const std::vector<std::string>& names);
 Status delete_endpoint(store::Session& session, const std::string& network_id, const ContainerId& container);
 Result<std::optional<EndpointRow>> find_endpoint(store::Session& session, const std::string& network_id,
                                                  const ContainerId& container);

@@ -95,7 +95,8 @@ PoolRow pool_of(const api::IPAMConfig& config, Complaints& complaints) {
 
 Status check_families(const api::NetworkCreateConfig& config, const std::vector<PoolRow>& pools) {
   for (const bool v4 : {true, false}) {
-    const auto count = std::count_if(pools.begin(), pools.end(), [v4](const PoolRow& p) { return p.is_v4() == v4; });
+    const auto count =
+        std::count_if(pools.begin(), pools.end(), [v4](const PoolRow& p) { return p.is_v4() == v4; });
     const bool enabled = v4 ? config.enable_ipv4.value_or(true) : config.enable_ipv6.value_or(false);
     if (count > 0 && !enabled) {
       return invalid_argument(std::string("IPAM.Config: the network has an ") + (v4 ? "IPv4" : "IPv6") +
@@ -134,7 +135,8 @@ Result<std::string> pick_address(store::Session& session, const NetworkRow& row,
     return address;
   }
   POUCH_ASSIGN_OR_RETURN(const IpNet subnet, IpNet::parse(pool.subnet));
-  POUCH_ASSIGN_OR_RETURN(const IpNet range, IpNet::parse(pool.ip_range.empty() ? pool.subnet : pool.ip_range));
+  POUCH_ASSIGN_OR_RETURN(const IpNet range,
+                         IpNet::parse(pool.ip_range.empty() ? pool.subnet : pool.ip_range));
   const auto last = IpAddress::parse(pool.last_address);
   const auto next = next_address(subnet, range, last.is_ok() ? *last : IpAddress(),
                                  [&](const IpAddress& address) -> Result<bool> {
@@ -226,8 +228,9 @@ Status check_addresses(const NetworkRow& row, const api::EndpointSettings& asked
     }
     const PoolRow* pool = row.pool(v4);
     if (pool == nullptr || pool->chosen) {
-      return invalid_argument("invalid endpoint settings:\nuser specified IP address is supported only when "
-                              "connecting to networks with user configured subnets");
+      return invalid_argument(
+          "invalid endpoint settings:\nuser specified IP address is supported only when "
+          "connecting to networks with user configured subnets");
     }
     POUCH_ASSIGN_OR_RETURN(const IpNet subnet, IpNet::parse(pool->subnet));
     const bool is_end = *address == subnet.first() || (v4 && *address == subnet.last());

@@ -62,7 +62,8 @@ Status check_mode(const api::HostConfig& host, const NetworkRow& row) {
         "network");
   }
   if (mode == "host" || row.driver == "host") {
-    return invalid_argument("container cannot be disconnected from host network or connected to host network");
+    return invalid_argument(
+        "container cannot be disconnected from host network or connected to host network");
   }
   if (mode == "none" || row.driver == "null") {
     return invalid_argument(

@@ -23,7 +23,7 @@ Status bad_value(const std::string& key, const std::string& value) {
 Status check_keys(const FilterMap& filters, const std::vector<std::string_view>& known) {
   for (const auto& [key, values] : filters) {
     if (std::find(known.begin(), known.end(), key) == known.end()) {
-      return invalid_argument("invalid filter '" + key + "'");
+      return invalid_argument("Invalid filter '" + key + "'");
     }
   }
   return {};
@@ -45,8 +45,7 @@ bool all(const FilterMap& values, const std::string& key, const Test& test) {
 }  // namespace
 
 Result<ListFilter> ListFilter::parse(const FilterMap& filters) {
-  POUCH_RETURN_IF_ERROR(
-      check_keys(filters, {"dangling", "driver", "id", "label", "name", "scope", "type"}));
+  POUCH_RETURN_IF_ERROR(check_keys(filters, {"dangling", "driver", "id", "label", "name", "scope", "type"}));
   ListFilter out;
   out.values_ = filters;
   for (const auto& [key, values] : filters) {
@@ -72,7 +71,8 @@ bool ListFilter::matches(const NetworkRow& row, bool is_predefined, bool is_dang
          any(values_, "driver", [&](const std::string& value) { return value == row.driver; }) &&
          any(values_, "id", part_of(row.id)) && any(values_, "name", part_of(row.name)) &&
          any(values_, "scope", [](const std::string& value) { return value == "local"; }) &&
-         any(values_, "type", [&](const std::string& value) { return (value == "builtin") == is_predefined; }) &&
+         any(values_, "type",
+             [&](const std::string& value) { return (value == "builtin") == is_predefined; }) &&
          all(values_, "label", [&](const std::string& value) { return has_label(row.labels, value); });
 }
 

@@ -23,7 +23,8 @@ struct ContainerPlace {
   api::HostConfig host;
 };
 
-/// How the network manager sees containers. Thread-safe. find() works in the session and makes no transaction.
+/// How the network manager sees containers. Thread-safe. find() works in the session and makes no
+/// transaction.
 class NetworkContainers {
  public:
   virtual ~NetworkContainers() = default;

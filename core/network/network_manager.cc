@@ -162,9 +162,11 @@ Status NetworkManager::give_addresses(store::Session& session, NetworkRow& row, 
   return network::set_running(session, endpoint);
 }
 
-Result<std::vector<std::pair<std::string, std::string>>> NetworkManager::links_of(
-    store::Session& session, const EndpointRow& endpoint, const NetworkRow& row,
-    const api::HostConfig& host, bool strict) {
+Result<std::vector<std::pair<std::string, std::string>>> NetworkManager::links_of(store::Session& session,
+                                                                                  const EndpointRow& endpoint,
+                                                                                  const NetworkRow& row,
+                                                                                  const api::HostConfig& host,
+                                                                                  bool strict) {
   std::vector<std::pair<std::string, std::string>> out;
   POUCH_ASSIGN_OR_RETURN(const api::EndpointSettings asked, endpoint.settings());
   const auto links = (is_default_bridge(row) ? host.links : asked.links).value_or(std::vector<std::string>{});

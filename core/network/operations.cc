@@ -182,8 +182,7 @@ Result<std::vector<api::Network>> NetworkManager::list(const api::NetworkListOpt
   POUCH_ASSIGN_OR_RETURN(const auto rows, network::all_networks(snapshot));
   std::vector<api::Network> out;
   for (const NetworkRow& row : rows) {
-    POUCH_ASSIGN_OR_RETURN(const auto members,
-                           network::running_members(snapshot, row.id, context_.boot_id));
+    POUCH_ASSIGN_OR_RETURN(const auto members, network::running_members(snapshot, row.id, context_.boot_id));
     const bool dangling = members.empty() && !is_predefined(row.name);
     if (!filter.matches(row, is_predefined(row.name), dangling)) continue;
     POUCH_ASSIGN_OR_RETURN(api::Network shown, describe(snapshot, row, false));
@@ -220,8 +219,7 @@ Status NetworkManager::insert_new(NetworkRow& row, const std::string& session, c
   POUCH_ASSIGN_OR_RETURN(const auto others, network::subnets_of_networks(transaction, row.id));
   POUCH_RETURN_IF_ERROR(network::check_overlaps(row, others));
   POUCH_RETURN_IF_ERROR(network::insert_network(transaction, row));
-  POUCH_RETURN_IF_ERROR(
-      store::claim_for_session(transaction, session, store::kind::kNetwork, row.id));
+  POUCH_RETURN_IF_ERROR(store::claim_for_session(transaction, session, store::kind::kNetwork, row.id));
   POUCH_RETURN_IF_ERROR(
       network::put_intent(transaction, network::kNetworkKind, row.id, context_.owner_token, "{}"));
   return transaction.commit();
@@ -260,8 +258,7 @@ Status NetworkManager::claim_removal(NetworkRow& row, const Call& call) {
   POUCH_ASSIGN_OR_RETURN(const auto found, network::load_network(transaction, row.id));
   if (!found || !found->state.empty()) return not_found("network " + row.name + " not found");
   row = *found;
-  POUCH_ASSIGN_OR_RETURN(const auto members,
-                         network::running_members(transaction, row.id, context_.boot_id));
+  POUCH_ASSIGN_OR_RETURN(const auto members, network::running_members(transaction, row.id, context_.boot_id));
   if (!members.empty()) {
     return {Code::kPermissionDenied, "error while removing network: network " + row.name +
                                          " has active endpoints (" + endpoints_text(members) + ")"};

@@ -10,19 +10,25 @@
 namespace pouch::network {
 namespace {
 
-constexpr size_t kMaxLinkName = 15;   // IFNAMSIZ without its NUL
+constexpr size_t kMaxLinkName = 15;    // IFNAMSIZ without its NUL
 constexpr size_t kMaxLinkPrefix = 12;  // a number follows
 constexpr int kMaxMtu = 65535;
 
 // Without effect would be a lie about them.
-constexpr std::array kUnsupported = {
-    "com.docker.network.bridge.host_binding_ipv4", "com.docker.network.bridge.gateway_mode_ipv4",
-    "com.docker.network.bridge.gateway_mode_ipv6", "com.docker.network.bridge.inhibit_ipv4",
-    "com.docker.network.bridge.trusted_host_interfaces", "com.docker.network.host_ipv4",
-    "com.docker.network.host_ipv6"};
+constexpr std::array kUnsupported = {"com.docker.network.bridge.host_binding_ipv4",
+                                     "com.docker.network.bridge.gateway_mode_ipv4",
+                                     "com.docker.network.bridge.gateway_mode_ipv6",
+                                     "com.docker.network.bridge.inhibit_ipv4",
+                                     "com.docker.network.bridge.trusted_host_interfaces",
+                                     "com.docker.network.host_ipv4",
+                                     "com.docker.network.host_ipv6"};
 
-Status bad_value(const std::string& name, const std::string& value) {
-  return invalid_argument("failed to parse " + name + " value: " + quote(value));
+// `parser`: Go's, whose words Moby passes on.
+Status bad_value(const std::string& name, const std::string& value, const char* parser = nullptr) {
+  const std::string begin = "failed to parse " + name + " value: ";
+  if (parser == nullptr) return invalid_argument(begin + quote(value));
+  return invalid_argument(begin + value + " (strconv." + parser + ": parsing " + quote(value) +
+                          ": invalid syntax)");
 }
 
 // As Go's strconv.ParseBool.
@@ -31,7 +37,7 @@ Status read_bool(const std::string& name, const std::string& value, bool& out) {
   constexpr std::array<std::string_view, 6> kFalse{"0", "f", "F", "false", "FALSE", "False"};
   const bool is_true = std::find(kTrue.begin(), kTrue.end(), value) != kTrue.end();
   if (!is_true && std::find(kFalse.begin(), kFalse.end(), value) == kFalse.end()) {
-    return bad_value(name, value);
+    return bad_value(name, value, "ParseBool");
   }
   out = is_true;
   return {};
@@ -56,7 +62,7 @@ Status read_option(const std::string& name, const std::string& value, BridgeOpti
   }
   if (name == "com.docker.network.driver.mtu") {
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), out.mtu);
-    if (error != std::errc() || end != value.data() + value.size()) return bad_value(name, value);
+    if (error != std::errc() || end != value.data() + value.size()) return bad_value(name, value, "Atoi");
     const bool good = out.mtu >= 0 && out.mtu <= kMaxMtu;
     return good ? Status() : invalid_argument("invalid MTU number: " + value);
   }

@@ -70,7 +70,8 @@ TEST(IpamTest, WhatIsWrongIsSaidInMobysWords) {
       {pool("10.1.0.1/24"), "invalid subnet 10.1.0.1/24: it should be 10.1.0.0/24"},
       {pool("10.1.0.0/24", "10.2.0.0/25"), "parent subnet 10.1.0.0/24 doesn't contain ip-range"},
       {pool("10.1.0.0/24", "10.0.0.0/8"), "CIDR block is bigger than its parent subnet 10.1.0.0/24"},
-      {pool("10.1.0.0/24", "", "10.2.0.1"), "invalid gateway 10.2.0.1: parent subnet 10.1.0.0/24 doesn't contain"},
+      {pool("10.1.0.0/24", "", "10.2.0.1"),
+       "invalid gateway 10.2.0.1: parent subnet 10.1.0.0/24 doesn't contain"},
       {pool("10.1.0.0/24", "", "fd00::1"), "parent subnet is an IPv4 block"}};
   for (const auto& [asked, words] : cases) {
     const auto pools = pools_of(with_pools({asked}));
@@ -171,13 +172,20 @@ TEST(FilterTest, KeysAndValues) {
     const auto filter = ListFilter::parse(filters);
     return filter.is_ok() && filter->matches(row, false, true);
   };
-  for (const FilterMap& yes : std::vector<FilterMap>{{}, {{"name", {"ron"}}}, {{"id", {"x", "ab"}}},
-                                                     {{"label", {"a", "a=b"}}}, {{"type", {"custom"}}},
-                                                     {{"dangling", {"true"}}}, {{"scope", {"local"}}}}) {
+  for (const FilterMap& yes : std::vector<FilterMap>{{},
+                                                     {{"name", {"ron"}}},
+                                                     {{"id", {"x", "ab"}}},
+                                                     {{"label", {"a", "a=b"}}},
+                                                     {{"type", {"custom"}}},
+                                                     {{"dangling", {"true"}}},
+                                                     {{"scope", {"local"}}}}) {
     EXPECT_TRUE(matches(yes));
   }
-  for (const FilterMap& no : std::vector<FilterMap>{{{"name", {"x"}}}, {{"label", {"a=c"}}}, {{"driver", {"host"}}},
-                                                    {{"type", {"builtin"}}}, {{"dangling", {"false"}}},
+  for (const FilterMap& no : std::vector<FilterMap>{{{"name", {"x"}}},
+                                                    {{"label", {"a=c"}}},
+                                                    {{"driver", {"host"}}},
+                                                    {{"type", {"builtin"}}},
+                                                    {{"dangling", {"false"}}},
                                                     {{"scope", {"swarm"}}}}) {
     EXPECT_FALSE(matches(no));
   }

@@ -14,7 +14,7 @@ namespace {
 
 constexpr size_t kIdLength = 64;
 
-#define POUCH_NETWORK_COLUMNS                                                                            \
+#define POUCH_NETWORK_COLUMNS                                                                          \
   "id, name, driver, device, up_boot, state, options_json, labels_json, ipam_options_json, internal, " \
   "attachable, ipv4, ipv6, created_ns"
 constexpr std::string_view kSelect = "SELECT " POUCH_NETWORK_COLUMNS " FROM networks ";
@@ -115,14 +115,13 @@ Result<std::vector<NetworkRow>> all_networks(Session& session, bool all) {
 
 Status insert_network(Session& session, const NetworkRow& row) {
   const std::string ipam_options = row.ipam_options ? api::to_json_text(*row.ipam_options) : std::string();
-  POUCH_RETURN_IF_ERROR(
-      session
-          .run("INSERT INTO networks(" POUCH_NETWORK_COLUMNS
-               ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-               row.id, row.name, row.driver, row.device, row.up_boot, row.state,
-               api::to_json_text(row.options), api::to_json_text(row.labels), ipam_options, row.internal,
-               row.attachable, row.ipv4, row.ipv6, row.created)
-          .status());
+  POUCH_RETURN_IF_ERROR(session
+                            .run("INSERT INTO networks(" POUCH_NETWORK_COLUMNS
+                                 ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                                 row.id, row.name, row.driver, row.device, row.up_boot, row.state,
+                                 api::to_json_text(row.options), api::to_json_text(row.labels), ipam_options,
+                                 row.internal, row.attachable, row.ipv4, row.ipv6, row.created)
+                            .status());
   return set_pools(session, row);
 }
 
@@ -142,13 +141,14 @@ Status set_pools(Session& session, const NetworkRow& row) {
   POUCH_RETURN_IF_ERROR(session.run("DELETE FROM network_pools WHERE network_id = ?1", row.id).status());
   int position = 0;
   for (const PoolRow& pool : row.pools) {
-    POUCH_RETURN_IF_ERROR(session
-                              .run("INSERT INTO network_pools(network_id, position, subnet, gateway, "
-                                   "last_address, ip_range, aux_json, chosen) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, "
-                                   "?8)",
-                                   row.id, position++, pool.subnet, pool.gateway, pool.last_address,
-                                   pool.ip_range, api::to_json_text(pool.aux), pool.chosen)
-                              .status());
+    POUCH_RETURN_IF_ERROR(
+        session
+            .run("INSERT INTO network_pools(network_id, position, subnet, gateway, "
+                 "last_address, ip_range, aux_json, chosen) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, "
+                 "?8)",
+                 row.id, position++, pool.subnet, pool.gateway, pool.last_address, pool.ip_range,
+                 api::to_json_text(pool.aux), pool.chosen)
+            .status());
   }
   return {};
 }

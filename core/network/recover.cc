@@ -46,8 +46,7 @@ Status NetworkManager::recover_endpoint(const std::string& key, const Call& call
     const std::string network_id = key.substr(0, kIdLength);
     const ContainerId container(key.substr(std::min(key.size(), kIdLength + 1)));
     POUCH_ASSIGN_OR_RETURN(auto row, network::load_network(transaction, network_id));
-    POUCH_ASSIGN_OR_RETURN(const auto endpoint,
-                           network::find_endpoint(transaction, network_id, container));
+    POUCH_ASSIGN_OR_RETURN(const auto endpoint, network::find_endpoint(transaction, network_id, container));
     auto place = containers_->find(transaction, container.str());
     const bool is_open = row && endpoint && place.is_ok() && !endpoint->state.empty() &&
                          endpoint->state != "left" && endpoint->is_running();

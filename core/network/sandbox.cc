@@ -74,7 +74,8 @@ Status configure(const NetworkLeg& leg) {
   POUCH_ASSIGN_OR_RETURN(const sys::Link link, links.find(leg.link));
   std::vector<std::string> addresses = leg.link_local;
   for (std::string& address : addresses) {
-    if (address.find('/') == std::string::npos) address += address.find(':') == std::string::npos ? "/16" : "/64";
+    if (address.find('/') == std::string::npos)
+      address += address.find(':') == std::string::npos ? "/16" : "/64";
   }
   if (!leg.address.empty()) addresses.insert(addresses.begin(), leg.address);
   if (!leg.address6.empty()) addresses.push_back(leg.address6);

@@ -30,8 +30,8 @@ sys::IpAddress gateway_of(const sys::IpNet& subnet);
 sys::IpNet random_subnet6();
 
 /// The next free address of `range`, which is `subnet` or a part of it, after `last` (invalid: from the
-/// beginning), around; never the network's or the broadcast address. So an address rests for as long as can be
-/// before it is used again. ResourceExhausted when all are taken.
+/// beginning), around; never the network's or the broadcast address. So an address rests for as long as can
+/// be before it is used again. ResourceExhausted when all are taken.
 Result<sys::IpAddress> next_address(const sys::IpNet& subnet, const sys::IpNet& range,
                                     const sys::IpAddress& last,
                                     const std::function<Result<bool>(const sys::IpAddress&)>& is_taken);

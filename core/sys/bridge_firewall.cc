@@ -53,7 +53,8 @@ void add_forward_rules(NftBatch& batch, const std::string& table) {
     r.meta(NFT_META_IIFNAME, NFT_REG_1).meta(NFT_META_OIFNAME, NFT_REG_2);
     r.in_set(NFT_REG_1, "within").verdict(NF_ACCEPT);
   });
-  rule([](NftRule& r) { r.meta(NFT_META_IIFNAME, NFT_REG_1).in_set(NFT_REG_1, "internal").verdict(NF_DROP); });
+  rule(
+      [](NftRule& r) { r.meta(NFT_META_IIFNAME, NFT_REG_1).in_set(NFT_REG_1, "internal").verdict(NF_DROP); });
   rule([](NftRule& r) { r.meta(NFT_META_OIFNAME, NFT_REG_1).in_set(NFT_REG_1, "bridges").verdict(NF_DROP); });
 }
 

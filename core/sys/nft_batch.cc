@@ -35,7 +35,10 @@ size_t aligned(uint32_t size) {
 }
 
 uint32_t size_of(NftKey key) {
-  return key == NftKey::kIpv4 ? 4 : key == NftKey::kIpv6 ? 16 : key == NftKey::kIfName ? kNameSize : 2 * kNameSize;
+  return key == NftKey::kIpv4     ? 4
+         : key == NftKey::kIpv6   ? 16
+         : key == NftKey::kIfName ? kNameSize
+                                  : 2 * kNameSize;
 }
 
 }  // namespace
@@ -192,8 +195,7 @@ NftBatch& NftBatch::add_elements(const char* name, const std::vector<std::pair<s
   return *this;
 }
 
-NftBatch& NftBatch::delete_elements(const char* name,
-                                    const std::vector<std::pair<std::string, bool>>& keys) {
+NftBatch& NftBatch::delete_elements(const char* name, const std::vector<std::pair<std::string, bool>>& keys) {
   elements(NFT_MSG_DELSETELEM, 0, name, keys);
   return *this;
 }
