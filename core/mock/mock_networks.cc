@@ -171,7 +171,8 @@ Result<bool> is_listed(const api::Network& network, const FilterMap& filters, bo
 
 // With the lock held.
 bool is_member(const Container& container, const std::string& network) {
-  return mock::network_mode(container.host) == network || container.endpoints.contains(network);
+  const bool is_main = mock::network_mode(container.host) == network && !container.has_left;
+  return is_main || container.endpoints.contains(network);
 }
 
 Result<std::shared_ptr<Container>> find_member(const mock::State& state, const std::string& reference,
@@ -294,6 +295,7 @@ Status MockEngine::network_connect(const std::string& id, const api::NetworkConn
             "endpoint with name " + container->name + " already exists in network " + network->name};
   }
   container->endpoints[network->name] = asked;
+  if (mock::network_mode(container->host) == network->name) container->has_left = false;
   if (container->main.running) {
     state_->add_event("network", "connect", network->id,
                       {{"container", container->id}, {"name", network->name}, {"type", network->driver}});
