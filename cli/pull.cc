@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "cli/format/human.h"
 #include "cli/image_name.h"
@@ -44,8 +45,15 @@ void ProgressDisplay::show(const Json::Value& message) {
   if (!size && !bar.empty()) return;  // where nothing can be rewritten only changes are told
   const std::string line = (id.empty() ? "" : id + ": ") + status + (bar.empty() ? "" : " " + bar);
   const bool is_layer = message.isMember("progressDetail");
-  if (!size || id.empty() || !is_layer) return print(line + "\n");
+  if (size && id.empty() && !bar.empty()) return print_at_the_end(line);
+  if (!size || id.empty() || !is_layer) return print(std::exchange(at_end_, "") + line + "\n");
   print_in_place(id, line);
+}
+
+// What is about nothing in particular: one line, which the next one takes the place of.
+void ProgressDisplay::print_at_the_end(const std::string& text) {
+  at_end_ = "\r\x1b[2K";
+  print(at_end_ + text);
 }
 
 // Up to the line of the id, over it, and down again.

@@ -19,11 +19,13 @@ class ProgressDisplay {
 
  private:
   void print(const std::string& text) const;
+  void print_at_the_end(const std::string& text);
   void print_in_place(const std::string& id, const std::string& text);
 
   const Console& console_;
   const bool to_err_;
   std::map<std::string, size_t> lines_;  ///< of a terminal, by id, from the top
+  std::string at_end_;                   ///< takes away a line that is not ended; empty: there is none
 };
 
 /// "[====>      ]  1.2MB/3.4MB" of a message's progressDetail, in `width` columns; empty when there is none.

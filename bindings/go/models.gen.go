@@ -1068,9 +1068,9 @@ type ImagePushResult struct {
 type PushedImage struct {
 	// Name with tag.
 	Reference string `json:"Reference"`
-	// Digest of the manifest.
+	// Digest of the manifest or index.
 	Digest string `json:"Digest"`
-	// Size of the manifest in bytes.
+	// Size of the manifest or index in bytes.
 	Size int64 `json:"Size"`
 }
 
@@ -2266,7 +2266,7 @@ type ImageImportTarOptions struct {
 	Changes *[]string `json:"changes,omitempty"`
 	// os[/architecture[/variant]] of the image; the host's by default.
 	Platform *string `json:"platform,omitempty"`
-	// Only -, the upload.
+	// -, the upload, or the tar's URL; without a scheme it is http.
 	FromSrc *string `json:"fromSrc,omitempty"`
 }
 
@@ -2328,6 +2328,8 @@ type ImagePushOptions struct {
 	AllTags *bool `json:"all-tags,omitempty"`
 	// OCI platform as JSON; the image must be for it.
 	Platform *string `json:"platform,omitempty"`
+	// References or ids of images, one per platform, that an index of this name shall have.
+	Index *[]string `json:"index,omitempty"`
 	// Account for the registry; without it, what the engine's host has stored for it.
 	Auth *AuthConfig `json:"auth,omitempty"`
 }

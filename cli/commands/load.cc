@@ -9,6 +9,7 @@
 #include "cli/commands/common.h"
 #include "cli/flag_values.h"
 #include "cli/folder_tar.h"
+#include "cli/pull.h"
 
 namespace pouch::cli {
 namespace {
@@ -129,14 +130,20 @@ int import_command(Context& context, const Invocation& invocation) {
   std::optional<File> file;
   if (!is_url && source != "-") file.emplace(source);
   Json::Value import(Json::objectValue);
-  if (is_url) import["fromSrc"] = source;  // the engine says what it thinks of it
+  if (is_url) import["fromSrc"] = source;  // the engine fetches it
   if (arguments->size() > 1) import["repo"] = arguments->back();
   if (!message.empty()) import["message"] = message;
   if (!platform.empty()) import["platform"] = platform;
   for (const std::string& change : changes) import["changes"].append(change);
   Stream stream = context.client().open("image.import_tar", {}, import);
-  if (!is_url)
-    upload(stream, file ? file->fd() : context.console().in_fd(), file ? source : "standard input");
+  if (is_url) {
+    // The last of what is told is the image's id.
+    ProgressDisplay display(context.console(), /*to_err=*/false);
+    while (const std::optional<Stream::Frame> frame = stream.next()) display.show(to_json(frame->data));
+    stream.finish();
+    return 0;
+  }
+  upload(stream, file ? file->fd() : context.console().in_fd(), file ? source : "standard input");
   context.console().out_line(sanitised(stream.finish()["Id"].asString()));
   return 0;
 }

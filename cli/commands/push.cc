@@ -10,8 +10,10 @@ int push_command(Context& context, const Invocation& invocation) {
   bool all_tags = false;
   bool is_quiet = false;
   std::string platform;
+  Words index;
   Options options(invocation.command, "NAME[:TAG]", "Upload an image to a registry", {1, 1});
   options.flag("-a, --all-tags", &all_tags, "Push all tags of an image to the repository");
+  options.list("--index", &index, "Push an index of that name with this image in it (repeatable)");
   options.value("--platform", "string", "Push a platform-specific manifest as a single-platform image",
                 [&](const std::string& text) { platform = parse_platform(text); });
   options.flag("-q, --quiet", &is_quiet, "Suppress verbose output");
@@ -26,6 +28,7 @@ int push_command(Context& context, const Invocation& invocation) {
   if (!all_tags && is_bare && !is_quiet) context.console().out_line("Using default tag: latest");
   Json::Value push(Json::objectValue);
   if (all_tags) push["all-tags"] = true;
+  for (const std::string& member : index) push["index"].append(member);
   if (!platform.empty()) push["platform"] = platform;
   add_account(context.console(), registry_of(image), push);
   Stream stream = context.client().open("image.push", {image}, push);

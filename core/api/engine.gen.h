@@ -205,10 +205,13 @@ class Engine {
                                                                    const Call& call) = 0;
 
   /// image.import_tar: Make an image of an exported file system.
-  /// Takes an uploaded tar (plain or compressed), as `container.export` gives it, and makes an image of one
-  /// layer of it. On the wire of Moby it is POST /images/create with `fromSrc`. InvalidArgument: a bad name,
-  /// platform or instruction in `changes`, an unsafe or damaged tar. NotImplemented: a `fromSrc` other than
-  /// `-`, for the engine fetches nothing by URL. Errors: InvalidArgument, NotImplemented, ResourceExhausted.
+  /// Takes an uploaded tar (plain or compressed), as `container.export` gives it, or with a URL in `fromSrc`
+  /// one that the engine fetches, and makes an image of one layer of it. With a URL nothing is uploaded, and
+  /// the stream opens once its server has answered. On the wire of Moby it is POST /images/create with
+  /// `fromSrc`. InvalidArgument: a bad name, platform, URL or instruction in `changes`, an unsafe or damaged
+  /// tar. NotFound: the URL's server has no such file. PermissionDenied: it does not give it to us.
+  /// NotImplemented: a URL of another scheme than http and https.
+  /// Errors: InvalidArgument, NotFound, NotImplemented, PermissionDenied, ResourceExhausted.
   virtual Result<StreamPtr> image_import_tar(const api::ImageImportTarOptions& options, const Call& call) = 0;
 
   /// image.inspect: All about one image.
@@ -254,11 +257,15 @@ class Engine {
   /// image.push: Put an image into a registry.
   /// The registry is the one that the name tells. What it has already is not sent again; what it has in
   /// another repository it takes over from there. Messages tell the progress, the result what is there now.
-  /// Without tag the tag is latest. The stream opens once the image is found. InvalidArgument: a bad name, a
-  /// name with a digest, or a bad platform. NotFound: there is no such image, or none for the platform.
-  /// PermissionDenied, Unauthenticated: the registry wants an account, or another one. DataLoss: containerd
-  /// has lost a part of the image, or the registry got other bytes than were sent.
-  /// Errors: InvalidArgument, NotFound, PermissionDenied, Unauthenticated, DataLoss.
+  /// Without tag the tag is latest. Layers that were made here, or came as a plain tar, are compressed first
+  /// (gzip), and stay so here: the image's id is the same, the digest of its manifest another. With `index`
+  /// those images are put into the repository, and under the name an image index of them (a manifest list
+  /// where all are Docker's); the name needs not be here. InvalidArgument: a bad name, a name with a digest,
+  /// or a bad platform; with `index` also `all-tags`, two images of one platform, or one of another platform
+  /// than is asked for. NotFound: there is no such image, or none for the platform. PermissionDenied,
+  /// Unauthenticated: the registry wants an account, or another one. DataLoss: containerd has lost a part of
+  /// the image, or the registry got other bytes than were sent. Errors: InvalidArgument, NotFound,
+  /// PermissionDenied, Unauthenticated, DataLoss.
   virtual Result<StreamPtr> image_push(const std::string& name, const api::ImagePushOptions& options,
                                        const Call& call) = 0;
 

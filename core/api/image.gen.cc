@@ -572,6 +572,7 @@ Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, Image
   reader.optional("tag", out.tag);
   reader.optional("all-tags", out.all_tags);
   reader.optional("platform", out.platform);
+  reader.optional("index", out.index);
   reader.optional("auth", out.auth);
   return reader.finish();
 }
@@ -581,6 +582,7 @@ Json encode_value(const ImagePushOptions& value) {
   if (value.tag) out["tag"] = encode_value(*value.tag);
   if (value.all_tags) out["all-tags"] = encode_value(*value.all_tags);
   if (value.platform) out["platform"] = encode_value(*value.platform);
+  if (value.index) out["index"] = encode_value(*value.index);
   if (value.auth) out["auth"] = encode_value(*value.auth);
   return out;
 }

@@ -316,9 +316,9 @@ Json encode_value(const ImagePruneResult& value);
 struct PushedImage {
   /// Name with tag.
   std::string reference;
-  /// Digest of the manifest.
+  /// Digest of the manifest or index.
   std::string digest;
-  /// Size of the manifest in bytes.
+  /// Size of the manifest or index in bytes.
   int64_t size = 0;
 
   friend bool operator==(const PushedImage&, const PushedImage&) = default;
@@ -438,7 +438,7 @@ struct ImageImportTarOptions {
   std::optional<std::vector<std::string>> changes;
   /// os[/architecture[/variant]] of the image; the host's by default.
   std::optional<std::string> platform;
-  /// Only -, the upload.
+  /// -, the upload, or the tar's URL; without a scheme it is http.
   std::optional<std::string> from_src;
 
   friend bool operator==(const ImageImportTarOptions&, const ImageImportTarOptions&) = default;
@@ -524,6 +524,8 @@ struct ImagePushOptions {
   std::optional<bool> all_tags;
   /// OCI platform as JSON; the image must be for it.
   std::optional<std::string> platform;
+  /// References or ids of images, one per platform, that an index of this name shall have.
+  std::optional<std::vector<std::string>> index;
   /// Account for the registry; without it, what the engine's host has stored for it.
   std::optional<AuthConfig> auth;
 

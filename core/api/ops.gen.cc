@@ -338,7 +338,8 @@ constexpr std::array kOptions_image_import_tar = {
     ParamInfo{"platform", ParamType::kString, false}, ParamInfo{"fromSrc", ParamType::kString, false},
 };
 
-constexpr std::array kErrors_image_import_tar = {Code::kInvalidArgument, Code::kNotImplemented,
+constexpr std::array kErrors_image_import_tar = {Code::kInvalidArgument, Code::kNotFound,
+                                                 Code::kNotImplemented, Code::kPermissionDenied,
                                                  Code::kResourceExhausted};
 
 Result<StreamPtr> run_image_import_tar(Engine& engine, const OpArgs& args, const Call& call) {
@@ -426,6 +427,7 @@ constexpr std::array kOptions_image_push = {
     ParamInfo{"tag", ParamType::kString, false},
     ParamInfo{"all-tags", ParamType::kBool, false},
     ParamInfo{"platform", ParamType::kString, false},
+    ParamInfo{"index", ParamType::kStringList, false},
     ParamInfo{"auth", ParamType::kJson, false, "X-Registry-Auth"},
 };
 

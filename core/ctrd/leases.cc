@@ -25,6 +25,7 @@ constexpr int64_t kLastEndMs = 5'000;  // containerd may be about to come back
 struct HeldIds {
   std::mutex mutex;
   std::set<std::string> ids;
+  bool has_lost = false;
 };
 
 // Never destroyed: a host may exit with imports under way.
@@ -115,6 +116,12 @@ bool HeldLease::is_held(const std::string& id) {
   return held.ids.contains(id);
 }
 
+bool HeldLease::has_lost() {
+  HeldIds& held = held_ids();
+  const std::lock_guard lock(held.mutex);
+  return held.has_lost;
+}
+
 Status HeldLease::end(const Call& call, bool sync) {
   return end(call, sync, kEndTries);
 }
@@ -122,13 +129,16 @@ Status HeldLease::end(const Call& call, bool sync) {
 Status HeldLease::end(const Call& call, bool sync, int64_t tries) {
   const std::shared_ptr<Client> client = std::exchange(client_, nullptr);
   if (!client) return {};
-  const ScopeGuard forget([id = client->lease_id()] {
+  Status status = unavailable("not tried");
+  const ScopeGuard forget([id = client->lease_id(), &status] {
     HeldIds& held = held_ids();
     const std::lock_guard lock(held.mutex);
     held.ids.erase(id);
+    held.has_lost = held.has_lost ||
+                    (!status.is_ok() && status.code() != Code::kNotFound && status.code() != Code::kForked);
   });
   const std::shared_ptr<Client> plain = client->with_namespace(client->ns());
-  Status status = plain->leases().remove(call, client->lease_id(), sync);
+  status = plain->leases().remove(call, client->lease_id(), sync);
   const auto is_over = [&] {
     return status.is_ok() || status.code() == Code::kNotFound || status.code() == Code::kForked;
   };

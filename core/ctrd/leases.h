@@ -28,6 +28,8 @@ class HeldLease {
   const std::shared_ptr<Client>& client() const { return client_; }
   /// Whether an object of this process has the lease: one that nobody has any more could not be deleted.
   static bool is_held(const std::string& id);
+  /// Whether any lease of this process could not be deleted.
+  static bool has_lost();
   /// Deletes it now. `sync`: what it alone kept is gone when this returns.
   Status end(const Call& call, bool sync = false);
 

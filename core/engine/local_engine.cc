@@ -66,6 +66,7 @@ struct LocalEngine::Parts {
     session_watch.reset();
     images.close();
     networks.close();
+    if (images.owes_removals()) root->owner().leave_file();
   }
   Parts(const Parts&) = delete;
   Parts& operator=(const Parts&) = delete;

@@ -23,7 +23,7 @@ Owner::Owner(std::string folder, std::string token, sys::FileLock lock)
 
 Owner::~Owner() {
   // In a child of fork() it is the parent's.
-  if (::getpid() == pid_) ::unlink((folder_ + "/" + token_).c_str());
+  if (::getpid() == pid_ && !leaves_file_) ::unlink((folder_ + "/" + token_).c_str());
 }
 
 std::vector<OwnerFacts> Owner::living(const std::string& folder) {

@@ -31,6 +31,9 @@ class Owner {
   bool has_dead() const;
   void remove_dead() const;
 
+  /// The file stays: whoever opens the root next has to put something in order, as after a death.
+  void leave_file() { leaves_file_ = true; }
+
   const std::string& token() const { return token_; }
   /// Whether the owner of a token, ours or another's, is alive. Thread-safe.
   bool is_alive(const std::string& token) const;
@@ -42,6 +45,7 @@ class Owner {
   const std::string token_;
   const sys::FileLock lock_;
   const int pid_;
+  bool leaves_file_ = false;
 };
 
 }  // namespace pouch

@@ -32,6 +32,7 @@ class Root {
   Root& operator=(const Root&) = delete;
 
   const Owner& owner() const { return *owner_; }
+  Owner& owner() { return *owner_; }
   EngineContext& context() { return context_; }
   Executor& executor() { return executor_; }
 

@@ -13,24 +13,12 @@
 #include "core/image/image_importer.h"
 #include "core/image/rootfs_image.h"
 #include "core/image/stored_image.h"
-#include "core/store/database.h"
 
 namespace pouch::image {
 namespace {
 
 // Of a tar without entries: a step that changed nothing has no layer.
 constexpr const char* kEmptyTar = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
-
-Result<StoredImage> read_parent(EngineContext& context, const ctrd::Client& client, const Call& call,
-                                const Digest& id, const ImageLimits& limits) {
-  std::optional<ImageRow> row;
-  {
-    POUCH_ASSIGN_OR_RETURN(store::Snapshot session, context.db->read());
-    POUCH_ASSIGN_OR_RETURN(row, find_image(session, id));
-  }
-  if (!row) return not_found("No such image: " + id.str());
-  return read_stored_image(client, call, *row, limits);
-}
 
 // An OCI manifest has OCI's types.
 std::string oci_layer_type(const std::string& type) {
@@ -105,7 +93,7 @@ Result<Digest> commit_under_lease(EngineContext& context, const Call& call,
                                   const std::shared_ptr<ctrd::Client>& leased, const CommitRequest& request,
                                   const ImageLimits& limits) {
   POUCH_ASSIGN_OR_RETURN(const StoredImage parent,
-                         read_parent(context, *leased, call, request.image, limits));
+                         read_pinned_image(context, *leased, call, request.image, limits));
   if (parent.manifest.layers.size() != parent.facts.diff_ids.size())
     return Status(Code::kDataLoss,
                   "image " + request.image.str() + ": its manifest and config differ in layers");

@@ -5,6 +5,7 @@
 #include "core/base/id.h"
 #include "core/ctrd/content.h"
 #include "core/image/inflate_source.h"
+#include "core/image/stored_image.h"
 
 namespace pouch::image {
 namespace {
@@ -29,10 +30,17 @@ class ContentWriter final : public BlobSinkWriter {
 
   Status write(std::string_view bytes) override { return writer_.write(call_, bytes); }
 
+  // What is there already a commit does not put under the lease, although it may be nobody's: the collector
+  // would take it from us.
   Status commit(const Digest& digest, int64_t size) override {
+    const ctrd::Descriptor blob{"", digest, size, {}};
+    POUCH_ASSIGN_OR_RETURN(bool is_pinned, pin_blob(*client_, call_, blob));
+    if (is_pinned) return {};
     POUCH_RETURN_IF_ERROR(writer_.commit(call_, size, digest));
     open_ = false;
-    return {};
+    if (!writer_.exists()) return {};
+    POUCH_ASSIGN_OR_RETURN(is_pinned, pin_blob(*client_, call_, blob));
+    return is_pinned ? Status() : unavailable("blob " + digest.str() + " came and went while it was stored");
   }
 
  private:

@@ -8,14 +8,32 @@
 #include "core/base/text.h"
 #include "core/image/manifest.h"
 #include "core/image/rootfs_tar.h"
+#include "core/registry/url.h"
 
 namespace pouch::image {
+namespace {
 
-Result<RootfsImage> parse_import(const api::ImageImportTarOptions& options) {
-  const std::string source = options.from_src.value_or("-");
-  if (source != "-")
-    return not_implemented("image.import_tar: fromSrc: only \"-\", the upload, not " + quote(source));
-  RootfsImage wanted;
+// Moby takes what has no scheme for http.
+Result<std::string> url_of(const std::string& source) {
+  if (source.empty() || source == "-") return std::string();
+  const size_t colon = source.find("://");
+  if (colon == std::string::npos) return url_of("http://" + source);
+  const std::string scheme = to_lower(source.substr(0, colon));
+  if (scheme != "http" && scheme != "https") {
+    return not_implemented("image.import_tar: fromSrc: a URL of the scheme " + quote(scheme) +
+                           "; http and https are fetched");
+  }
+  if (!registry::parse_url(source))
+    return invalid_argument("fromSrc: no URL: " + quote(registry::without_account(source)));
+  return source;
+}
+
+}  // namespace
+
+Result<ImportRequest> parse_import(const api::ImageImportTarOptions& options) {
+  ImportRequest out;
+  POUCH_ASSIGN_OR_RETURN(out.url, url_of(options.from_src.value_or("")));
+  RootfsImage& wanted = out.wanted;
   POUCH_ASSIGN_OR_RETURN(wanted.name, name_of_new_image(options.repo, options.tag));
   api::Platform platform = host_platform();
   if (const std::string text = options.platform.value_or(""); !text.empty()) {
@@ -29,8 +47,9 @@ Result<RootfsImage> parse_import(const api::ImageImportTarOptions& options) {
   POUCH_RETURN_IF_ERROR(apply_config_changes(options.changes.value_or(std::vector<std::string>()), config));
   wanted.facts.config = to_image_config(config);
   const std::string message = options.message.value_or("");
-  wanted.comment = message.empty() ? "Imported from -" : message;
-  return wanted;
+  const std::string source = out.url.empty() ? "-" : registry::without_account(out.url);
+  wanted.comment = message.empty() ? "Imported from " + source : message;
+  return out;
 }
 
 Result<api::ImageImportResult> import_image(EngineContext& context, const Call& call,

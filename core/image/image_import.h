@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "core/api/image.gen.h"
 #include "core/base/cancel.h"
 #include "core/base/status.h"
@@ -11,8 +13,13 @@
 
 namespace pouch::image {
 
-/// What image.import was asked for; InvalidArgument, NotImplemented.
-Result<RootfsImage> parse_import(const api::ImageImportTarOptions& options);
+/// What image.import was asked for.
+struct ImportRequest {
+  RootfsImage wanted;
+  std::string url;  ///< of the tar; empty: it is uploaded
+};
+/// InvalidArgument, NotImplemented.
+Result<ImportRequest> parse_import(const api::ImageImportTarOptions& options);
 
 /// image.import_tar.
 Result<api::ImageImportResult> import_image(EngineContext& context, const Call& call,

@@ -5,8 +5,10 @@
 #include "core/ctrd/images.h"
 #include "core/ctrd/snapshots.h"
 #include "core/events/event_log.h"
+#include "core/image/image_records.h"
 #include "core/image/image_sweep.h"
 #include "core/image/layer_importer.h"
+#include "core/image/owed_removals.h"
 
 namespace pouch::image {
 namespace {
@@ -22,12 +24,10 @@ std::string root_label(const EngineContext& context) {
   return context.root_id.empty() ? "system" : context.root_id;
 }
 
-ctrd::Labels manifest_labels(const ImageContent& content) {
-  ctrd::Labels labels{{kConfigRefLabel, content.config.digest.str()}};
-  for (size_t i = 0; i < content.layers.size(); ++i) {
-    labels[kLayerRefLabel + std::to_string(i)] = content.layers[i].blob.digest.str();
-  }
-  return labels;
+ctrd::Labels labels_of(const ImageContent& content) {
+  std::vector<Digest> layers;
+  for (const ImageLayer& layer : content.layers) layers.push_back(layer.blob.digest);
+  return manifest_labels(content.config.digest, layers);
 }
 
 // A crashed import holds disk space for so long. Longer than any import takes.
@@ -36,6 +36,12 @@ constexpr int64_t kSettleMs = 60'000;
 
 }  // namespace
 
+ctrd::Labels manifest_labels(const Digest& config, const std::vector<Digest>& layers) {
+  ctrd::Labels labels{{kConfigRefLabel, config.str()}};
+  for (size_t i = 0; i < layers.size(); ++i) labels[kLayerRefLabel + std::to_string(i)] = layers[i].str();
+  return labels;
+}
+
 std::string ingest_ref() {
   return "pouch-" + random_hex(8);
 }
@@ -43,6 +49,11 @@ std::string ingest_ref() {
 Result<ctrd::HeldLease> hold_import_lease(const EngineContext& context,
                                           const std::shared_ptr<ctrd::Client>& client, const Call& call) {
   sweep_left_behind(context, client, call).ignore();
+  return hold_reading_lease(context, client, call);
+}
+
+Result<ctrd::HeldLease> hold_reading_lease(const EngineContext& context,
+                                           const std::shared_ptr<ctrd::Client>& client, const Call& call) {
   return ctrd::HeldLease::create(
       call, client, kLeaseLife,
       {{"pouch.root", root_label(context)}, {kOwnerLabel, context.owner_token}, {kPurposeLabel, kPurpose}});
@@ -112,7 +123,7 @@ Result<ImportedImage> ImageImporter::import(const Call& call, const ImageContent
   POUCH_RETURN_IF_ERROR(
       leased_->content().write_blob(call, ingest_ref(), content.config, content.config_json, config_labels));
   POUCH_RETURN_IF_ERROR(leased_->content().write_blob(call, ingest_ref(), content.manifest,
-                                                      content.manifest_json, manifest_labels(content)));
+                                                      content.manifest_json, labels_of(content)));
   image.names = content.names;
   image.event_id = content.config.digest.str();
   image.event_name = image.event_id;
@@ -147,6 +158,8 @@ Result<std::vector<MovedName>> ImageImporter::record(const Call& call,
 Status ImageImporter::put_records(const Call& call, const std::vector<ImportedImage>& images) {
   for (const ImportedImage& image : images) {
     const ctrd::Descriptor& target = image.row.manifest;
+    settle_removal(context_, image.row.id.str());
+    for (const Reference& name : image.names) settle_removal(context_, name.str());
     POUCH_RETURN_IF_ERROR(
         leased_->images().put(call, image_record(context_, image.row.id.str(), target)).status());
     for (const Reference& name : image.names) {
@@ -183,39 +196,8 @@ Result<std::vector<MovedName>> ImageImporter::commit(const Call& call,
 void ImageImporter::take_back(const std::vector<ImportedImage>& images) {
   Call call;
   call.deadline = Deadline::after_ms(kCleanUpMs);
-  auto wanted = recorded_targets(images);
-  if (!wanted.is_ok()) {
-    log_warning("image", "undo of an import: " + wanted.status().message());
-    return;
-  }
-  for (const auto& [name, target] : *wanted) {
-    if (target) {
-      leased_->images().put(call, image_record(context_, name, *target)).status().ignore();
-    } else {
-      leased_->images().remove(call, name, false).ignore();
-    }
-  }
-}
-
-Result<std::map<std::string, std::optional<ctrd::Descriptor>>> ImageImporter::recorded_targets(
-    const std::vector<ImportedImage>& images) {
-  std::map<std::string, std::optional<ctrd::Descriptor>> targets;
-  POUCH_ASSIGN_OR_RETURN(store::Snapshot session, context_.db->read());
-  const auto look_up = [&](const std::string& record, const std::optional<Digest>& id) -> Status {
-    std::optional<ctrd::Descriptor>& target = targets[record];
-    if (!id) return {};
-    POUCH_ASSIGN_OR_RETURN(const std::optional<ImageRow> row, find_image(session, *id));
-    if (row) target = row->manifest;
-    return {};
-  };
-  for (const ImportedImage& image : images) {
-    POUCH_RETURN_IF_ERROR(look_up(image.row.id.str(), image.row.id));
-    for (const Reference& name : image.names) {
-      POUCH_ASSIGN_OR_RETURN(const std::optional<Digest> owner, find_name(session, name.str()));
-      POUCH_RETURN_IF_ERROR(look_up(name.str(), owner));
-    }
-  }
-  return targets;
+  for (const ImportedImage& image : images)
+    match_records(context_, *leased_, call, image.row.id, image.names);
 }
 
 }  // namespace pouch::image

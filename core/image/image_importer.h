@@ -1,6 +1,5 @@
 #pragma once
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -59,9 +58,6 @@ class ImageImporter {
   Result<std::vector<MovedName>> commit(const Call& call, const std::vector<ImportedImage>& images,
                                         const std::string& action, bool with_tag_events);
   void take_back(const std::vector<ImportedImage>& images);
-  /// What containerd's records should point to by the database; none: there should be no record.
-  Result<std::map<std::string, std::optional<ctrd::Descriptor>>> recorded_targets(
-      const std::vector<ImportedImage>& images);
 
   EngineContext& context_;
   std::shared_ptr<ctrd::Client> leased_;
@@ -74,13 +70,18 @@ inline constexpr const char* kOwnerLabel = "pouch.owner";
 inline constexpr const char* kPurposeLabel = "pouch.for";
 inline constexpr const char* kPurpose = "image";
 
+/// What the collector follows from a manifest.
+ctrd::Labels manifest_labels(const Digest& config, const std::vector<Digest>& layers);
 /// A name for writing a blob that nobody else uses: with a shared one containerd makes equal imports wait for
 /// each other for seconds, while what is there already is found by its digest anyway.
 std::string ingest_ref();
-/// A lease for one load, import or pull, after a sweep of what dead engines left. Its end lets the collector
-/// take what was not recorded.
+/// A lease for one load, import, pull or push, after a sweep of what dead engines left. Its end lets the
+/// collector take what was not recorded.
 Result<ctrd::HeldLease> hold_import_lease(const EngineContext& context,
                                           const std::shared_ptr<ctrd::Client>& client, const Call& call);
+/// The same without the sweep, for what only reads.
+Result<ctrd::HeldLease> hold_reading_lease(const EngineContext& context,
+                                           const std::shared_ptr<ctrd::Client>& client, const Call& call);
 /// The same call for what must come to its end once begun: without the caller's cancel token, at most a
 /// minute.
 Call settled(const Call& call);

@@ -8,6 +8,7 @@
 #include "core/base/executor.h"
 #include "core/ctrd/client.h"
 #include "core/ctrd/images.h"
+#include "core/ctrd/leases.h"
 #include "core/image/image_config.h"
 #include "core/image/image_history.h"
 #include "core/image/image_importer.h"
@@ -19,6 +20,7 @@
 #include "core/image/image_sweep.h"
 #include "core/image/image_usage.h"
 #include "core/image/manager_impl.h"
+#include "core/image/owed_removals.h"
 #include "core/image/stored_image.h"
 #include "core/store/database.h"
 
@@ -46,6 +48,7 @@ Status tag_image(EngineContext& context, const Call& call, const std::string& na
   // For `ctr` and its like only; the record under the id is what keeps the content.
   const Call rest = image::settled(call);
   auto client = context.ctrd(rest);
+  image::settle_removal(context, reference.str());
   if (client.is_ok()) {
     (*client)->images().put(rest, image::image_record(context, reference.str(), target)).status().ignore();
   }
@@ -66,6 +69,10 @@ Status ImageManager::sweep() {
   call.deadline = Deadline::after_ms(kSweepMs);
   POUCH_ASSIGN_OR_RETURN(const std::shared_ptr<ctrd::Client> client, impl_->context.ctrd(call));
   return image::sweep_left_behind(impl_->context, client, call);
+}
+
+bool ImageManager::owes_removals() const {
+  return image::owes_removals(impl_->context) || ctrd::HeldLease::has_lost();
 }
 
 void ImageManager::close() {

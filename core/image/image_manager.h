@@ -19,6 +19,9 @@
 namespace pouch {
 
 struct EngineContext;
+namespace image {
+struct ImportRequest;
+}
 
 /// All of image.* and system.login (core/api/engine.gen.h has the contract of each), on the root of the
 /// context, and the container manager's view of images. Thread-safe. What changes something goes on at the
@@ -40,6 +43,9 @@ class ImageManager final : public ImageLookup {
   /// Takes away what imports of engines that died half-way left in containerd. Waits for it some seconds at
   /// most.
   Status sweep();
+  /// Whether containerd still has what it should have given up, because it was away then: the next sweep's
+  /// work.
+  bool owes_removals() const;
   /// After it returns the users are asked no more, and what still runs for callers who gave up ends with
   /// Closed where it can. The destructor does it too.
   void close();
@@ -87,6 +93,8 @@ class ImageManager final : public ImageLookup {
 
  private:
   struct Impl;
+  Result<StreamPtr> import_url(const image::ImportRequest& request, const Call& call);
+
   std::shared_ptr<Impl> impl_;  ///< also held by loads under way
 };
 

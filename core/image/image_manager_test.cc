@@ -346,6 +346,19 @@ TEST_F(ImageManagerTest, SweepsWhatDeadEnginesLeft) {
   EXPECT_TRUE(client_->images().remove(minute(), "docker.io/library/living:latest", true).is_ok());
 }
 
+TEST_F(ImageManagerTest, SweepsWhatContainerdCouldNotGiveUpThen) {
+  ASSERT_TRUE(load(testing::docker_archive(busybox_image({"busybox:latest", "t/b:1"}))).status.is_ok());
+  const auto whole = context_.ctrd;
+  context_.ctrd = [](const Call&) -> Result<std::shared_ptr<ctrd::Client>> { return unavailable("away"); };
+  EXPECT_TRUE(images_->remove("t/b:1", {}, minute()).is_ok());
+  EXPECT_TRUE(images_->remove("busybox", {}, minute()).is_ok());
+  context_.ctrd = whole;
+  EXPECT_EQ(client_->images().list(minute())->size(), 3U);
+  EXPECT_TRUE(images_->owes_removals());
+  ASSERT_TRUE(images_->sweep().is_ok());
+  EXPECT_TRUE(client_->images().list(minute())->empty());
+}
+
 TEST_F(ImageManagerTest, SweepsLeasesOfItsOwnThatNobodyHolds) {
   const ctrd::Labels ours{{"pouch.owner", context_.owner_token}, {"pouch.for", "image"}};
   const Duration life{60'000'000'000};

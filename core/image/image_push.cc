@@ -3,10 +3,12 @@
 #include <utility>
 
 #include "core/ctrd/client.h"
-#include "core/ctrd/images.h"
+#include "core/ctrd/leases.h"
 #include "core/image/credentials.h"
+#include "core/image/gzip_layers.h"
 #include "core/image/image_importer.h"
 #include "core/image/image_store.h"
+#include "core/image/index_push.h"
 #include "core/image/layer_uploads.h"
 #include "core/image/stored_image.h"
 #include "core/store/database.h"
@@ -16,7 +18,7 @@ namespace {
 
 struct PushTarget {
   Reference name;  ///< with a tag
-  ImageRow row;
+  Digest id;
 };
 
 Result<std::vector<PushTarget>> find_targets(EngineContext& context, const PushRequest& request) {
@@ -30,8 +32,7 @@ Result<std::vector<PushTarget>> find_targets(EngineContext& context, const PushR
     has_repository = true;
     const bool is_meant = reference.digest().empty() && (request.all_tags || reference == request.name);
     if (!is_meant) continue;
-    POUCH_ASSIGN_OR_RETURN(const std::optional<ImageRow> row, find_image(session, name.image_id));
-    if (row) targets.push_back({reference, *row});
+    targets.push_back({reference, name.image_id});
   }
   if (!has_repository) {
     return not_found("An image does not exist locally with the tag: " + request.name.familiar_repository());
@@ -42,32 +43,36 @@ Result<std::vector<PushTarget>> find_targets(EngineContext& context, const PushR
 
 // As after a pull the image is known by what the registry calls it, too, unless it has lost the name
 // meanwhile.
-Status record_push(EngineContext& context, const Call& call, const PushTarget& target,
+Status record_push(EngineContext& context, const Call& call, const Reference& name,
                    const StoredImage& image) {
-  const Reference by_digest = target.name.with_digest(target.row.manifest.digest);
+  const ImageRow& row = image.row;
+  const Reference by_digest = name.with_digest(row.manifest.digest);
   ctrd::Labels labels;
   if (image.facts.config && image.facts.config->labels) labels = *image.facts.config->labels;
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context.db->begin(store::Durability::kKept, call));
-  POUCH_ASSIGN_OR_RETURN(const std::optional<Digest> named, find_name(transaction, target.name.str()));
-  if (named == target.row.id) {
+  POUCH_ASSIGN_OR_RETURN(const std::optional<Digest> named, find_name(transaction, name.str()));
+  if (named == row.id) {
     POUCH_RETURN_IF_ERROR(
-        put_name(transaction, by_digest, target.row.id, target.row.manifest.digest, call.session).status());
+        put_name(transaction, by_digest, row.id, row.manifest.digest, call.session).status());
   }
-  POUCH_RETURN_IF_ERROR(append_image_event(context, transaction, "push", Digest(target.name.familiar()),
-                                           target.name.familiar_repository(), labels));
+  POUCH_RETURN_IF_ERROR(append_image_event(context, transaction, "push", Digest(name.familiar()),
+                                           name.familiar_repository(), labels));
   return transaction.commit();
 }
 
-Result<api::PushedImage> push_image(EngineContext& context, const Call& call, const ctrd::Client& client,
+Result<api::PushedImage> push_image(EngineContext& context, const Call& call,
+                                    const std::shared_ptr<ctrd::Client>& leased,
                                     registry::Repository& repository, const PushRequest& request,
                                     const PushTarget& target, Progress& progress, const ImageLimits& limits) {
-  POUCH_ASSIGN_OR_RETURN(const StoredImage image, read_stored_image(client, call, target.row, limits));
-  POUCH_RETURN_IF_ERROR(check_platform(image.facts, request.platform, target.name.familiar()));
-  POUCH_RETURN_IF_ERROR(LayerUploads(client, repository, target.name, call, image, progress).run());
+  POUCH_ASSIGN_OR_RETURN(StoredImage found, read_pinned_image(context, *leased, call, target.id, limits));
+  POUCH_RETURN_IF_ERROR(check_platform(found.facts, request.platform, target.name.familiar()));
+  POUCH_ASSIGN_OR_RETURN(const StoredImage image,
+                         gzip_layers(context, call, leased, std::move(found), progress));
+  POUCH_RETURN_IF_ERROR(LayerUploads(*leased, repository, target.name, call, image, progress).run());
   POUCH_ASSIGN_OR_RETURN(
       const std::string digest,
-      repository.put_manifest(call, target.name.tag(), target.row.manifest.media_type, image.manifest_json));
-  POUCH_RETURN_IF_ERROR(record_push(context, settled(call), target, image));
+      repository.put_manifest(call, target.name.tag(), image.row.manifest.media_type, image.manifest_json));
+  POUCH_RETURN_IF_ERROR(record_push(context, settled(call), target.name, image));
   api::PushedImage out;
   out.reference = target.name.familiar();
   out.digest = digest;
@@ -93,18 +98,29 @@ Result<PushRequest> parse_push(const std::string& name, const api::ImagePushOpti
   if (!all_tags) reference = reference.with_default_tag();
   POUCH_ASSIGN_OR_RETURN(std::optional<api::Platform> platform, parse_platform_option(options.platform));
   POUCH_ASSIGN_OR_RETURN(std::optional<registry::Credentials> credentials, credentials_of(options.auth));
-  return PushRequest{std::move(reference), all_tags, std::move(platform), std::move(credentials)};
+  std::vector<std::string> index = options.index.value_or(std::vector<std::string>());
+  if (all_tags && !index.empty()) return invalid_argument("all-tags: an index has one tag");
+  return PushRequest{std::move(reference), all_tags, std::move(platform), std::move(index),
+                     std::move(credentials)};
 }
 
 Result<api::ImagePushResult> push_images(EngineContext& context, const Call& call,
                                          registry::Repository& repository, const PushRequest& request,
                                          Progress& progress, const ImageLimits& limits) {
   progress.note("", "The push refers to repository [" + request.name.repository() + "]");
-  POUCH_ASSIGN_OR_RETURN(const std::vector<PushTarget> targets, find_targets(context, request));
   POUCH_ASSIGN_OR_RETURN(const std::shared_ptr<ctrd::Client> client, context.ctrd(call));
+  // Whoever removes an image meanwhile, it is pushed whole.
+  POUCH_ASSIGN_OR_RETURN(const ctrd::HeldLease lease, hold_import_lease(context, client, call));
   api::ImagePushResult result;
+  if (!request.index.empty()) {
+    POUCH_ASSIGN_OR_RETURN(api::PushedImage pushed,
+                           push_index(context, call, lease.client(), repository, request, progress, limits));
+    result.images.push_back(std::move(pushed));
+    return result;
+  }
+  POUCH_ASSIGN_OR_RETURN(const std::vector<PushTarget> targets, find_targets(context, request));
   for (const PushTarget& target : targets) {
-    auto pushed = push_image(context, call, *client, repository, request, target, progress, limits);
+    auto pushed = push_image(context, call, lease.client(), repository, request, target, progress, limits);
     if (!pushed.is_ok()) return pushed.status();
     result.images.push_back(std::move(*pushed));
   }

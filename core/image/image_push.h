@@ -21,6 +21,7 @@ struct PushRequest {
   Reference name;  ///< with a tag, but for all tags
   bool all_tags = false;
   std::optional<api::Platform> platform;
+  std::vector<std::string> index;  ///< what an index of this name shall have; empty: an image is pushed
   std::optional<registry::Credentials> credentials;
 };
 
@@ -28,7 +29,7 @@ struct PushRequest {
 Result<PushRequest> parse_push(const std::string& name, const api::ImagePushOptions& options);
 
 /// Puts the images into the registry, in the order of their tags; each has its tag there as soon as it is
-/// whole.
+/// whole. Or those of an index, and then that.
 Result<api::ImagePushResult> push_images(EngineContext& context, const Call& call,
                                          registry::Repository& repository, const PushRequest& request,
                                          Progress& progress, const ImageLimits& limits);

@@ -11,6 +11,7 @@
 #include "core/image/image_config.h"
 #include "core/image/image_importer.h"
 #include "core/image/image_store.h"
+#include "core/image/owed_removals.h"
 #include "core/image/progress.h"
 
 namespace pouch::image {
@@ -189,7 +190,8 @@ class Removal {
 void forget_records(EngineContext& context, const Call& call, const std::vector<std::string>& records) {
   auto client = context.ctrd(call);
   if (!client.is_ok()) {
-    log_warning("image", "containerd keeps removed images: " + client.status().message());
+    log_warning("image", "containerd keeps removed images for now: " + client.status().message());
+    for (const std::string& record : records) owe_removal(context, record);
     return;
   }
   for (const std::string& record : records) {
@@ -208,7 +210,8 @@ void forget_records(EngineContext& context, const Call& call, const std::vector<
     const bool is_image = is_digest(record);
     const Status removed = (*client)->images().remove(call, record, /*sync=*/is_image);
     if (!removed.is_ok() && removed.code() != Code::kNotFound) {
-      log_warning("image", "containerd keeps a removed image: " + removed.message(), record);
+      log_warning("image", "containerd keeps a removed image for now: " + removed.message(), record);
+      owe_removal(context, record);
     }
   }
 }

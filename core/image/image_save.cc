@@ -145,7 +145,8 @@ struct Found {
   std::optional<Reference> name;
 };
 
-Result<std::vector<Found>> find_by_name(store::Session& session, const std::string& text) {
+Result<std::vector<Found>> find_by_name(EngineContext& context, const std::string& text) {
+  POUCH_ASSIGN_OR_RETURN(store::Snapshot session, context.db->read());
   const auto reference = Reference::parse(text);
   if (reference.is_ok() && reference->is_name_only()) {
     POUCH_ASSIGN_OR_RETURN(const std::vector<NameRow> names, all_names(session));
@@ -166,24 +167,23 @@ Result<std::vector<Found>> find_by_name(store::Session& session, const std::stri
 }  // namespace
 
 Result<std::vector<SavedImage>> find_saved(EngineContext& context, const Call& call,
-                                           const api::ImageSaveOptions& options, const ImageLimits& limits) {
+                                           const ctrd::Client& leased, const api::ImageSaveOptions& options,
+                                           const ImageLimits& limits) {
   if (options.names.empty()) return invalid_argument("image.save: names: no image is named");
   POUCH_ASSIGN_OR_RETURN(const std::optional<api::Platform> platform,
                          parse_platform_option(options.platform));
-  POUCH_ASSIGN_OR_RETURN(const std::shared_ptr<ctrd::Client> client, context.ctrd(call));
   std::vector<SavedImage> images;
   for (const std::string& text : options.names) {
-    POUCH_ASSIGN_OR_RETURN(store::Snapshot session, context.db->read());
-    POUCH_ASSIGN_OR_RETURN(const std::vector<Found> all, find_by_name(session, text));
+    POUCH_ASSIGN_OR_RETURN(const std::vector<Found> all, find_by_name(context, text));
     for (const Found& found : all) {
       auto known = std::ranges::find_if(
           images, [&](const SavedImage& saved) { return saved.image.row.id == found.id; });
       if (known == images.end()) {
-        POUCH_ASSIGN_OR_RETURN(const std::optional<ImageRow> row, find_image(session, found.id));
-        if (!row) return not_found("No such image: " + text);
-        POUCH_ASSIGN_OR_RETURN(StoredImage image, read_stored_image(*client, call, *row, limits));
-        POUCH_RETURN_IF_ERROR(check_platform(image.facts, platform, text));
-        known = images.insert(images.end(), SavedImage{std::move(image), {}});
+        auto image = read_pinned_image(context, leased, call, found.id, limits);
+        if (image.code() == Code::kNotFound) return not_found("No such image: " + text);
+        if (!image.is_ok()) return image.status();
+        POUCH_RETURN_IF_ERROR(check_platform(image->facts, platform, text));
+        known = images.insert(images.end(), SavedImage{std::move(*image), {}});
       }
       const bool is_new = found.name && std::ranges::find(known->names, *found.name) == known->names.end();
       if (is_new) known->names.push_back(*found.name);

@@ -9,6 +9,7 @@
 #include "core/api/stream_pipe.h"
 #include "core/base/cancel.h"
 #include "core/base/status.h"
+#include "core/ctrd/client.h"
 #include "core/image/limits.h"
 #include "core/image/stored_image.h"
 #include "core/store/engine_context.h"
@@ -21,9 +22,11 @@ struct SavedImage {
   std::vector<Reference> names;
 };
 
-/// The images that were asked for, each once. See image.save for the errors.
+/// The images that were asked for, each once, and pinned by the client's lease: they may be removed, or get
+/// another manifest, while they are written. See image.save for the errors.
 Result<std::vector<SavedImage>> find_saved(EngineContext& context, const Call& call,
-                                           const api::ImageSaveOptions& options, const ImageLimits& limits);
+                                           const ctrd::Client& leased, const api::ImageSaveOptions& options,
+                                           const ImageLimits& limits);
 
 /// Writes the archive into the pipe: OCI layout, and manifest.json as `docker save` writes it. The same
 /// images give the same bytes. Cancelled or Closed when nobody reads any more.

@@ -177,6 +177,30 @@ Status put_image(store::Transaction& transaction, const ImageRow& image, const s
   return {};
 }
 
+Result<bool> swap_manifest(store::Transaction& transaction, const Digest& id, const Digest& before,
+                           const ctrd::Descriptor& manifest, const std::vector<Digest>& blobs) {
+  POUCH_ASSIGN_OR_RETURN(
+      const int64_t count,
+      transaction.run("UPDATE images SET manifest = ?, manifest_type = ?, manifest_size = ? "
+                      "WHERE id = ? AND manifest = ?",
+                      manifest.digest, manifest.media_type, manifest.size, id, before));
+  if (count == 0) return false;
+  int64_t position = 0;
+  for (const Digest& blob : blobs) {
+    POUCH_RETURN_IF_ERROR(
+        transaction
+            .run("UPDATE image_layers SET blob = ? WHERE image_id = ? AND position = ?", blob, id, position++)
+            .status());
+  }
+  POUCH_RETURN_IF_ERROR(
+      transaction
+          .run("UPDATE image_references SET digest = ?1 WHERE image_id = ?2 AND digest = ?3 AND "
+               "instr(reference, '@') = 0",
+               manifest.digest, id, before)
+          .status());
+  return true;
+}
+
 Result<std::optional<Digest>> put_name(store::Transaction& transaction, const Reference& reference,
                                        const Digest& id, const Digest& manifest, const std::string& session) {
   POUCH_ASSIGN_OR_RETURN(std::optional<Digest> before, find_name(transaction, reference.str()));

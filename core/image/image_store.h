@@ -64,6 +64,10 @@ Result<std::vector<NameRow>> all_names(store::Session& session);
 /// the session's, too; without one it is everybody's from now on. The same holds for names.
 Status put_image(store::Transaction& transaction, const ImageRow& image, const std::vector<LayerRow>& layers,
                  const std::string& session);
+/// The image has another manifest, of the same config, from now on, and other blobs of its layers, lowest
+/// first. False: it is gone, or has not the manifest `before`.
+Result<bool> swap_manifest(store::Transaction& transaction, const Digest& id, const Digest& before,
+                           const ctrd::Descriptor& manifest, const std::vector<Digest>& blobs);
 /// Gives the name to the image; the image that had it before, if another.
 Result<std::optional<Digest>> put_name(store::Transaction& transaction, const Reference& reference,
                                        const Digest& id, const Digest& manifest, const std::string& session);

@@ -5,6 +5,7 @@
 
 #include "core/base/executor.h"
 #include "core/ctrd/content.h"
+#include "core/image/gzip_layers.h"
 #include "core/image/image_importer.h"
 #include "core/image/kept_blobs.h"
 #include "core/image/work_lock.h"
@@ -60,6 +61,8 @@ Status LayerDownloads::begin(size_t first) {
       wanted_.push_back(i);
     } else {
       done_[i] = Status();
+      // It was made here, too; now it is the source's, and goes out as it is.
+      if (is_plain_layer(layers_[i].blob)) source_.stored(*client_, call_, layers_[i].blob.digest);
     }
     if (is_wanted || !is_hushed_)
       progress_.status(short_id(layers_[i].blob.digest.str()),

@@ -2,12 +2,15 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/scope_guard.h"
 #include "core/ctrd/client.h"
+#include "core/ctrd/leases.h"
 #include "core/ctrd/snapshots.h"
 #include "core/image/commit_image.h"
 #include "core/image/credentials.h"
 #include "core/image/image_distribution.h"
 #include "core/image/image_import.h"
+#include "core/image/image_importer.h"
 #include "core/image/image_load.h"
 #include "core/image/image_manager.h"
 #include "core/image/image_pull.h"
@@ -18,6 +21,8 @@
 #include "core/image/merged_rootfs.h"
 #include "core/image/progress.h"
 #include "core/image/stored_image.h"
+#include "core/image/url_source.h"
+#include "core/registry/url.h"
 
 // What moves images: from and into archives, folders and registries.
 
@@ -94,19 +99,47 @@ Result<StreamPtr> ImageManager::copy_from(const api::ImageCopyFromOptions& optio
       });
 }
 
+namespace {
+
+Result<std::string> import_from(EngineContext& context, const Call& call, const image::RootfsImage& wanted,
+                                image::ByteSource& source, image::Progress& progress,
+                                const image::ImageLimits& limits) {
+  POUCH_ASSIGN_OR_RETURN(const api::ImageImportResult result,
+                         image::import_image(context, call, wanted, source, progress, limits));
+  return api::to_json_text(result);
+}
+
+}  // namespace
+
 Result<StreamPtr> ImageManager::import(const api::ImageImportTarOptions& options, const Call& call) {
   POUCH_RETURN_IF_ERROR(call.check());
-  POUCH_ASSIGN_OR_RETURN(const image::RootfsImage wanted, image::parse_import(options));
+  POUCH_ASSIGN_OR_RETURN(const image::ImportRequest request, image::parse_import(options));
+  if (!request.url.empty()) return import_url(request, call);
   return Impl::run_upload(
       impl_, call,
-      [impl = impl_, wanted](const Call& inner, image::ByteSource& upload,
-                             const std::shared_ptr<StreamPipe>& pipe) -> Result<std::string> {
+      [impl = impl_, wanted = request.wanted](const Call& inner, image::ByteSource& upload,
+                                              const std::shared_ptr<StreamPipe>& pipe) {
         image::Progress progress(pipe, /*is_quiet=*/false);
-        POUCH_ASSIGN_OR_RETURN(
-            const api::ImageImportResult result,
-            image::import_image(impl->context, inner, wanted, upload, progress, impl->limits));
-        return api::to_json_text(result);
+        return import_from(impl->context, inner, wanted, upload, progress, impl->limits);
       });
+}
+
+Result<StreamPtr> ImageManager::import_url(const image::ImportRequest& request, const Call& call) {
+  using Answer = Result<StreamPtr>;
+  return run_detached<Answer>(*impl_->context.executor, call, [impl = impl_, request, call]() -> Answer {
+    POUCH_ASSIGN_OR_RETURN(std::shared_ptr<registry::Client> client, impl->registries.client());
+    POUCH_ASSIGN_OR_RETURN(const std::shared_ptr<image::UrlSource> source,
+                           image::UrlSource::open(call, std::move(client), request.url, impl->closing));
+    return Impl::run_stream(
+        impl, call, [impl, request, source](const Call& inner, const std::shared_ptr<StreamPipe>& pipe) {
+          const int link = inner.cancel->add([source] { source->cancel(); });
+          const ScopeGuard unlink([&] { inner.cancel->remove(link); });
+          image::Progress progress(pipe, /*is_quiet=*/false);
+          progress.note("", "Downloading from " + registry::without_account(request.url));
+          source->tell(progress);
+          return import_from(impl->context, inner, request.wanted, *source, progress, impl->limits);
+        });
+  });
 }
 
 Result<Digest> ImageManager::commit(const CommitRequest& request, const Call& call) {
@@ -151,13 +184,19 @@ Result<StreamPtr> ImageManager::push(const std::string& name, const api::ImagePu
 Result<StreamPtr> ImageManager::save(const api::ImageSaveOptions& options, const Call& call) {
   using Answer = Result<StreamPtr>;
   return run_detached<Answer>(*impl_->context.executor, call, [impl = impl_, options, call]() -> Answer {
+    POUCH_ASSIGN_OR_RETURN(const std::shared_ptr<ctrd::Client> client, impl->context.ctrd(call));
+    POUCH_ASSIGN_OR_RETURN(ctrd::HeldLease held, image::hold_reading_lease(impl->context, client, call));
+    const auto lease = std::make_shared<ctrd::HeldLease>(std::move(held));
     POUCH_ASSIGN_OR_RETURN(std::vector<image::SavedImage> found,
-                           image::find_saved(impl->context, call, options, impl->limits));
+                           image::find_saved(impl->context, call, *lease->client(), options, impl->limits));
     const auto images = std::make_shared<const std::vector<image::SavedImage>>(std::move(found));
     return Impl::run_stream(
         impl, call,
-        [impl, images](const Call& inner, const std::shared_ptr<StreamPipe>& pipe) -> Result<std::string> {
-          POUCH_RETURN_IF_ERROR(image::save_images(impl->context, inner, *images, *pipe));
+        [impl, images, lease](const Call& inner,
+                              const std::shared_ptr<StreamPipe>& pipe) -> Result<std::string> {
+          Status saved = image::save_images(impl->context, inner, *images, *pipe);
+          lease->end(image::settled(inner)).ignore();  // its expiry ends it anyway
+          if (!saved.is_ok()) return saved;
           return std::string();
         },
         QueuePolicy::kBlock);

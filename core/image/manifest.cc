@@ -155,6 +155,12 @@ std::string platform_text(const api::Platform& platform) {
   return platform.os + "/" + platform.architecture + (variant.empty() ? "" : "/" + variant);
 }
 
+bool is_same_platform(const api::Platform& a, const api::Platform& b) {
+  return a.os == b.os && a.architecture == b.architecture &&
+         a.os_version.value_or("") == b.os_version.value_or("") &&
+         normal_variant(a.architecture, a.variant) == normal_variant(b.architecture, b.variant);
+}
+
 std::vector<const IndexEntry*> entries_for(const std::vector<IndexEntry>& entries,
                                            const api::Platform& platform) {
   const std::string variant = normal_variant(platform.architecture, platform.variant);

@@ -41,6 +41,9 @@ Result<api::Platform> parse_platform_text(std::string_view text);
 /// "linux/arm64/v8".
 std::string platform_text(const api::Platform& platform);
 
+/// Whether the two are one: of variants those that are what their architecture is without one are none.
+bool is_same_platform(const api::Platform& a, const api::Platform& b);
+
 /// The entries with images for the platform, best first: those of its very variant, then those that name
 /// none.
 std::vector<const IndexEntry*> entries_for(const std::vector<IndexEntry>& entries,

@@ -63,7 +63,7 @@ class Progress {
   void push(const std::string& key, const std::string& id, const std::string& text,
             const api::ProgressDetail& detail) {
     api::ProgressMessage message;
-    message.id = id;
+    if (!id.empty()) message.id = id;
     message.status = text;
     message.progress_detail = detail;
     pipe_->push_latest(key, api::to_json_text(message)).ignore();

@@ -5,6 +5,7 @@
 #include "core/base/text.h"
 #include "core/ctrd/content.h"
 #include "core/image/blob_origins.h"
+#include "core/image/gzip_layers.h"
 
 namespace pouch::image {
 namespace {
@@ -59,7 +60,9 @@ Status ContainerdSource::fetch_blob(const Call& call, const Digest& digest, int6
   return read.code() == Code::kNotFound ? missing(digest) : read;
 }
 
-void ContainerdSource::stored(const ctrd::Client& /*client*/, const Call& /*call*/,
-                              const Digest& /*digest*/) {}
+void ContainerdSource::stored(const ctrd::Client& client, const Call& call, const Digest& digest) {
+  // Else a plain layer is compressed by a push, and the image has not the digest any more that it has there.
+  keep_as_it_is(client, call, digest).ignore();
+}
 
 }  // namespace pouch::image

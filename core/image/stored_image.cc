@@ -5,9 +5,11 @@
 #include <set>
 #include <utility>
 
+#include "core/base/id.h"
 #include "core/base/text.h"
 #include "core/ctrd/content.h"
 #include "core/image/docker_archive.h"
+#include "core/store/database.h"
 
 namespace pouch::image {
 namespace {
@@ -47,6 +49,34 @@ Result<StoredImage> read_stored_image(const ctrd::Client& client, const Call& ca
     if (!info.is_ok()) return info.status();
   }
   return image;
+}
+
+// A lease keeps what is asked to be written under it and is there already, with all it refers to.
+Result<bool> pin_blob(const ctrd::Client& leased, const Call& call, const ctrd::Descriptor& blob) {
+  const std::string ref = "pouch-" + random_hex(8);
+  POUCH_ASSIGN_OR_RETURN(const ctrd::BlobWriter writer,
+                         leased.content().open_writer(call, ref, blob.size, blob.digest));
+  if (writer.exists()) return true;
+  leased.content().abort(call, ref).ignore();
+  return false;
+}
+
+Result<StoredImage> read_pinned_image(const EngineContext& context, const ctrd::Client& leased,
+                                      const Call& call, const Digest& id, const ImageLimits& limits) {
+  std::optional<ImageRow> before;
+  while (true) {
+    std::optional<ImageRow> row;
+    {
+      POUCH_ASSIGN_OR_RETURN(store::Snapshot session, context.db->read());
+      POUCH_ASSIGN_OR_RETURN(row, find_image(session, id));
+    }
+    if (!row) return not_found("No such image: " + id.str());
+    POUCH_ASSIGN_OR_RETURN(const bool is_there, pin_blob(leased, call, row->manifest));
+    if (is_there) return read_stored_image(leased, call, *row, limits);
+    // It may have got another manifest since the row was read, and the collector is quick.
+    if (before && before->manifest.digest == row->manifest.digest) return lost(row->manifest);
+    before = std::move(row);
+  }
 }
 
 Result<std::optional<api::Platform>> parse_platform_option(const std::optional<std::string>& text) {

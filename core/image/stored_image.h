@@ -13,6 +13,7 @@
 #include "core/image/image_store.h"
 #include "core/image/limits.h"
 #include "core/image/manifest.h"
+#include "core/store/engine_context.h"
 
 namespace pouch::image {
 
@@ -30,6 +31,15 @@ struct StoredImage {
 /// Reads the documents and looks whether all blobs are there. DataLoss where containerd has lost one.
 Result<StoredImage> read_stored_image(const ctrd::Client& client, const Call& call, const ImageRow& row,
                                       const ImageLimits& limits);
+
+/// The same of an image that stays whole for as long as the lease lives that the client is under, whoever
+/// removes or changes it meanwhile. NotFound when it is gone.
+Result<StoredImage> read_pinned_image(const EngineContext& context, const ctrd::Client& leased,
+                                      const Call& call, const Digest& id, const ImageLimits& limits);
+
+/// Keeps a blob, and all that its labels refer to, for as long as the lease lives that the client is under.
+/// False: it is not there.
+Result<bool> pin_blob(const ctrd::Client& leased, const Call& call, const ctrd::Descriptor& blob);
 
 /// An OCI platform as JSON, as Docker's clients send it; none of an absent or empty text. InvalidArgument.
 Result<std::optional<api::Platform>> parse_platform_option(const std::optional<std::string>& text);

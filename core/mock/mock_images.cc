@@ -6,6 +6,7 @@
 #include "core/base/id.h"
 #include "core/base/text.h"
 #include "core/mock/mock_engine.h"
+#include "core/mock/mock_registry.h"
 #include "core/mock/mock_state.h"
 
 namespace pouch {
@@ -194,21 +195,25 @@ Result<StreamPtr> MockEngine::image_copy_from(const api::ImageCopyFromOptions& o
 
 Result<StreamPtr> MockEngine::image_import_tar(const api::ImageImportTarOptions& options, const Call& call) {
   POUCH_RETURN_IF_ERROR(call.check());
-  if (options.from_src.value_or("-") != "-")
-    return not_implemented("image.import_tar: fromSrc: only \"-\", the upload");
+  const std::string source = options.from_src.value_or("");
+  const std::string url = source == "-" ? "" : source;
   POUCH_ASSIGN_OR_RETURN(const std::vector<std::string> names, mock::new_names(options.repo, options.tag));
   if (options.platform.value_or("").find(' ') != std::string::npos)
     return invalid_argument("platform " + quote(*options.platform) +
                             ": expected os[/architecture[/variant]]");
   api::ContainerConfig config;
   POUCH_RETURN_IF_ERROR(apply_config_changes(options.changes.value_or(std::vector<std::string>{}), config));
+  if (!url.empty()) POUCH_RETURN_IF_ERROR(mock::fetch_refusal(url));
   const auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kBlock);
   StreamPtr stream = pipe->open();
-  executor_.submit([this, pipe, names, config, session = call.session] {
+  executor_.submit([this, pipe, names, config, url, session = call.session] {
     const auto make = [&]() -> Result<std::string> {
-      POUCH_ASSIGN_OR_RETURN(const std::string bytes, read_all(*pipe));
+      Uploaded archive{sha256_digest(url), {}};  // nothing is fetched
+      if (url.empty()) {
+        POUCH_ASSIGN_OR_RETURN(const std::string bytes, read_all(*pipe));
+        POUCH_ASSIGN_OR_RETURN(archive, read_tar(bytes));
+      }
       POUCH_RETURN_IF_ERROR(check_session(session));
-      POUCH_ASSIGN_OR_RETURN(const Uploaded archive, read_tar(bytes));
       Image image;
       image.config = mock::image_config_of(config);
       image.architecture = "amd64";

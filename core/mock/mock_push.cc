@@ -12,6 +12,9 @@ namespace {
 
 Result<std::string> pushed_name(const std::string& name, const api::ImagePushOptions& options) {
   if (name.find('@') != std::string::npos) return invalid_argument("cannot push a digest reference");
+  const bool has_index = options.index && !options.index->empty();
+  if (options.all_tags.value_or(false) && has_index)
+    return invalid_argument("all-tags: an index has one tag");
   if (options.all_tags.value_or(false))
     return not_implemented("image.push: all-tags: the mock pushes one tag");
   const std::string tag = options.tag.value_or("");
@@ -27,6 +30,7 @@ Result<StreamPtr> MockEngine::image_push(const std::string& name, const api::Ima
   POUCH_RETURN_IF_ERROR(call.check());
   POUCH_ASSIGN_OR_RETURN(const std::string reference, pushed_name(name, options));
   POUCH_ASSIGN_OR_RETURN(const bool is_for_platform, mock::is_own_platform(options.platform));
+  const std::vector<std::string> index = options.index.value_or(std::vector<std::string>());
   const auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kLatest);
   StreamPtr stream = pipe->open();
   const auto push = [&]() -> Result<std::string> {
@@ -34,7 +38,14 @@ Result<StreamPtr> MockEngine::image_push(const std::string& name, const api::Ima
     mock::say(*pipe, "1", "", "The push refers to repository [" + repository + "]").ignore();
     {
       const std::lock_guard lock(state_->mutex);
-      if (!state_->find_image(reference).is_ok()) return not_found("tag does not exist: " + reference);
+      for (const std::string& member : index) POUCH_RETURN_IF_ERROR(state_->find_image(member).status());
+      // All of the mock's images are for one platform.
+      if (index.size() > 1)
+        return invalid_argument("index: " + index[0] + " and " + index[1] + " are both for linux/amd64");
+      if (!index.empty() && !is_for_platform)
+        return invalid_argument("index: " + index[0] + " is for linux/amd64");
+      if (index.empty() && !state_->find_image(reference).is_ok())
+        return not_found("tag does not exist: " + reference);
       if (!is_for_platform) return not_found("image " + reference + " is for another platform");
     }
     POUCH_RETURN_IF_ERROR(mock::push_refusal(repository, mock::has_account(options.auth)));

@@ -51,6 +51,17 @@ Status push_refusal(const std::string& repository, bool has_account) {
   return {};
 }
 
+Status fetch_refusal(const std::string& url) {
+  const std::string part = last_part(url);
+  const size_t scheme = url.find("://");
+  if (scheme != std::string::npos && !url.starts_with("http://") && !url.starts_with("https://"))
+    return not_implemented("image.import_tar: fromSrc: a URL of the scheme " + quote(url.substr(0, scheme)));
+  if (part.starts_with("absent")) return not_found("fetch " + url + ": the server answered 404");
+  if (part.starts_with("denied"))
+    return {Code::kPermissionDenied, "fetch " + url + ": the server answered 403"};
+  return {};
+}
+
 Status say(StreamPipe& pipe, const std::string& key, const std::string& id, const std::string& status) {
   api::ProgressMessage message;
   if (!id.empty()) message.id = id;

@@ -18,6 +18,9 @@ bool has_account(const std::optional<api::AuthConfig>& auth);
 Status pull_refusal(const std::string& repository, const std::string& reference, bool has_account);
 Status push_refusal(const std::string& repository, bool has_account);
 
+/// Of a file at a URL: by its last part, too.
+Status fetch_refusal(const std::string& url);
+
 /// A progress message; `key` as in StreamPipe::push_latest.
 Status say(StreamPipe& pipe, const std::string& key, const std::string& id, const std::string& status);
 

@@ -7,6 +7,7 @@
 #include "core/base/executor.h"
 #include "core/base/text.h"
 #include "core/registry/blob_stream.h"
+#include "core/registry/download.h"
 #include "core/registry/retry.h"
 #include "core/registry/retrying.h"
 #include "core/registry/session.h"
@@ -179,6 +180,10 @@ Result<std::unique_ptr<Repository>> Client::open(const Reference& reference,
                                                  const std::optional<Credentials>& credentials) {
   POUCH_ASSIGN_OR_RETURN(std::unique_ptr<Session> session, Session::make(common_, reference, credentials));
   return std::make_unique<Repository>(std::move(session));
+}
+
+Status Client::fetch_file(const Call& call, const std::string& url, const FileSink& sink) {
+  return registry::fetch_file(common_->network, call, url, sink);
 }
 
 }  // namespace pouch::registry

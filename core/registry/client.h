@@ -95,6 +95,9 @@ class Client {
   /// The repository may outlive the client.
   Result<std::unique_ptr<Repository>> open(const Reference& reference,
                                            const std::optional<Credentials>& credentials);
+  /// A file of any server, at an http or https URL; see fetch_file in download.h.
+  Status fetch_file(const Call& call, const std::string& url,
+                    const std::function<Status(int64_t total, std::string_view bytes)>& sink);
   /// Asks a registry ("docker.io", "localhost:5000", "https://index.docker.io/v1/") whether it takes the
   /// account, and gives what is to be kept of it: an identity token in place of the password where there is
   /// one. Nothing is stored. Unauthenticated when it does not; else as Repository's calls.

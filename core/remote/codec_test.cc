@@ -85,6 +85,22 @@ TEST(Dockerd, IsAskedForOneTag) {
   EXPECT_EQ(check_dockerd_knows(op("image.pull"), &all, {1, 41}).code(), Code::kNotImplemented);
 }
 
+TEST(Dockerd, MakesNoIndex) {
+  Json options = json_object();
+  options["index"].append("busybox");
+  const Status refused = check_dockerd_knows(op("image.push"), &options, {1, 50});
+  EXPECT_EQ(refused.code(), Code::kNotImplemented);
+  EXPECT_NE(refused.message().find("image.push: option index"), std::string::npos);
+}
+
+TEST(Dockerd, FetchesWhatIsImportedByUrl) {
+  std::vector<std::string> ids;
+  Json options = json_object();
+  EXPECT_EQ(options_for_dockerd(op("image.import_tar"), ids, &options)["fromSrc"], "-");
+  options["fromSrc"] = "http://127.0.0.1/x.tar";
+  EXPECT_EQ(options_for_dockerd(op("image.import_tar"), ids, &options)["fromSrc"], "http://127.0.0.1/x.tar");
+}
+
 TEST(Dockerd, IsToldTheTagOfAPushApart) {
   const auto push_of = [](std::vector<std::string> ids, bool all_tags) {
     Json options = json_object();

@@ -73,6 +73,8 @@ Status check_dockerd_knows(const api::OpInfo& op, const Json* options, ApiVersio
   if (op.name == "image.pull" && is_asked_for(options, "all-tags")) {
     return not_implemented("image.pull: option all-tags: a stock dockerd does not tell what it pulled");
   }
+  if (op.name == "image.push" && is_asked_for(options, "index"))
+    return not_implemented("image.push: option index: a stock dockerd makes no index");
   for (const Addition& addition : kAdditions) {
     if (op.name != addition.op || version >= addition.since) continue;
     if (!is_asked_for(options, std::string(addition.option))) continue;
@@ -88,7 +90,8 @@ std::string_view path_for_dockerd(const api::OpInfo& op) {
 
 Json options_for_dockerd(const api::OpInfo& op, std::vector<std::string>& ids, const Json* options) {
   Json out = options == nullptr || options->isNull() ? json_object() : *options;
-  if (op.name == "image.import_tar") out["fromSrc"] = "-";
+  const bool is_import = op.name == "image.import_tar";
+  if (is_import && (!out["fromSrc"].isString() || out["fromSrc"].asString().empty())) out["fromSrc"] = "-";
   if (op.name != "image.pull" && op.name != "image.push") return out;
   const bool all_tags = is_asked_for(&out, "all-tags");
   out.removeMember("all-tags");

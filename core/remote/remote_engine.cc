@@ -38,6 +38,14 @@ Json ping_info(const Head& head) {
   return info;
 }
 
+// Of an upload whose bytes come from elsewhere: they are on the server's host, or it fetches them.
+bool has_other_source(const api::OpInfo& op, const Json* options) {
+  if (options == nullptr || !options->isObject()) return false;
+  if (op.name != "image.import_tar") return options->isMember("path");
+  const Json& source = (*options)["fromSrc"];
+  return source.isString() && !source.asString().empty() && source.asString() != "-";
+}
+
 bool is_true(const Json* document, const char* name) {
   return document != nullptr && document->isObject() && (*document)[name].isBool() &&
          (*document)[name].asBool();
@@ -158,10 +166,8 @@ Result<StreamPtr> RemoteEngine::open_body(const Operation& operation, const Serv
   const auto pipe = std::make_shared<StreamPipe>(format.merge ? QueuePolicy::kLatest : QueuePolicy::kBlock);
   const auto task = std::make_shared<BodyStream>(std::move(transfer), pipe, std::move(format),
                                                  completion_of(operation, server, loaded));
-  if (op.kind == api::OpKind::kUpload) {
-    // With `path` the bytes are on the server's host already.
-    const bool has_path = operation.options != nullptr && operation.options->isMember("path");
-    if (!has_path) task->upload();
+  if (op.kind == api::OpKind::kUpload && !has_other_source(op, operation.options)) {
+    task->upload();
   } else {
     if (op.queue == QueuePolicy::kLatest) task->go_on();
     POUCH_RETURN_IF_ERROR(task->open(call));

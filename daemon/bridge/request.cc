@@ -110,8 +110,9 @@ Status normalise_pull(Json& options) {
   return {};
 }
 
-// To Moby a push without a tag is one of all tags.
+// To Moby a push without a tag is one of all tags. It knows no index.
 void normalise_push(Json& options) {
+  options.removeMember("index");
   if (!options["tag"].isString() || options["tag"].asString().empty()) options["all-tags"] = true;
 }
 

@@ -514,17 +514,19 @@ class ImageOperations:
             cancel: Optional[Cancel] = None) -> Stream:
         """Make an image of an exported file system.
 
-        Takes an uploaded tar (plain or compressed), as `container.export` gives it, and makes an image of one layer of it.
-        On the wire of Moby it is POST /images/create with `fromSrc`.
-        InvalidArgument: a bad name, platform or instruction in `changes`, an unsafe or damaged tar.
-        NotImplemented: a `fromSrc` other than `-`, for the engine fetches nothing by URL.
+        Takes an uploaded tar (plain or compressed), as `container.export` gives it, or with a URL in `fromSrc` one that the
+        engine fetches, and makes an image of one layer of it. With a URL nothing is uploaded, and the stream opens once
+        its server has answered. On the wire of Moby it is POST /images/create with `fromSrc`.
+        InvalidArgument: a bad name, platform, URL or instruction in `changes`, an unsafe or damaged tar.
+        NotFound: the URL's server has no such file. PermissionDenied: it does not give it to us.
+        NotImplemented: a URL of another scheme than http and https.
         repo: Name of the image, with or without tag; without it, it has none.
         tag: Tag, where the name has none; latest by default.
         message: What is told of the step in the image's history.
         changes: Instructions of a Dockerfile, one each, as of container.commit.
         platform: os[/architecture[/variant]] of the image; the host's by default.
-        from_src: Only -, the upload.
-        Raises: InvalidArgument, NotImplemented, ResourceExhausted.
+        from_src: -, the upload, or the tar's URL; without a scheme it is http.
+        Raises: InvalidArgument, NotFound, NotImplemented, PermissionDenied, ResourceExhausted.
         """
         return self._connection.open(
             "image.import_tar", [], None, {"repo": repo, "tag": tag, "message": message, "changes": changes, "platform": platform, "fromSrc": from_src}, timeout=timeout, cancel=cancel)
@@ -644,6 +646,7 @@ class ImageOperations:
             tag: Optional[str] = None,
             all_tags: Optional[bool] = None,
             platform: Optional[str] = None,
+            index: Optional[List[str]] = None,
             auth: Optional["AuthConfig"] = None,
             timeout: Optional[float] = None,
             cancel: Optional[Cancel] = None) -> Stream:
@@ -651,18 +654,21 @@ class ImageOperations:
 
         The registry is the one that the name tells. What it has already is not sent again; what it has in another
         repository it takes over from there. Messages tell the progress, the result what is there now. Without tag the tag
-        is latest. The stream opens once the image is found.
-        InvalidArgument: a bad name, a name with a digest, or a bad platform. NotFound: there is no such image, or none for
-        the platform. PermissionDenied, Unauthenticated: the registry wants an account, or another one. DataLoss: containerd
+        is latest. Layers that were made here, or came as a plain tar, are compressed first (gzip), and stay so here: the
+        image's id is the same, the digest of its manifest another. With `index` those images are put into the repository,
+        and under the name an image index of them (a manifest list where all are Docker's); the name needs not be here.
+        InvalidArgument: a bad name, a name with a digest, or a bad platform; with `index` also `all-tags`, two images of one
+        platform, or one of another platform than is asked for. NotFound: there is no such image, or none for the platform. PermissionDenied, Unauthenticated: the registry wants an account, or another one. DataLoss: containerd
         has lost a part of the image, or the registry got other bytes than were sent.
         tag: Tag, where the name has none.
         all_tags: Whether to push all tags that the repository has here.
         platform: OCI platform as JSON; the image must be for it.
+        index: References or ids of images, one per platform, that an index of this name shall have.
         auth: Account for the registry; without it, what the engine's host has stored for it.
         Raises: InvalidArgument, NotFound, PermissionDenied, Unauthenticated, DataLoss.
         """
         return self._connection.open(
-            "image.push", [name], None, {"tag": tag, "all-tags": all_tags, "platform": platform, "auth": auth}, timeout=timeout, cancel=cancel)
+            "image.push", [name], None, {"tag": tag, "all-tags": all_tags, "platform": platform, "index": index, "auth": auth}, timeout=timeout, cancel=cancel)
 
     def remove(
             self,

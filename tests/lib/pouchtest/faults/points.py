@@ -31,7 +31,6 @@ UNMET = {
     "rpc.containers.get": _NOBODY,
     "rpc.containers.list": _RESET,
     "rpc.containers.update": _NOBODY,
-    "rpc.content.abort": _FAILURE,
     "rpc.content.delete": _RESET,
     "rpc.content.list": _RESET,
     "rpc.content.status": _NOBODY,

@@ -196,8 +196,18 @@ class Workload:
         made = self._create("runs", _FOREVER, NetworkMode="bridge")
         if not made or not self._start("runs", made):
             return
-        self._image("commit", f"{SMALL}:committed-{self._tag}", lambda client: client.containers.commit(
-            container=made, repo=SMALL, tag=f"committed-{self._tag}", timeout=_SECONDS))
+        committed = f"{SMALL}:committed-{self._tag}"
+        if not self._image("commit", committed, lambda client: client.containers.commit(
+                container=made, repo=SMALL, tag=f"committed-{self._tag}", timeout=_SECONDS)) or not self._registry:
+            return
+        # Its layers are plain until it is pushed.
+        pushed = f"{self._registry}/{PUSHED}-{self._tag}"
+        self._image("image.tag", f"{pushed}:2",
+                    lambda client: client.images.tag(committed, repo=pushed, tag="2", timeout=_SECONDS))
+        self._image("image.push", f"{pushed}:2", lambda client: self._ended(
+            client.images.push(pushed, tag="2", timeout=_SECONDS)))
+        self._image("image.remove", f"{pushed}:2",
+                    lambda client: client.images.remove(f"{pushed}:2", timeout=_SECONDS))
 
     # --- steps ---
 

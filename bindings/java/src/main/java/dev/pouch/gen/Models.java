@@ -1075,9 +1075,9 @@ public final class Models {
   public static final class PushedImage {
     /** Name with tag. */
     public String Reference;
-    /** Digest of the manifest. */
+    /** Digest of the manifest or index. */
     public String Digest;
-    /** Size of the manifest in bytes. */
+    /** Size of the manifest or index in bytes. */
     public Long Size;
   }
 
@@ -2273,7 +2273,7 @@ public final class Models {
     public List<String> changes;
     /** os[/architecture[/variant]] of the image; the host's by default. */
     public String platform;
-    /** Only -, the upload. */
+    /** -, the upload, or the tar's URL; without a scheme it is http. */
     public String fromSrc;
   }
 
@@ -2338,6 +2338,8 @@ public final class Models {
     public Boolean all_tags;
     /** OCI platform as JSON; the image must be for it. */
     public String platform;
+    /** References or ids of images, one per platform, that an index of this name shall have. */
+    public List<String> index;
     /** Account for the registry; without it, what the engine's host has stored for it. */
     public AuthConfig auth;
   }
