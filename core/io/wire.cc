@@ -25,9 +25,9 @@ bool has_feature(std::string_view name) {
 }
 
 std::string_view op_name(Op op) {
-  constexpr std::array<std::string_view, 11> kNames = {
+  constexpr std::array<std::string_view, 12> kNames = {
       "hello",   "ping",          "status", "open_stdio",  "mark_started", "drain",
-      "discard", "close_waiters", "attach", "close_stdin", "shutdown"};
+      "discard", "close_waiters", "attach", "close_stdin", "shutdown",     "serve_names"};
   const size_t index = static_cast<size_t>(op) - static_cast<size_t>(Op::kHello);
   return index < kNames.size() ? kNames[index] : std::string_view("unknown request");
 }
