@@ -13,14 +13,15 @@
 #include "core/container/container_networks.h"
 #include "core/network/bridges.h"
 #include "core/network/endpoints.h"
+#include "core/network/name_lookup.h"
 #include "core/network/network_containers.h"
 #include "core/store/engine_context.h"
 
 namespace pouch {
 
-/// The networks of the context's root and its containers' places in them: all of network.* (core/api/engine.gen.h
-/// has the contract of each). Addresses, and what was made or is about to be made outside, are rows; what a
-/// dead process left is found there by whoever comes. Thread-safe.
+/// The networks of the context's root and its containers' places in them: all of network.*
+/// (core/api/engine.gen.h has the contract of each). Addresses, and what was made or is about to be made
+/// outside, are rows; what a dead process left is found there by whoever comes. Thread-safe.
 class NetworkManager final : public ContainerNetworks {
  public:
   /// The context must outlive the manager. Does nothing yet.
@@ -56,6 +57,11 @@ class NetworkManager final : public ContainerNetworks {
   Result<NetworkView> view(store::Session& session, const ContainerId& id, int64_t generation,
                            const api::HostConfig& host) override;
 
+  /// What a name or an address means to a container that runs.
+  Result<network::NameAnswer> look_up(const network::NameQuestion& question);
+  /// The names of the pins of all runs that have a name server.
+  Result<std::vector<std::string>> sandboxes_with_names();
+
   /// Removes what ended runs left outside, and finishes or undoes what dead engines left half-done.
   Status sweep(const Call& call);
   /// Takes down what no container uses; the keeper's last act.
@@ -87,8 +93,11 @@ class NetworkManager final : public ContainerNetworks {
   Result<std::vector<std::pair<std::string, std::string>>> links_of(store::Session& session,
                                                                     const network::EndpointRow& endpoint,
                                                                     const network::NetworkRow& row,
-                                                                    const api::HostConfig& host,
-                                                                    bool strict);
+                                                                    const api::HostConfig& host, bool strict);
+
+  // name_lookup.cc
+  static network::NameAnswer ask_others(const network::Asker& asker, const api::HostConfig& host,
+                                        const network::NameQuestion& question);
 
   // operations.cc
   Status insert_new(network::NetworkRow& row, const std::string& session, const Call& call);
@@ -123,7 +132,8 @@ class NetworkManager final : public ContainerNetworks {
   /// Runs `work` on the executor; the caller is free when its call ends.
   template <class R>
   R detached(const Call& call, std::function<R()> work) {
-    return run_detached<R>(*context_.executor, call, [held = enter(), work = std::move(work)] { return work(); });
+    return run_detached<R>(*context_.executor, call,
+                           [held = enter(), work = std::move(work)] { return work(); });
   }
   /// Held while something runs, or waits to run.
   std::shared_ptr<void> enter();
@@ -141,8 +151,8 @@ class NetworkManager final : public ContainerNetworks {
 
 namespace network {
 
-/// Removes all that a root may have outside: namespaces, bridges, table. For a root whose database is gone, or
-/// about to be.
+/// Removes all that a root may have outside: namespaces, bridges, table. For a root whose database is gone,
+/// or about to be.
 Status remove_remains(const std::string& root_id, const std::string& run_dir);
 
 }  // namespace network

@@ -35,7 +35,8 @@ int find_child() {
     if (!line.is_ok() || line->find("--serve-names") == std::string::npos) continue;
     const auto status = sys::read_file(entry.path() / "status", 1 << 16);
     const std::string parent = "PPid:\t" + std::to_string(::getpid()) + "\n";
-    if (status.is_ok() && status->find(parent) != std::string::npos) return std::stoi(entry.path().filename());
+    if (status.is_ok() && status->find(parent) != std::string::npos)
+      return std::stoi(entry.path().filename());
   }
   return 0;
 }
@@ -57,12 +58,12 @@ class Names : public ::testing::Test {
     dir_ = fs::temp_directory_path() / ("pouch-names-" + std::to_string(::getpid()));
     fs::create_directories(dir_ / "netns");
     fs::permissions(dir_ / "netns", fs::perms::owner_all);
-    service_ = std::make_unique<NameService>(
-        dir_ / "netns", [](const dns::Lookup& lookup) -> Result<dns::LookupAnswer> {
-          if (lookup.name == "bad") return internal_error("the database is gone");
-          if (lookup.name != "web") return dns::LookupAnswer{dns::AnswerKind::kForward, {}};
-          return dns::LookupAnswer{dns::AnswerKind::kKnown, {lookup.sandbox == "a-1" ? "10.0.0.1" : "10.0.0.2"}};
-        });
+    service_ = std::make_unique<
+        NameService>(dir_ / "netns", [](const dns::Lookup& lookup) -> Result<dns::LookupAnswer> {
+      if (lookup.name == "bad") return internal_error("the database is gone");
+      if (lookup.name != "web") return dns::LookupAnswer{dns::AnswerKind::kForward, {}};
+      return dns::LookupAnswer{dns::AnswerKind::kKnown, {lookup.sandbox == "a-1" ? "10.0.0.1" : "10.0.0.2"}};
+    });
     ASSERT_TRUE(service_->start().is_ok());
     for (const char* name : {"a-1", "b-1"}) {
       auto made = sys::create_net_namespace(pin(name), {});
@@ -137,13 +138,15 @@ TEST_F(Names, the_child_has_no_rights) {
   const int child = find_child();
   ASSERT_GT(child, 0);
   const std::string status = *sys::read_file("/proc/" + std::to_string(child) + "/status", 1 << 16);
-  for (const char* line : {"Uid:\t65534\t65534\t65534\t65534\n", "Gid:\t65534\t65534\t65534\t65534\n", "Groups:\t \n",
-                           "CapPrm:\t0000000000000000\n", "CapEff:\t0000000000000000\n",
-                           "CapBnd:\t0000000000000000\n", "CapAmb:\t0000000000000000\n", "NoNewPrivs:\t1\n",
+  for (const char* line : {
+         "Uid:\t65534\t65534\t65534\t65534\n", "Gid:\t65534\t65534\t65534\t65534\n", "Groups:\t \n",
+             "CapPrm:\t0000000000000000\n", "CapEff:\t0000000000000000\n", "CapBnd:\t0000000000000000\n",
+             "CapAmb:\t0000000000000000\n", "NoNewPrivs:\t1\n",
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-                           "Seccomp:\t2\n",
+             "Seccomp:\t2\n",
 #endif
-                           "Threads:\t1\n"}) {
+             "Threads:\t1\n"
+       }) {
     EXPECT_NE(status.find(line), std::string::npos) << line << status;
   }
   service_.reset();
