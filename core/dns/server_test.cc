@@ -120,8 +120,8 @@ std::string answered(const std::string& query, Rcode code = Rcode::kNoError) {
 class DnsServer : public ::testing::Test {
  protected:
   void SetUp() override {
-    limits_.lookup_ms = 200;
-    limits_.tcp_idle_ms = 300;
+    limits_.lookup_ms = 500;
+    limits_.tcp_idle_ms = 1'000;
     limits_.max_queries = 4;
     limits_.max_tcp_clients = 2;
     loop_ = std::move(*sys::EventLoop::create());
@@ -243,7 +243,7 @@ TEST_F(DnsServer, a_sandbox_that_is_removed_is_silent) {
 // The forwarder alone, each case on a loop of its own.
 std::string forward(const std::vector<ServerAddress>& servers, bool over_tcp = false) {
   auto loop = std::move(*sys::EventLoop::create());
-  Forwarder forwarder(*loop, {200, 400, 3});
+  Forwarder forwarder(*loop, {400, 800, 3});
   std::string got = "not called";
   forwarder.ask(write_query(0x4242, "example.org", kTypeA), servers, over_tcp, [&](std::string answer) {
     got = std::move(answer);
