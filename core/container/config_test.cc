@@ -165,8 +165,6 @@ TEST(Validation, NamesWhatIsNotSupported) {
   };
   expect("NetworkMode", [](auto& c) { c.host_config->network_mode = "mine"; });
   expect("NetworkMode", [](auto& c) { c.host_config->network_mode = "container:x"; });
-  expect("PublishAllPorts", [](auto& c) { c.host_config->publish_all_ports = true; });
-  expect("PortBindings", [](auto& c) { c.host_config->port_bindings.emplace()["80/tcp"]; });
   expect("Links", [](auto& c) { c.host_config->links = {"a:b"}; });
   expect("Volumes", [](auto& c) { c.volumes.emplace()["/data"]; });
   expect("VolumesFrom", [](auto& c) { c.host_config->volumes_from = {"x"}; });

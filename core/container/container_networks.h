@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -24,10 +25,20 @@ struct NetworkLeg {
   std::string gateway;  ///< "10.192.0.1"
 };
 
+/// A port of the host that leads to one of a container.
+struct PublishedPort {
+  std::string protocol;      ///< "tcp", "udp", "sctp"
+  std::string host_address;  ///< "0.0.0.0" or "::" for all of the host's
+  uint16_t host_port = 0;
+  std::string address;  ///< the container's, of the same family
+  uint16_t port = 0;
+};
+
 /// One start's place in its networks: decided and written down, nothing is made outside yet.
 struct NetworkPlan {
   std::string netns_path;  ///< "": none is made for it; the runtime makes one, or it has the host's
   std::vector<NetworkLeg> legs;
+  std::vector<PublishedPort> ports;
 };
 
 /// What a container's documents tell of its networks.
@@ -35,6 +46,7 @@ struct NetworkView {
   std::map<std::string, api::EndpointSettings> networks;
   std::string sandbox_id;
   std::string sandbox_key;
+  std::vector<PublishedPort> ports;
 };
 
 /// How the container manager sees networks. Thread-safe. Those that take a session work in it and make no
@@ -49,7 +61,8 @@ class ContainerNetworks {
   virtual Status add_endpoints(store::Session& session, const ContainerId& id, const api::HostConfig& host,
                                const EndpointRequests& requests) = 0;
 
-  /// Gives a start its addresses, and writes down what build() is going to make. Brings up the networks.
+  /// Gives a start its addresses and the ports of HostConfig.PortBindings, and writes down what build() is
+  /// going to make. Brings up the networks. Conflict: somebody else has such a port.
   virtual Result<NetworkPlan> attach(const ContainerId& id, int64_t generation, const api::HostConfig& host,
                                      const Call& call) = 0;
   /// Makes it: namespace, links, routes. What a failure leaves sweep_soon() removes.

@@ -10,7 +10,9 @@
 #include "core/base/text.h"
 #include "core/container/signals.h"
 #include "core/spec/oci_spec.h"
+#include "core/spec/ports.h"
 #include "core/spec/security.h"
+#include "core/sys/ip_net.h"
 
 namespace pouch::container {
 namespace {
@@ -25,6 +27,13 @@ bool has(const std::optional<T>& value) {
 
 Status unsupported(const std::string& option) {
   return not_implemented(option + " is not supported yet");
+}
+
+Status check_exposed(const api::ContainerCreateConfig& request) {
+  for (const auto& [port, empty] : request.exposed_ports.value_or(std::map<std::string, api::Empty>{})) {
+    POUCH_RETURN_IF_ERROR(spec::parse_container_port(port).status());
+  }
+  return {};
 }
 
 Status check_environment(const std::optional<std::vector<std::string>>& env, const char* where) {
@@ -71,14 +80,24 @@ std::string network_of(const api::HostConfig& host) {
   return mode.empty() || mode == "default" ? "bridge" : mode;
 }
 
+Status check_ports(const api::HostConfig& host) {
+  POUCH_ASSIGN_OR_RETURN(const auto requests,
+                         spec::port_requests(host.port_bindings.value_or(spec::PortMap{})));
+  for (const spec::PortRequest& request : requests) {
+    if (!request.host_address.empty() && !sys::IpAddress::parse(request.host_address).is_ok()) {
+      return invalid_argument("HostConfig.PortBindings: invalid IP address: " + quote(request.host_address));
+    }
+  }
+  return {};
+}
+
 Status check_network(const api::HostConfig& host) {
   const std::string mode = network_of(host);
   if (mode != "bridge" && mode != "none" && mode != "host") {
     return not_implemented("HostConfig.NetworkMode " + quote(mode) +
                            " is not supported yet: use \"bridge\", \"none\" or \"host\"");
   }
-  if (has(host.port_bindings)) return unsupported("HostConfig.PortBindings");
-  if (host.publish_all_ports.value_or(false)) return unsupported("HostConfig.PublishAllPorts");
+  POUCH_RETURN_IF_ERROR(check_ports(host));
   if (has(host.links)) return unsupported("HostConfig.Links");
   return {};
 }
@@ -289,6 +308,7 @@ Status validate_request(const api::ContainerCreateConfig& request) {
   POUCH_RETURN_IF_ERROR(check_host(host));
   POUCH_RETURN_IF_ERROR(api::check_console_size(host.console_size, "HostConfig.ConsoleSize"));
   POUCH_RETURN_IF_ERROR(check_config(config));
+  POUCH_RETURN_IF_ERROR(check_exposed(request));
   POUCH_RETURN_IF_ERROR(check_network(host));
   const api::NetworkingConfig networks = request.networking_config.value_or(api::NetworkingConfig{});
   return check_endpoints(request, host, networks.endpoints_config.value_or(EndpointRequests{}));

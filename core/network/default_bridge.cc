@@ -11,6 +11,7 @@
 #include "core/base/scope_guard.h"
 #include "core/base/text.h"
 #include "core/network/mode.h"
+#include "core/network/port_rows.h"
 #include "core/network/subnets.h"
 #include "core/sys/bridge_firewall.h"
 #include "core/sys/file.h"
@@ -66,7 +67,16 @@ Status allow_forwarding() {
 Status make_table(const EngineContext& context, const NetworkRow& row) {
   POUCH_ASSIGN_OR_RETURN(const sys::IpNet subnet, sys::IpNet::parse(row.subnet));
   POUCH_ASSIGN_OR_RETURN(auto firewall, sys::BridgeFirewall::open(table_name(context.root_id)));
-  return firewall.create({{row.device, {subnet}}}, context.root_dir());
+  std::vector<sys::PortRule> ports;
+  {
+    POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context.db->read());
+    POUCH_ASSIGN_OR_RETURN(const auto rows, live_ports(snapshot, context.boot_id, false));
+    for (const PortRow& port : rows) {
+      POUCH_ASSIGN_OR_RETURN(const sys::PortRule rule, rule_of(port.port));
+      ports.push_back(rule);
+    }
+  }
+  return firewall.create({{row.device, {subnet}}}, ports, context.root_dir());
 }
 
 }  // namespace

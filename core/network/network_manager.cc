@@ -41,6 +41,15 @@ Result<std::string> mac_for(const EndpointRow& endpoint, const sys::IpAddress& a
   return asked.empty() ? sys::mac_text(network::mac_of(address)) : asked;
 }
 
+// Of all its legs, in their order.
+std::vector<sys::IpAddress> addresses_of(const NetworkPlan& plan) {
+  std::vector<sys::IpAddress> addresses;
+  for (const NetworkLeg& leg : plan.legs) {
+    if (const auto net = sys::IpNet::parse(leg.address); net.is_ok()) addresses.push_back(net->address);
+  }
+  return addresses;
+}
+
 std::string intent_data(const std::string& netns_path) {
   Json data = json_object();
   data["netns"] = netns_path;
@@ -50,13 +59,13 @@ std::string intent_data(const std::string& netns_path) {
 }  // namespace
 
 std::vector<std::string> NetworkManager::warnings(const api::HostConfig& host) {
-  if (!is_on_bridge(host)) return {};
+  std::vector<std::string> out = network::port_warnings(host);
+  if (!is_on_bridge(host)) return out;
   const std::string device = network::bridge_name(context_.root_id);
   auto firewall = sys::BridgeFirewall::open(network::table_name(context_.root_id));
-  if (!firewall.is_ok()) return {};  // the start says what is missing
+  if (!firewall.is_ok()) return out;  // the start says what is missing
   const auto chains = firewall->dropping_chains(device);
-  if (!chains.is_ok()) return {};
-  std::vector<std::string> out;
+  if (!chains.is_ok()) return out;
   for (const sys::DroppingChain& chain : *chains) {
     if (chain.mentions_device) continue;
     const bool iptables = chain.family == "ip" && chain.table == "filter" && chain.chain == "FORWARD";
@@ -65,9 +74,8 @@ std::vector<std::string> NetworkManager::warnings(const api::HostConfig& host) {
                                       : "accept packets from and to " + device + " there";
     out.push_back(
         "The chain " + chain.chain + " of nftables table " + chain.family + " " + chain.table +
-        " drops forwarded packets: containers on the network bridge cannot reach other hosts. To let "
-        "them: " +
-        rule);
+        " drops forwarded packets: containers on the network bridge cannot reach other hosts" +
+        (network::publishes(host) ? ", nor be reached from there at published ports" : "") + ". To let them: " + rule);
   }
   return out;
 }
@@ -137,7 +145,10 @@ Result<NetworkPlan> NetworkManager::attach(const ContainerId& id, int64_t genera
   if (!is_on_bridge(host)) return plan;
   for (int attempt = 0; attempt < kAttachAttempts; ++attempt) {
     POUCH_ASSIGN_OR_RETURN(const bool attached, try_attach(id, generation, plan, call));
-    if (attached) return plan;
+    if (attached) {
+      POUCH_ASSIGN_OR_RETURN(plan.ports, ports_.claim(id, generation, host, addresses_of(plan), call));
+      return plan;
+    }
     POUCH_RETURN_IF_ERROR(bridge_.bring_up(call));
   }
   return unavailable("the network bridge is taken down again and again");
@@ -172,10 +183,14 @@ Result<NetworkView> NetworkManager::view(store::Session& session, const Containe
   const std::string key = network::sandbox_key(id, generation);
   out.sandbox_id = sha256_digest(key).substr(sizeof "sha256:" - 1);
   out.sandbox_key = netns_dir() + "/" + key;
+  POUCH_ASSIGN_OR_RETURN(out.ports, network::ports_of(session, id, generation));
   return out;
 }
 
 Status NetworkManager::take_down_idle(const Call& call) {
+  // No keeper serves any more: it is this one, whose sockets go with it.
+  holds_ports_ = true;
+  POUCH_RETURN_IF_ERROR(ports_.free_ended(call, false));
   POUCH_RETURN_IF_ERROR(sweep(call));
   return bridge_.take_down_idle(call);
 }

@@ -9,6 +9,7 @@
 #include "core/base/status.h"
 #include "core/container/container_networks.h"
 #include "core/network/default_bridge.h"
+#include "core/network/ports.h"
 #include "core/store/engine_context.h"
 
 namespace pouch {
@@ -45,10 +46,14 @@ class NetworkManager final : public ContainerNetworks {
   Status append_event(store::Transaction& transaction, const network::NetworkRow& network,
                       const std::string& action, const ContainerId& container);
   Status join(const NetworkPlan& plan, const NetworkLeg& leg, int netns, sys::Links& inside);
+  Status publish(const NetworkPlan& plan);
+  Status free_ports(const Call& call);
   std::string netns_dir() const { return context_.run_dir() + "/netns"; }
 
   EngineContext& context_;
   network::DefaultBridge bridge_;
+  network::Ports ports_;
+  std::atomic<bool> holds_ports_ = false;  ///< a keeper's: those of running containers
   std::shared_ptr<Background> background_;
 };
 

@@ -48,7 +48,7 @@ struct NetworkManager::Background {
 };
 
 NetworkManager::NetworkManager(EngineContext& context)
-    : context_(context), bridge_(context), background_(std::make_shared<Background>()) {}
+    : context_(context), bridge_(context), ports_(context), background_(std::make_shared<Background>()) {}
 
 NetworkManager::~NetworkManager() {
   std::unique_lock lock(background_->mutex);
@@ -78,6 +78,10 @@ Status NetworkManager::join(const NetworkPlan& plan, const NetworkLeg& leg, int 
     if (made.code() != Code::kAlreadyExists) break;
   }
   POUCH_RETURN_IF_ERROR(made);
+  if (!plan.ports.empty()) {
+    POUCH_ASSIGN_OR_RETURN(const sys::Link port, host.find(veth.name));
+    POUCH_RETURN_IF_ERROR(host.set_hairpin(port.index));
+  }
   POUCH_ASSIGN_OR_RETURN(const sys::Link link, inside.find(leg.link));
   POUCH_ASSIGN_OR_RETURN(const sys::IpNet address, sys::IpNet::parse(leg.address));
   POUCH_RETURN_IF_ERROR(inside.add_address(link.index, address));
@@ -96,19 +100,39 @@ Status NetworkManager::build(const NetworkPlan& plan, const Call& call) {
   for (const NetworkLeg& leg : plan.legs) {
     POUCH_RETURN_IF_ERROR(join(plan, leg, made->fd.get(), made->links).prefix("join bridge " + leg.bridge));
   }
-  return {};
+  return publish(plan);
+}
+
+Status NetworkManager::publish(const NetworkPlan& plan) {
+  std::vector<std::string> bridges;
+  for (const NetworkLeg& leg : plan.legs) bridges.push_back(leg.bridge);
+  const Status published = ports_.publish(plan.ports, bridges);
+  if (published.code() != Code::kNotFound) return published;
+  POUCH_RETURN_IF_ERROR(bridge_.mend(Call{Deadline::after_ms(kSweepMs), nullptr, {}}));
+  return ports_.publish(plan.ports, bridges);
+}
+
+// A keeper first takes what the one before it had.
+Status NetworkManager::free_ports(const Call& call) {
+  if (context_.options.role == EngineRole::kKeeper && !holds_ports_.exchange(true)) {
+    if (Status held = ports_.hold_running(call); !held.is_ok()) {
+      holds_ports_ = false;
+      return held;
+    }
+  }
+  return ports_.free_ended(call, true);
 }
 
 // The kernel ends a namespace, and both ends of its veths, some time after its last user and its pin are
 // gone: nobody waits for the grace periods.
 Status NetworkManager::sweep(const Call& call) {
+  Status first = free_ports(call);
   std::vector<network::SandboxIntent> ended;
   {
     POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
     POUCH_ASSIGN_OR_RETURN(ended, network::ended_sandboxes(snapshot, context_.boot_id));
   }
-  if (ended.empty()) return {};
-  Status first;
+  if (ended.empty()) return first;
   for (auto at = ended.begin(); at != ended.end();) {
     const Status removed = sys::remove_net_namespace(at->path);
     if (first.is_ok()) first = removed;
