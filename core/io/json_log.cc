@@ -179,8 +179,9 @@ Status JsonLogWriter::write_pending() {
   std::string data = std::exchange(pending_, {});
   Status written = sys::write_all(fd_.get(), data);
   if (written.is_ok()) {
+    const bool is_first = size_ == 0;
     size_ += static_cast<int64_t>(data.size());
-    if (begun_ns_ == 0) begun_ns_ = begun_at(fd_.get());
+    if (is_first) begun_ns_ = begun_at(fd_.get());
     return {};
   }
   // Half an entry would damage the next one.
