@@ -98,10 +98,8 @@ def run_beside(chosen, known, lane, table):
 def run_all(chosen, undo):
     known = results.known_skips(REPO / "tests/skips.txt")
     lanes = [Lane(undo, stages.Shown()), Lane(undo, stages.Kept())]
-    beside = [item for item in chosen if item[0] in stages.BESIDE]
-    if not beside or len(beside) == len(chosen) or "e2e" not in dict(chosen):
-        beside = []
-    else:
+    beside = [item for item in chosen if item[0] in stages.BESIDE] if "e2e" in dict(chosen) else []
+    if beside:
         for lane in lanes:  # each test would see what the other lane has at the moment
             lane.run.environment["POUCH_LEAKS"] = "own"
     table, table_beside, thread = [], [], None
