@@ -3,5 +3,6 @@ set(pouch_capi_generated
     src/container_calls.gen.cc
     src/exec_calls.gen.cc
     src/image_calls.gen.cc
+    src/network_calls.gen.cc
     src/system_calls.gen.cc)
-set(pouch_capi_nouns container exec image system)
+set(pouch_capi_nouns container exec image network system)

@@ -117,7 +117,7 @@ TEST_F(Commands, RunTellsWhyNot) {
   EXPECT_EQ(run(with(kRun, {"--rm", "box:1", "/nosuch"})).code, 127);
   const Result network = run({"run", "--network", "somewhere", "box:1"});
   EXPECT_EQ(network.code, 125);
-  EXPECT_THAT(network.err, HasSubstr("HostConfig.NetworkMode"));
+  EXPECT_THAT(network.err, HasSubstr("network somewhere not found"));
   EXPECT_EQ(run(with(kRun, {"--pull", "often", "box:1"})).code, 125);
   EXPECT_EQ(run(with(kRun, {"-d", "-a", "stdout", "box:1"})).code, 1);
 }

@@ -105,6 +105,15 @@ constexpr Command kCommands[] = {
     {"image", "rm", kRmi, rmi_command},
     {"image", "save", kSave, save_command},
     {"image", "tag", kTag, tag_command},
+    {"network", "connect", "Connect a container to a network", network_connect_command},
+    {"network", "create", "Create a network", network_create_command},
+    {"network", "disconnect", "Disconnect a container from a network", network_disconnect_command},
+    {"network", "inspect", "Display detailed information on one or more networks", network_inspect_command},
+    {"network", "list", "", network_ls_command},
+    {"network", "ls", "List networks", network_ls_command},
+    {"network", "prune", "Remove all unused networks", network_prune_command},
+    {"network", "remove", "", network_rm_command},
+    {"network", "rm", "Remove one or more networks", network_rm_command},
     {"system", "check", kCheck, check_command},
     {"system", "df", "Show disk usage of the engine", df_command},
     {"system", "diagnose", "Print what a report of a bug should hold", diagnose_command},
@@ -117,8 +126,10 @@ struct Group {
   const char* name;
   const char* summary;
 };
-constexpr Group kGroups[] = {
-    {"container", "Manage containers"}, {"image", "Manage images"}, {"system", "Manage Pouch"}};
+constexpr Group kGroups[] = {{"container", "Manage containers"},
+                             {"image", "Manage images"},
+                             {"network", "Manage networks"},
+                             {"system", "Manage Pouch"}};
 
 constexpr const char* kGlobalOptions =
     "\nGlobal Options:\n"

@@ -40,6 +40,9 @@ std::pair<std::string, std::string> parse_filter(const std::string& text);
 std::string parse_extra_host(const std::string& text);
 /// "[[ip:]host-port:]container-port[/protocol]", ranges included, into ExposedPorts and PortBindings.
 void parse_publish(const std::string& text, Json::Value& exposed, Json::Value& bindings);
+/// "net" or "name=net,alias=a,ip=1.2.3.4" of --network: the network's name; the rest into an
+/// EndpointSettings.
+std::string parse_network(const std::string& text, Json::Value& endpoint);
 /// "80[-90][/protocol]" into ExposedPorts.
 void parse_expose(const std::string& text, Json::Value& exposed);
 /// One --security-opt as the API wants it: seccomp=FILE becomes the profile's text.

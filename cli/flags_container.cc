@@ -125,15 +125,40 @@ void ContainerFlags::set_security(Json::Value& host) const {
 }
 
 void ContainerFlags::set_network(Json::Value& config, Json::Value& host) const {
-  Json::Value endpoint = endpoint_;
-  if (!addresses_.empty()) endpoint["IPAMConfig"] = addresses_;
-  if (networks_.empty() && endpoint.empty()) return;
-  const std::string first = networks_.empty() ? "default" : networks_.front();
+  Json::Value main = endpoint_;
+  if (!addresses_.empty()) main["IPAMConfig"] = addresses_;
+  if (networks_.empty() && main.empty()) return;
+  Json::Value endpoints(Json::objectValue);
+  std::string first = networks_.empty() ? "default" : "";
+  for (const std::string& text : networks_) {
+    Json::Value endpoint;
+    std::string network;
+    try {
+      network = parse_network(text, endpoint);
+    } catch (const BadValue& bad) {
+      throw Exit(kExitUsage,
+                 std::string("invalid argument \"") + text + "\" for \"--network\" flag: " + bad.what());
+    }
+    if (first.empty()) first = network;
+    endpoints[network] = endpoint;
+  }
   host["NetworkMode"] = first;
+  const bool is_user_defined = first != "default" && first != "bridge" && first != "host" &&
+                               first != "none" && !first.starts_with("container:");
+  // Its names are the network's affair, not the engine's environment.
+  if (is_user_defined && host.isMember("Links")) main["Links"] = host["Links"];
+  Json::Value& endpoint = endpoints[first];
+  for (const std::string& key : main.getMemberNames()) {
+    const bool is_twice = endpoint.isMember(key) && key != "IPAMConfig";
+    if (is_twice)
+      throw Exit(kExitUsage, "conflicting options: cannot specify both --network and its own flag");
+    for (const std::string& part :
+         key == "IPAMConfig" ? main[key].getMemberNames() : std::vector<std::string>())
+      endpoint[key][part] = main[key][part];
+    if (key != "IPAMConfig") endpoint[key] = main[key];
+  }
   if (networks_.size() < 2 && endpoint.empty()) return;
-  Json::Value& endpoints = config["NetworkingConfig"]["EndpointsConfig"];
-  for (const std::string& network : networks_) endpoints[network] = Json::Value(Json::objectValue);
-  endpoints[first] = endpoint;
+  config["NetworkingConfig"]["EndpointsConfig"] = endpoints;
 }
 
 void ContainerFlags::set_health(Json::Value& config) const {

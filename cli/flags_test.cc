@@ -321,6 +321,31 @@ TEST(ContainerFlags, Networks) {
             R"({"EndpointsConfig":{"a":{"Aliases":["n"],"IPAMConfig":{"IPv4Address":"1.2.3.4"}},"b":{}}})");
 }
 
+TEST(ContainerFlags, NetworksInTheLongForm) {
+  const Json::Value config =
+      config_of({"--network", "name=a,alias=x,alias=y,ip6=fd00::9,gw-priority=3", "--network",
+                 "name=b,mac-address=02:42:00:00:00:01", "--link", "db:d", "box"});
+  EXPECT_EQ(config["HostConfig"]["NetworkMode"], "a");
+  EXPECT_EQ(
+      to_text(config["NetworkingConfig"]["EndpointsConfig"]["a"]),
+      R"({"Aliases":["x","y"],"GwPriority":3,"IPAMConfig":{"IPv6Address":"fd00::9"},"Links":["db:d"]})");
+  EXPECT_EQ(to_text(config["NetworkingConfig"]["EndpointsConfig"]["b"]),
+            R"({"MacAddress":"02:42:00:00:00:01"})");
+  EXPECT_FALSE(config_of({"--network", "a", "box"}).isMember("NetworkingConfig"));
+  EXPECT_THAT(failure_of(
+                  [] {
+                    config_of({"--network", "name=a,what=b", "box"});
+                  },
+                  kExitUsage),
+              HasSubstr("invalid field key what"));
+  EXPECT_THAT(failure_of(
+                  [] {
+                    config_of({"--network", "alias=b", "box"});
+                  },
+                  kExitUsage),
+              HasSubstr("network name/id is not specified"));
+}
+
 TEST(ContainerFlags, Files) {
   const std::filesystem::path file = std::filesystem::path(testing::TempDir()) / "pouch-flags-test.env";
   std::ofstream(file) << "# comment\n\nA=b c\n  B=d\r\nPOUCH_SURELY_NOT_SET\nPATH\n";

@@ -14,6 +14,7 @@ type Client struct {
 	Containers ContainerOperations
 	Execs      ExecOperations
 	Images     ImageOperations
+	Networks   NetworkOperations
 	System     SystemOperations
 }
 
@@ -26,7 +27,8 @@ func OpenWith(uri string, options Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{conn, ContainerOperations{conn}, ExecOperations{conn}, ImageOperations{conn}, SystemOperations{conn}}, nil
+	return &Client{conn, ContainerOperations{conn}, ExecOperations{conn}, ImageOperations{conn}, NetworkOperations{conn},
+		SystemOperations{conn}}, nil
 }
 
 // RunConfig is the usual part of a container's configuration.

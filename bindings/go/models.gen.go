@@ -1090,6 +1090,156 @@ type ImageImportResult struct {
 	Reference *string `json:"Reference,omitempty"`
 }
 
+// IPAMConfig: A subnet of a network.
+type IPAMConfig struct {
+	// Subnet with its prefix: 172.20.0.0/16.
+	Subnet *string `json:"Subnet,omitempty"`
+	// Part of the subnet that containers get their addresses from.
+	IpRange *string `json:"IPRange,omitempty"`
+	// Address of the gateway.
+	Gateway *string `json:"Gateway,omitempty"`
+	// Addresses of others by their names; no container gets them.
+	AuxiliaryAddresses *map[string]string `json:"AuxiliaryAddresses,omitempty"`
+}
+
+// IPAM: How a network gets its addresses.
+type IPAM struct {
+	// Name of the driver: default.
+	Driver string `json:"Driver"`
+	// Options of the driver.
+	Options map[string]string `json:"Options"`
+	// Subnets.
+	Config []IPAMConfig `json:"Config"`
+}
+
+// IPAMRequest: How a new network is to get its addresses.
+type IPAMRequest struct {
+	// Name of the driver.
+	Driver *string `json:"Driver,omitempty"`
+	// Options of the driver.
+	Options *map[string]string `json:"Options,omitempty"`
+	// Subnets; none: the engine chooses.
+	Config *[]IPAMConfig `json:"Config,omitempty"`
+}
+
+// ConfigReference: A network that holds the configuration of others.
+type ConfigReference struct {
+	// Its name; empty: none.
+	Network string `json:"Network"`
+}
+
+// NetworkContainer: A running container's place in a network.
+type NetworkContainer struct {
+	// Name of the container.
+	Name string `json:"Name"`
+	// Id of the endpoint.
+	EndpointID string `json:"EndpointID"`
+	// MAC address.
+	MacAddress string `json:"MacAddress"`
+	// IPv4 address with the subnet's prefix.
+	Ipv4Address string `json:"IPv4Address"`
+	// IPv6 address with the subnet's prefix.
+	Ipv6Address string `json:"IPv6Address"`
+}
+
+// Network: A network.
+type Network struct {
+	// Name.
+	Name string `json:"Name"`
+	// Id, 64 hexadecimal digits.
+	Id string `json:"Id"`
+	// When it was made.
+	Created time.Time `json:"Created"`
+	// Where it is.
+	Scope string `json:"Scope"`
+	// Name of the driver.
+	Driver string `json:"Driver"`
+	// Whether it has IPv4 addresses.
+	EnableIpv4 bool `json:"EnableIPv4"`
+	// Whether it has IPv6 addresses.
+	EnableIpv6 bool `json:"EnableIPv6"`
+	// Its subnets.
+	Ipam IPAM `json:"IPAM"`
+	// Whether it has no way out.
+	Internal bool `json:"Internal"`
+	// Of swarm networks: whether containers may join.
+	Attachable bool `json:"Attachable"`
+	// Whether it is a swarm's routing mesh.
+	Ingress bool `json:"Ingress"`
+	// Network that holds its configuration.
+	ConfigFrom ConfigReference `json:"ConfigFrom"`
+	// Whether it is only a configuration for others.
+	ConfigOnly bool `json:"ConfigOnly"`
+	// Running containers in it, by id.
+	Containers map[string]NetworkContainer `json:"Containers"`
+	// Options of the driver.
+	Options map[string]string `json:"Options"`
+	// Labels.
+	Labels map[string]string `json:"Labels"`
+}
+
+// NetworkCreateConfig: A new network.
+type NetworkCreateConfig struct {
+	// Name.
+	Name *string `json:"Name,omitempty"`
+	// Obsolete and without effect: a name is always checked.
+	CheckDuplicate *bool `json:"CheckDuplicate,omitempty"`
+	// Name of the driver.
+	Driver *string `json:"Driver,omitempty"`
+	// Where it is; only local.
+	Scope *string `json:"Scope,omitempty"`
+	// Whether it has IPv4 addresses.
+	EnableIpv4 *bool `json:"EnableIPv4,omitempty"`
+	// Whether it has IPv6 addresses.
+	EnableIpv6 *bool `json:"EnableIPv6,omitempty"`
+	// Its subnets.
+	Ipam *IPAMRequest `json:"IPAM,omitempty"`
+	// Whether it has no way out.
+	Internal *bool `json:"Internal,omitempty"`
+	// Of swarm networks: whether containers may join.
+	Attachable *bool `json:"Attachable,omitempty"`
+	// Whether it is a swarm's routing mesh.
+	Ingress *bool `json:"Ingress,omitempty"`
+	// Whether it is only a configuration for others.
+	ConfigOnly *bool `json:"ConfigOnly,omitempty"`
+	// Network that holds its configuration.
+	ConfigFrom *ConfigReference `json:"ConfigFrom,omitempty"`
+	// Options of the driver, by Docker's names.
+	Options *map[string]string `json:"Options,omitempty"`
+	// Labels.
+	Labels *map[string]string `json:"Labels,omitempty"`
+}
+
+// NetworkCreateResult: A network was made.
+type NetworkCreateResult struct {
+	// Its id.
+	Id string `json:"Id"`
+	// What is odd about it; empty: nothing.
+	Warning string `json:"Warning"`
+}
+
+// NetworkConnectConfig: A container that is to join a network.
+type NetworkConnectConfig struct {
+	// Id, unique prefix of the id, or name of the container.
+	Container *string `json:"Container,omitempty"`
+	// Its place in the network.
+	EndpointConfig *EndpointSettings `json:"EndpointConfig,omitempty"`
+}
+
+// NetworkDisconnectConfig: A container that is to leave a network.
+type NetworkDisconnectConfig struct {
+	// Id, unique prefix of the id, or name of the container.
+	Container *string `json:"Container,omitempty"`
+	// Whether to forget it, too, when the container is gone.
+	Force *bool `json:"Force,omitempty"`
+}
+
+// NetworkPruneResult: Networks that were removed.
+type NetworkPruneResult struct {
+	// Their names.
+	NetworksDeleted []string `json:"NetworksDeleted"`
+}
+
 // PortBinding: A port of the host that leads to a port of the container.
 type PortBinding struct {
 	// Address on the host; empty is all.
@@ -2208,6 +2358,26 @@ type ImageTagOptions struct {
 	Repo string `json:"repo"`
 	// New tag.
 	Tag *string `json:"tag,omitempty"`
+}
+
+// NetworkInspectOptions: Options of network.inspect.
+type NetworkInspectOptions struct {
+	// Whether to tell of services; there are none without a swarm.
+	Verbose *bool `json:"verbose,omitempty"`
+	// Only one of this scope: local, global or swarm.
+	Scope *string `json:"scope,omitempty"`
+}
+
+// NetworkListOptions: Options of network.list.
+type NetworkListOptions struct {
+	// Which networks to list.
+	Filters *map[string][]string `json:"filters,omitempty"`
+}
+
+// NetworkPruneOptions: Options of network.prune.
+type NetworkPruneOptions struct {
+	// Which networks to remove.
+	Filters *map[string][]string `json:"filters,omitempty"`
 }
 
 // SystemDfOptions: Options of system.df.

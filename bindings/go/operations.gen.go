@@ -378,6 +378,84 @@ func (o ImageOperations) Tag(ctx context.Context, name string, options ImageTagO
 	return o.conn.Call(ctx, "image.tag", []string{name}, nil, options, nil)
 }
 
+// NetworkOperations are all network.* operations.
+type NetworkOperations struct{ conn *Conn }
+
+// Connect: Connect a container to a network.
+//
+// A running one gets a further link at once, any other when it starts.
+// NotFound: there is no such network or container. InvalidArgument: a bad address or option, or the container's
+// network mode or the kind of the network forbids it. PermissionDenied: it is connected already, or the address is
+// taken. Conflict: the container is being removed. ResourceExhausted: no address is free.
+// Errors: InvalidArgument, NotFound, Conflict, PermissionDenied, NotImplemented, ResourceExhausted.
+func (o NetworkOperations) Connect(ctx context.Context, id string, config NetworkConnectConfig) error {
+	return o.conn.Call(ctx, "network.connect", []string{id}, config, nil, nil)
+}
+
+// Create: Create a network.
+//
+// Without IPAM.Config it gets a subnet that neither another network nor the host uses.
+// InvalidArgument: a bad name, subnet, address or option. AlreadyExists: another one has the name.
+// PermissionDenied: the name is one of the predefined networks', or a subnet overlaps with another network's.
+// NotFound: there is no such driver. ResourceExhausted: no subnet is free.
+// Errors: InvalidArgument, AlreadyExists, PermissionDenied, NotFound, NotImplemented, ResourceExhausted.
+func (o NetworkOperations) Create(ctx context.Context, config NetworkCreateConfig) (NetworkCreateResult, error) {
+	var result NetworkCreateResult
+	err := o.conn.Call(ctx, "network.create", nil, config, nil, &result)
+	return result, err
+}
+
+// Disconnect: Disconnect a container from a network.
+//
+// NotFound: there is no such network or container. PermissionDenied: it is not connected to the network.
+// InvalidArgument: the network is the host's. Conflict: the container is being removed.
+// Errors: InvalidArgument, NotFound, Conflict, PermissionDenied.
+func (o NetworkOperations) Disconnect(ctx context.Context, id string, config NetworkDisconnectConfig) error {
+	return o.conn.Call(ctx, "network.disconnect", []string{id}, config, nil, nil)
+}
+
+// Inspect: Describe a network.
+//
+// NotFound: there is no such network. InvalidArgument: an id prefix that fits several.
+// Errors: InvalidArgument, NotFound.
+func (o NetworkOperations) Inspect(ctx context.Context, id string, options *NetworkInspectOptions) (Network, error) {
+	var result Network
+	err := o.conn.Call(ctx, "network.inspect", []string{id}, nil, options, &result)
+	return result, err
+}
+
+// List: List networks.
+//
+// Containers is empty here; network.inspect fills it.
+// InvalidArgument: an unknown filter or a bad value of one.
+// Errors: InvalidArgument.
+func (o NetworkOperations) List(ctx context.Context, options *NetworkListOptions) ([]Network, error) {
+	var result []Network
+	err := o.conn.Call(ctx, "network.list", nil, nil, options, &result)
+	return result, err
+}
+
+// Prune: Remove networks that no container is in.
+//
+// Predefined networks stay.
+// InvalidArgument: an unknown filter or a bad value of one.
+// Errors: InvalidArgument.
+func (o NetworkOperations) Prune(ctx context.Context, options *NetworkPruneOptions) (NetworkPruneResult, error) {
+	var result NetworkPruneResult
+	err := o.conn.Call(ctx, "network.prune", nil, nil, options, &result)
+	return result, err
+}
+
+// Remove: Remove a network.
+//
+// Containers that do not run do not keep it: they are disconnected from it.
+// NotFound: there is no such network. PermissionDenied: it is predefined, or running containers are in it.
+// InvalidArgument: an id prefix that fits several.
+// Errors: InvalidArgument, NotFound, PermissionDenied.
+func (o NetworkOperations) Remove(ctx context.Context, id string) error {
+	return o.conn.Call(ctx, "network.remove", []string{id}, nil, nil, nil)
+}
+
 // SystemOperations are all system.* operations.
 type SystemOperations struct{ conn *Conn }
 

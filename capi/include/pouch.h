@@ -46,6 +46,7 @@
 #include "pouch/exec.h"      /* IWYU pragma: export */
 #include "pouch/image.h"     /* IWYU pragma: export */
 #include "pouch/log.h"       /* IWYU pragma: export */
+#include "pouch/network.h"   /* IWYU pragma: export */
 #include "pouch/stream.h"    /* IWYU pragma: export */
 #include "pouch/system.h"    /* IWYU pragma: export */
 

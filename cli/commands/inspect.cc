@@ -9,9 +9,10 @@ namespace {
 constexpr int kExitTemplate = 64;  // as Docker's inspect ends for a template that cannot be parsed
 
 struct InspectFlags {
-  std::string type;  ///< "container", "image" or "" for whatever has the name
+  std::string type;  ///< "container", "image", "network" or "" for whatever has the name
   std::string format;
   bool size = false;
+  bool verbose = false;
 };
 
 // The objects as they are found, and what to say about the others.
@@ -26,6 +27,12 @@ std::string inspect_container(Client& client, const std::string& name, bool size
   return client.call_text("container.inspect", {name}, options);
 }
 
+std::string inspect_network(Client& client, const std::string& name, bool verbose) {
+  Json::Value options(Json::objectValue);
+  if (verbose) options["verbose"] = true;
+  return client.call_text("network.inspect", {name}, options);
+}
+
 std::string inspect_any(Client& client, const std::string& name, bool size) {
   try {
     return inspect_container(client, name, size);
@@ -36,6 +43,13 @@ std::string inspect_any(Client& client, const std::string& name, bool size) {
     return client.call_text("image.inspect", {name});
   } catch (const ApiError& error) {
     if (error.status() != POUCH_ERR_NOT_FOUND) throw;
+  }
+  try {
+    return client.call_text("network.inspect", {name});
+  } catch (const ApiError& error) {
+    const bool is_unknown =
+        error.status() == POUCH_ERR_NOT_FOUND || error.status() == POUCH_ERR_INVALID_ARGUMENT;
+    if (!is_unknown) throw;
     throw ApiError(POUCH_ERR_NOT_FOUND, "No such object: " + name);
   }
 }
@@ -48,6 +62,8 @@ Found find_all(Client& client, const Words& names, const InspectFlags& flags) {
         found.documents.push_back(inspect_container(client, name, flags.size));
       } else if (flags.type == "image") {
         found.documents.push_back(client.call_text("image.inspect", {name}));
+      } else if (flags.type == "network") {
+        found.documents.push_back(inspect_network(client, name, flags.verbose));
       } else {
         found.documents.push_back(inspect_any(client, name, flags.size));
       }
@@ -137,7 +153,8 @@ int inspect(Context& context, const Invocation& invocation, const std::string& t
   flags.type = type;
   Options options(invocation.command, synopsis, "Return low-level information on objects", {.least = 1});
   options.text("-f, --format", &flags.format, "string", "'json' or a Go template");
-  if (type != "image")
+  if (type == "network") options.flag("-v, --verbose", &flags.verbose, "Verbose output for diagnostics");
+  if (type != "image" && type != "network")
     options.flag("-s, --size", &flags.size, "Display total file sizes if the type is container");
   if (type.empty()) options.text("--type", &flags.type, "string", "Only inspect objects of the given type");
   const std::optional<Words> names = options.parse(invocation.args);
@@ -145,8 +162,9 @@ int inspect(Context& context, const Invocation& invocation, const std::string& t
     context.console().out(options.help());
     return 0;
   }
-  if (!flags.type.empty() && flags.type != "container" && flags.type != "image") {
-    throw Exit(kExitError, "unknown type: \"" + flags.type + "\": must be one of \"container\", \"image\"");
+  if (!flags.type.empty() && flags.type != "container" && flags.type != "image" && flags.type != "network") {
+    throw Exit(kExitError,
+               "unknown type: \"" + flags.type + "\": must be one of \"container\", \"image\", \"network\"");
   }
   try {
     if (!flags.format.empty() && flags.format != "json") static_cast<void>(Template(flags.format));
@@ -171,6 +189,10 @@ int inspect_container_command(Context& context, const Invocation& invocation) {
 
 int inspect_image_command(Context& context, const Invocation& invocation) {
   return inspect(context, invocation, "image", "IMAGE [IMAGE...]");
+}
+
+int network_inspect_command(Context& context, const Invocation& invocation) {
+  return inspect(context, invocation, "network", "NETWORK [NETWORK...]");
 }
 
 }  // namespace pouch::cli

@@ -294,6 +294,60 @@ class Engine {
   virtual Status image_tag(const std::string& name, const api::ImageTagOptions& options,
                            const Call& call) = 0;
 
+  /// network.connect: Connect a container to a network.
+  /// A running one gets a further link at once, any other when it starts.
+  /// NotFound: there is no such network or container. InvalidArgument: a bad address or option, or the
+  /// container's network mode or the kind of the network forbids it. PermissionDenied: it is connected
+  /// already, or the address is taken. Conflict: the container is being removed. ResourceExhausted: no
+  /// address is free. Errors: InvalidArgument, NotFound, Conflict, PermissionDenied, NotImplemented,
+  /// ResourceExhausted.
+  virtual Status network_connect(const std::string& id, const api::NetworkConnectConfig& config,
+                                 const Call& call) = 0;
+
+  /// network.create: Create a network.
+  /// Without IPAM.Config it gets a subnet that neither another network nor the host uses.
+  /// InvalidArgument: a bad name, subnet, address or option. AlreadyExists: another one has the name.
+  /// PermissionDenied: the name is one of the predefined networks', or a subnet overlaps with another
+  /// network's. NotFound: there is no such driver. ResourceExhausted: no subnet is free. Errors:
+  /// InvalidArgument, AlreadyExists, PermissionDenied, NotFound, NotImplemented, ResourceExhausted.
+  virtual Result<api::NetworkCreateResult> network_create(const api::NetworkCreateConfig& config,
+                                                          const Call& call) = 0;
+
+  /// network.disconnect: Disconnect a container from a network.
+  /// NotFound: there is no such network or container. PermissionDenied: it is not connected to the network.
+  /// InvalidArgument: the network is the host's. Conflict: the container is being removed.
+  /// Errors: InvalidArgument, NotFound, Conflict, PermissionDenied.
+  virtual Status network_disconnect(const std::string& id, const api::NetworkDisconnectConfig& config,
+                                    const Call& call) = 0;
+
+  /// network.inspect: Describe a network.
+  /// NotFound: there is no such network. InvalidArgument: an id prefix that fits several.
+  /// Errors: InvalidArgument, NotFound.
+  virtual Result<api::Network> network_inspect(const std::string& id,
+                                               const api::NetworkInspectOptions& options,
+                                               const Call& call) = 0;
+
+  /// network.list: List networks.
+  /// Containers is empty here; network.inspect fills it.
+  /// InvalidArgument: an unknown filter or a bad value of one.
+  /// Errors: InvalidArgument.
+  virtual Result<std::vector<api::Network>> network_list(const api::NetworkListOptions& options,
+                                                         const Call& call) = 0;
+
+  /// network.prune: Remove networks that no container is in.
+  /// Predefined networks stay.
+  /// InvalidArgument: an unknown filter or a bad value of one.
+  /// Errors: InvalidArgument.
+  virtual Result<api::NetworkPruneResult> network_prune(const api::NetworkPruneOptions& options,
+                                                        const Call& call) = 0;
+
+  /// network.remove: Remove a network.
+  /// Containers that do not run do not keep it: they are disconnected from it.
+  /// NotFound: there is no such network. PermissionDenied: it is predefined, or running containers are in it.
+  /// InvalidArgument: an id prefix that fits several.
+  /// Errors: InvalidArgument, NotFound, PermissionDenied.
+  virtual Status network_remove(const std::string& id, const Call& call) = 0;
+
   /// system.check: Look whether the engine has all that containers need.
   /// Looks at the rights, programs, kernel features, space and limits that the engine uses, changes nothing,
   /// and gives one finding for each, with what mends it. The same texts are the errors that other operations

@@ -3,17 +3,179 @@
 
 namespace pouch::api {
 
-Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, PortBinding& out) {
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, IPAMConfig& out) {
   ObjectReader reader(in, path, mode);
-  reader.optional("HostIp", out.host_ip);
-  reader.optional("HostPort", out.host_port);
+  reader.optional("Subnet", out.subnet);
+  reader.optional("IPRange", out.ip_range);
+  reader.optional("Gateway", out.gateway);
+  reader.optional("AuxiliaryAddresses", out.auxiliary_addresses);
   return reader.finish();
 }
 
-Json encode_value(const PortBinding& value) {
+Json encode_value(const IPAMConfig& value) {
   Json out = json_object();
-  if (value.host_ip) out["HostIp"] = encode_value(*value.host_ip);
-  if (value.host_port) out["HostPort"] = encode_value(*value.host_port);
+  if (value.subnet) out["Subnet"] = encode_value(*value.subnet);
+  if (value.ip_range) out["IPRange"] = encode_value(*value.ip_range);
+  if (value.gateway) out["Gateway"] = encode_value(*value.gateway);
+  if (value.auxiliary_addresses) out["AuxiliaryAddresses"] = encode_value(*value.auxiliary_addresses);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, IPAM& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Driver", out.driver);
+  reader.required("Options", out.options);
+  reader.required("Config", out.config);
+  return reader.finish();
+}
+
+Json encode_value(const IPAM& value) {
+  Json out = json_object();
+  out["Driver"] = encode_value(value.driver);
+  out["Options"] = encode_value(value.options);
+  out["Config"] = encode_value(value.config);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, IPAMRequest& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("Driver", out.driver);
+  reader.optional("Options", out.options);
+  reader.optional("Config", out.config);
+  return reader.finish();
+}
+
+Json encode_value(const IPAMRequest& value) {
+  Json out = json_object();
+  if (value.driver) out["Driver"] = encode_value(*value.driver);
+  if (value.options) out["Options"] = encode_value(*value.options);
+  if (value.config) out["Config"] = encode_value(*value.config);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ConfigReference& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Network", out.network);
+  return reader.finish();
+}
+
+Json encode_value(const ConfigReference& value) {
+  Json out = json_object();
+  out["Network"] = encode_value(value.network);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, NetworkContainer& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Name", out.name);
+  reader.required("EndpointID", out.endpoint_id);
+  reader.required("MacAddress", out.mac_address);
+  reader.required("IPv4Address", out.ipv4_address);
+  reader.required("IPv6Address", out.ipv6_address);
+  return reader.finish();
+}
+
+Json encode_value(const NetworkContainer& value) {
+  Json out = json_object();
+  out["Name"] = encode_value(value.name);
+  out["EndpointID"] = encode_value(value.endpoint_id);
+  out["MacAddress"] = encode_value(value.mac_address);
+  out["IPv4Address"] = encode_value(value.ipv4_address);
+  out["IPv6Address"] = encode_value(value.ipv6_address);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, Network& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Name", out.name);
+  reader.required("Id", out.id);
+  reader.required("Created", out.created);
+  reader.required("Scope", out.scope);
+  reader.required("Driver", out.driver);
+  reader.required("EnableIPv4", out.enable_ipv4);
+  reader.required("EnableIPv6", out.enable_ipv6);
+  reader.required("IPAM", out.ipam);
+  reader.required("Internal", out.internal);
+  reader.required("Attachable", out.attachable);
+  reader.required("Ingress", out.ingress);
+  reader.required("ConfigFrom", out.config_from);
+  reader.required("ConfigOnly", out.config_only);
+  reader.required("Containers", out.containers);
+  reader.required("Options", out.options);
+  reader.required("Labels", out.labels);
+  return reader.finish();
+}
+
+Json encode_value(const Network& value) {
+  Json out = json_object();
+  out["Name"] = encode_value(value.name);
+  out["Id"] = encode_value(value.id);
+  out["Created"] = encode_value(value.created);
+  out["Scope"] = encode_value(value.scope);
+  out["Driver"] = encode_value(value.driver);
+  out["EnableIPv4"] = encode_value(value.enable_ipv4);
+  out["EnableIPv6"] = encode_value(value.enable_ipv6);
+  out["IPAM"] = encode_value(value.ipam);
+  out["Internal"] = encode_value(value.internal);
+  out["Attachable"] = encode_value(value.attachable);
+  out["Ingress"] = encode_value(value.ingress);
+  out["ConfigFrom"] = encode_value(value.config_from);
+  out["ConfigOnly"] = encode_value(value.config_only);
+  out["Containers"] = encode_value(value.containers);
+  out["Options"] = encode_value(value.options);
+  out["Labels"] = encode_value(value.labels);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, NetworkCreateConfig& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("Name", out.name);
+  reader.optional("CheckDuplicate", out.check_duplicate);
+  reader.optional("Driver", out.driver);
+  reader.optional("Scope", out.scope);
+  reader.optional("EnableIPv4", out.enable_ipv4);
+  reader.optional("EnableIPv6", out.enable_ipv6);
+  reader.optional("IPAM", out.ipam);
+  reader.optional("Internal", out.internal);
+  reader.optional("Attachable", out.attachable);
+  reader.optional("Ingress", out.ingress);
+  reader.optional("ConfigOnly", out.config_only);
+  reader.optional("ConfigFrom", out.config_from);
+  reader.optional("Options", out.options);
+  reader.optional("Labels", out.labels);
+  return reader.finish();
+}
+
+Json encode_value(const NetworkCreateConfig& value) {
+  Json out = json_object();
+  if (value.name) out["Name"] = encode_value(*value.name);
+  if (value.check_duplicate) out["CheckDuplicate"] = encode_value(*value.check_duplicate);
+  if (value.driver) out["Driver"] = encode_value(*value.driver);
+  if (value.scope) out["Scope"] = encode_value(*value.scope);
+  if (value.enable_ipv4) out["EnableIPv4"] = encode_value(*value.enable_ipv4);
+  if (value.enable_ipv6) out["EnableIPv6"] = encode_value(*value.enable_ipv6);
+  if (value.ipam) out["IPAM"] = encode_value(*value.ipam);
+  if (value.internal) out["Internal"] = encode_value(*value.internal);
+  if (value.attachable) out["Attachable"] = encode_value(*value.attachable);
+  if (value.ingress) out["Ingress"] = encode_value(*value.ingress);
+  if (value.config_only) out["ConfigOnly"] = encode_value(*value.config_only);
+  if (value.config_from) out["ConfigFrom"] = encode_value(*value.config_from);
+  if (value.options) out["Options"] = encode_value(*value.options);
+  if (value.labels) out["Labels"] = encode_value(*value.labels);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, NetworkCreateResult& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Id", out.id);
+  reader.required("Warning", out.warning);
+  return reader.finish();
+}
+
+Json encode_value(const NetworkCreateResult& value) {
+  Json out = json_object();
+  out["Id"] = encode_value(value.id);
+  out["Warning"] = encode_value(value.warning);
   return out;
 }
 
@@ -70,6 +232,60 @@ Json encode_value(const EndpointSettings& value) {
   if (value.global_ipv6_address) out["GlobalIPv6Address"] = encode_value(*value.global_ipv6_address);
   if (value.global_ipv6_prefix_len) out["GlobalIPv6PrefixLen"] = encode_value(*value.global_ipv6_prefix_len);
   if (value.dns_names) out["DNSNames"] = encode_value(*value.dns_names);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, NetworkConnectConfig& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("Container", out.container);
+  reader.optional("EndpointConfig", out.endpoint_config);
+  return reader.finish();
+}
+
+Json encode_value(const NetworkConnectConfig& value) {
+  Json out = json_object();
+  if (value.container) out["Container"] = encode_value(*value.container);
+  if (value.endpoint_config) out["EndpointConfig"] = encode_value(*value.endpoint_config);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, NetworkDisconnectConfig& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("Container", out.container);
+  reader.optional("Force", out.force);
+  return reader.finish();
+}
+
+Json encode_value(const NetworkDisconnectConfig& value) {
+  Json out = json_object();
+  if (value.container) out["Container"] = encode_value(*value.container);
+  if (value.force) out["Force"] = encode_value(*value.force);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, NetworkPruneResult& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("NetworksDeleted", out.networks_deleted);
+  return reader.finish();
+}
+
+Json encode_value(const NetworkPruneResult& value) {
+  Json out = json_object();
+  out["NetworksDeleted"] = encode_value(value.networks_deleted);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, PortBinding& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("HostIp", out.host_ip);
+  reader.optional("HostPort", out.host_port);
+  return reader.finish();
+}
+
+Json encode_value(const PortBinding& value) {
+  Json out = json_object();
+  if (value.host_ip) out["HostIp"] = encode_value(*value.host_ip);
+  if (value.host_port) out["HostPort"] = encode_value(*value.host_port);
   return out;
 }
 
@@ -142,6 +358,44 @@ Json encode_value(const NetworkSettings& value) {
   out["IPv6Gateway"] = encode_value(value.ipv6_gateway);
   out["MacAddress"] = encode_value(value.mac_address);
   out["Networks"] = encode_value(value.networks);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, NetworkInspectOptions& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("verbose", out.verbose);
+  reader.optional("scope", out.scope);
+  return reader.finish();
+}
+
+Json encode_value(const NetworkInspectOptions& value) {
+  Json out = json_object();
+  if (value.verbose) out["verbose"] = encode_value(*value.verbose);
+  if (value.scope) out["scope"] = encode_value(*value.scope);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, NetworkListOptions& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("filters", out.filters);
+  return reader.finish();
+}
+
+Json encode_value(const NetworkListOptions& value) {
+  Json out = json_object();
+  if (value.filters) out["filters"] = encode_value(*value.filters);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, NetworkPruneOptions& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("filters", out.filters);
+  return reader.finish();
+}
+
+Json encode_value(const NetworkPruneOptions& value) {
+  Json out = json_object();
+  if (value.filters) out["filters"] = encode_value(*value.filters);
   return out;
 }
 

@@ -11,17 +11,165 @@
 
 namespace pouch::api {
 
-/// A port of the host that leads to a port of the container.
-struct PortBinding {
-  /// Address on the host; empty is all.
-  std::optional<std::string> host_ip;
-  /// Port or range (first-last) on the host; empty or 0 is a free one.
-  std::optional<std::string> host_port;
+/// A subnet of a network.
+struct IPAMConfig {
+  /// Subnet with its prefix: 172.20.0.0/16.
+  std::optional<std::string> subnet;
+  /// Part of the subnet that containers get their addresses from.
+  std::optional<std::string> ip_range;
+  /// Address of the gateway.
+  std::optional<std::string> gateway;
+  /// Addresses of others by their names; no container gets them.
+  std::optional<std::map<std::string, std::string>> auxiliary_addresses;
 
-  friend bool operator==(const PortBinding&, const PortBinding&) = default;
+  friend bool operator==(const IPAMConfig&, const IPAMConfig&) = default;
 };
-Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, PortBinding& out);
-Json encode_value(const PortBinding& value);
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, IPAMConfig& out);
+Json encode_value(const IPAMConfig& value);
+
+/// How a network gets its addresses.
+struct IPAM {
+  /// Name of the driver: default.
+  std::string driver;
+  /// Options of the driver.
+  Nullable<std::map<std::string, std::string>> options;
+  /// Subnets.
+  Nullable<std::vector<IPAMConfig>> config;
+
+  friend bool operator==(const IPAM&, const IPAM&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, IPAM& out);
+Json encode_value(const IPAM& value);
+
+/// How a new network is to get its addresses.
+struct IPAMRequest {
+  /// Name of the driver.
+  std::optional<std::string> driver;
+  /// Options of the driver.
+  std::optional<std::map<std::string, std::string>> options;
+  /// Subnets; none: the engine chooses.
+  std::optional<std::vector<IPAMConfig>> config;
+
+  friend bool operator==(const IPAMRequest&, const IPAMRequest&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, IPAMRequest& out);
+Json encode_value(const IPAMRequest& value);
+
+/// A network that holds the configuration of others.
+struct ConfigReference {
+  /// Its name; empty: none.
+  std::string network;
+
+  friend bool operator==(const ConfigReference&, const ConfigReference&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, ConfigReference& out);
+Json encode_value(const ConfigReference& value);
+
+/// A running container's place in a network.
+struct NetworkContainer {
+  /// Name of the container.
+  std::string name;
+  /// Id of the endpoint.
+  std::string endpoint_id;
+  /// MAC address.
+  std::string mac_address;
+  /// IPv4 address with the subnet's prefix.
+  std::string ipv4_address;
+  /// IPv6 address with the subnet's prefix.
+  std::string ipv6_address;
+
+  friend bool operator==(const NetworkContainer&, const NetworkContainer&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, NetworkContainer& out);
+Json encode_value(const NetworkContainer& value);
+
+/// A network.
+struct Network {
+  /// Name.
+  std::string name;
+  /// Id, 64 hexadecimal digits.
+  std::string id;
+  /// When it was made.
+  Timestamp created;
+  /// Where it is.
+  std::string scope;
+  /// Name of the driver.
+  std::string driver;
+  /// Whether it has IPv4 addresses.
+  bool enable_ipv4 = false;
+  /// Whether it has IPv6 addresses.
+  bool enable_ipv6 = false;
+  /// Its subnets.
+  IPAM ipam;
+  /// Whether it has no way out.
+  bool internal = false;
+  /// Of swarm networks: whether containers may join.
+  bool attachable = false;
+  /// Whether it is a swarm's routing mesh.
+  bool ingress = false;
+  /// Network that holds its configuration.
+  ConfigReference config_from;
+  /// Whether it is only a configuration for others.
+  bool config_only = false;
+  /// Running containers in it, by id.
+  Nullable<std::map<std::string, NetworkContainer>> containers;
+  /// Options of the driver.
+  Nullable<std::map<std::string, std::string>> options;
+  /// Labels.
+  Nullable<std::map<std::string, std::string>> labels;
+
+  friend bool operator==(const Network&, const Network&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, Network& out);
+Json encode_value(const Network& value);
+
+/// A new network.
+struct NetworkCreateConfig {
+  /// Name.
+  std::optional<std::string> name;
+  /// Obsolete and without effect: a name is always checked.
+  std::optional<bool> check_duplicate;
+  /// Name of the driver.
+  std::optional<std::string> driver;
+  /// Where it is; only local.
+  std::optional<std::string> scope;
+  /// Whether it has IPv4 addresses.
+  std::optional<bool> enable_ipv4;
+  /// Whether it has IPv6 addresses.
+  std::optional<bool> enable_ipv6;
+  /// Its subnets.
+  std::optional<IPAMRequest> ipam;
+  /// Whether it has no way out.
+  std::optional<bool> internal;
+  /// Of swarm networks: whether containers may join.
+  std::optional<bool> attachable;
+  /// Whether it is a swarm's routing mesh.
+  std::optional<bool> ingress;
+  /// Whether it is only a configuration for others.
+  std::optional<bool> config_only;
+  /// Network that holds its configuration.
+  std::optional<ConfigReference> config_from;
+  /// Options of the driver, by Docker's names.
+  std::optional<std::map<std::string, std::string>> options;
+  /// Labels.
+  std::optional<std::map<std::string, std::string>> labels;
+
+  friend bool operator==(const NetworkCreateConfig&, const NetworkCreateConfig&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, NetworkCreateConfig& out);
+Json encode_value(const NetworkCreateConfig& value);
+
+/// A network was made.
+struct NetworkCreateResult {
+  /// Its id.
+  std::string id;
+  /// What is odd about it; empty: nothing.
+  std::string warning;
+
+  friend bool operator==(const NetworkCreateResult&, const NetworkCreateResult&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, NetworkCreateResult& out);
+Json encode_value(const NetworkCreateResult& value);
 
 /// Addresses that an endpoint asks for.
 struct EndpointIPAMConfig {
@@ -74,6 +222,52 @@ struct EndpointSettings {
 };
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, EndpointSettings& out);
 Json encode_value(const EndpointSettings& value);
+
+/// A container that is to join a network.
+struct NetworkConnectConfig {
+  /// Id, unique prefix of the id, or name of the container.
+  std::optional<std::string> container;
+  /// Its place in the network.
+  std::optional<EndpointSettings> endpoint_config;
+
+  friend bool operator==(const NetworkConnectConfig&, const NetworkConnectConfig&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, NetworkConnectConfig& out);
+Json encode_value(const NetworkConnectConfig& value);
+
+/// A container that is to leave a network.
+struct NetworkDisconnectConfig {
+  /// Id, unique prefix of the id, or name of the container.
+  std::optional<std::string> container;
+  /// Whether to forget it, too, when the container is gone.
+  std::optional<bool> force;
+
+  friend bool operator==(const NetworkDisconnectConfig&, const NetworkDisconnectConfig&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, NetworkDisconnectConfig& out);
+Json encode_value(const NetworkDisconnectConfig& value);
+
+/// Networks that were removed.
+struct NetworkPruneResult {
+  /// Their names.
+  Nullable<std::vector<std::string>> networks_deleted;
+
+  friend bool operator==(const NetworkPruneResult&, const NetworkPruneResult&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, NetworkPruneResult& out);
+Json encode_value(const NetworkPruneResult& value);
+
+/// A port of the host that leads to a port of the container.
+struct PortBinding {
+  /// Address on the host; empty is all.
+  std::optional<std::string> host_ip;
+  /// Port or range (first-last) on the host; empty or 0 is a free one.
+  std::optional<std::string> host_port;
+
+  friend bool operator==(const PortBinding&, const PortBinding&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, PortBinding& out);
+Json encode_value(const PortBinding& value);
 
 /// Networks that a new container joins.
 struct NetworkingConfig {
@@ -140,5 +334,37 @@ struct NetworkSettings {
 };
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, NetworkSettings& out);
 Json encode_value(const NetworkSettings& value);
+
+/// Options of network.inspect.
+struct NetworkInspectOptions {
+  /// Whether to tell of services; there are none without a swarm.
+  std::optional<bool> verbose;
+  /// Only one of this scope: local, global or swarm.
+  std::optional<std::string> scope;
+
+  friend bool operator==(const NetworkInspectOptions&, const NetworkInspectOptions&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, NetworkInspectOptions& out);
+Json encode_value(const NetworkInspectOptions& value);
+
+/// Options of network.list.
+struct NetworkListOptions {
+  /// Which networks to list.
+  std::optional<std::map<std::string, std::vector<std::string>>> filters;
+
+  friend bool operator==(const NetworkListOptions&, const NetworkListOptions&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, NetworkListOptions& out);
+Json encode_value(const NetworkListOptions& value);
+
+/// Options of network.prune.
+struct NetworkPruneOptions {
+  /// Which networks to remove.
+  std::optional<std::map<std::string, std::vector<std::string>>> filters;
+
+  friend bool operator==(const NetworkPruneOptions&, const NetworkPruneOptions&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, NetworkPruneOptions& out);
+Json encode_value(const NetworkPruneOptions& value);
 
 }  // namespace pouch::api

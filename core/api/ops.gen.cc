@@ -485,6 +485,87 @@ Result<Json> run_image_tag(Engine& engine, const OpArgs& args, const Call& call)
   return internal::encode_status(engine.image_tag(args.ids[0], *options, call));
 }
 
+constexpr std::array kIds_network_connect = {"id"sv};
+
+constexpr std::array kErrors_network_connect = {Code::kInvalidArgument, Code::kNotFound,
+                                                Code::kConflict,        Code::kPermissionDenied,
+                                                Code::kNotImplemented,  Code::kResourceExhausted};
+
+Result<Json> run_network_connect(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto config = internal::decode_argument<NetworkConnectConfig>(args.config, args.mode);
+  if (!config.is_ok()) return config.status();
+  return internal::encode_status(engine.network_connect(args.ids[0], *config, call));
+}
+
+constexpr std::array kErrors_network_create = {Code::kInvalidArgument,  Code::kAlreadyExists,
+                                               Code::kPermissionDenied, Code::kNotFound,
+                                               Code::kNotImplemented,   Code::kResourceExhausted};
+
+Result<Json> run_network_create(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto config = internal::decode_argument<NetworkCreateConfig>(args.config, args.mode);
+  if (!config.is_ok()) return config.status();
+  return internal::encode_result(engine.network_create(*config, call));
+}
+
+constexpr std::array kIds_network_disconnect = {"id"sv};
+
+constexpr std::array kErrors_network_disconnect = {Code::kInvalidArgument, Code::kNotFound, Code::kConflict,
+                                                   Code::kPermissionDenied};
+
+Result<Json> run_network_disconnect(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto config = internal::decode_argument<NetworkDisconnectConfig>(args.config, args.mode);
+  if (!config.is_ok()) return config.status();
+  return internal::encode_status(engine.network_disconnect(args.ids[0], *config, call));
+}
+
+constexpr std::array kIds_network_inspect = {"id"sv};
+
+constexpr std::array kOptions_network_inspect = {
+    ParamInfo{"verbose", ParamType::kBool, false},
+    ParamInfo{"scope", ParamType::kString, false},
+};
+
+constexpr std::array kErrors_network_inspect = {Code::kInvalidArgument, Code::kNotFound};
+
+Result<Json> run_network_inspect(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto options = internal::decode_argument<NetworkInspectOptions>(args.options, args.mode);
+  if (!options.is_ok()) return options.status();
+  return internal::encode_result(engine.network_inspect(args.ids[0], *options, call));
+}
+
+constexpr std::array kOptions_network_list = {
+    ParamInfo{"filters", ParamType::kJson, false},
+};
+
+constexpr std::array kErrors_network_list = {Code::kInvalidArgument};
+
+Result<Json> run_network_list(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto options = internal::decode_argument<NetworkListOptions>(args.options, args.mode);
+  if (!options.is_ok()) return options.status();
+  return internal::encode_result(engine.network_list(*options, call));
+}
+
+constexpr std::array kOptions_network_prune = {
+    ParamInfo{"filters", ParamType::kJson, false},
+};
+
+constexpr std::array kErrors_network_prune = {Code::kInvalidArgument};
+
+Result<Json> run_network_prune(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto options = internal::decode_argument<NetworkPruneOptions>(args.options, args.mode);
+  if (!options.is_ok()) return options.status();
+  return internal::encode_result(engine.network_prune(*options, call));
+}
+
+constexpr std::array kIds_network_remove = {"id"sv};
+
+constexpr std::array kErrors_network_remove = {Code::kInvalidArgument, Code::kNotFound,
+                                               Code::kPermissionDenied};
+
+Result<Json> run_network_remove(Engine& engine, const OpArgs& args, const Call& call) {
+  return internal::encode_status(engine.network_remove(args.ids[0], call));
+}
+
 Result<Json> run_system_check(Engine& engine, const OpArgs& /*args*/, const Call& call) {
   return internal::encode_result(engine.system_check(call));
 }
@@ -543,7 +624,7 @@ Result<Json> run_system_version(Engine& engine, const OpArgs& /*args*/, const Ca
   return internal::encode_result(engine.system_version(call));
 }
 
-constexpr std::array<OpInfo, 41> kOperations = {{
+constexpr std::array<OpInfo, 48> kOperations = {{
     {.name = "container.attach",
      .method = "POST",
      .path = "/containers/{id}/attach",
@@ -1088,6 +1169,125 @@ constexpr std::array<OpInfo, 41> kOperations = {{
      .retry_safe = true,
      .wire = "",
      .since = "1.0"},
+    {.name = "network.connect",
+     .method = "POST",
+     .path = "/networks/{id}/connect",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = kIds_network_connect,
+     .options = {},
+     .errors = kErrors_network_connect,
+     .has_config = true,
+     .config_required = true,
+     .has_result = false,
+     .success_status = 200,
+     .retry_safe = false,
+     .wire = "",
+     .since = "1.0"},
+    {.name = "network.create",
+     .method = "POST",
+     .path = "/networks/create",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = {},
+     .options = {},
+     .errors = kErrors_network_create,
+     .has_config = true,
+     .config_required = true,
+     .has_result = true,
+     .success_status = 201,
+     .retry_safe = false,
+     .wire = "",
+     .since = "1.0"},
+    {.name = "network.disconnect",
+     .method = "POST",
+     .path = "/networks/{id}/disconnect",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = kIds_network_disconnect,
+     .options = {},
+     .errors = kErrors_network_disconnect,
+     .has_config = true,
+     .config_required = true,
+     .has_result = false,
+     .success_status = 200,
+     .retry_safe = false,
+     .wire = "",
+     .since = "1.0"},
+    {.name = "network.inspect",
+     .method = "GET",
+     .path = "/networks/{id}",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = kIds_network_inspect,
+     .options = kOptions_network_inspect,
+     .errors = kErrors_network_inspect,
+     .has_config = false,
+     .config_required = false,
+     .has_result = true,
+     .success_status = 200,
+     .retry_safe = true,
+     .wire = "",
+     .since = "1.0"},
+    {.name = "network.list",
+     .method = "GET",
+     .path = "/networks",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = {},
+     .options = kOptions_network_list,
+     .errors = kErrors_network_list,
+     .has_config = false,
+     .config_required = false,
+     .has_result = true,
+     .success_status = 200,
+     .retry_safe = true,
+     .wire = "",
+     .since = "1.0"},
+    {.name = "network.prune",
+     .method = "POST",
+     .path = "/networks/prune",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = {},
+     .options = kOptions_network_prune,
+     .errors = kErrors_network_prune,
+     .has_config = false,
+     .config_required = false,
+     .has_result = true,
+     .success_status = 200,
+     .retry_safe = true,
+     .wire = "",
+     .since = "1.0"},
+    {.name = "network.remove",
+     .method = "DELETE",
+     .path = "/networks/{id}",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = kIds_network_remove,
+     .options = {},
+     .errors = kErrors_network_remove,
+     .has_config = false,
+     .config_required = false,
+     .has_result = false,
+     .success_status = 204,
+     .retry_safe = false,
+     .wire = "",
+     .since = "1.0"},
     {.name = "system.check",
      .method = "GET",
      .path = "/system/check",
@@ -1243,28 +1443,31 @@ constexpr std::array<OpInfo, 41> kOperations = {{
      .since = "1.0"},
 }};
 
-constexpr std::array<internal::Dispatch, 41> kDispatch = {{
-    {.call = nullptr, .open = &run_container_attach},  {.call = &run_container_commit, .open = nullptr},
-    {.call = &run_container_create, .open = nullptr},  {.call = nullptr, .open = &run_container_export},
-    {.call = &run_container_inspect, .open = nullptr}, {.call = &run_container_kill, .open = nullptr},
-    {.call = &run_container_list, .open = nullptr},    {.call = nullptr, .open = &run_container_logs},
-    {.call = &run_container_remove, .open = nullptr},  {.call = &run_container_rename, .open = nullptr},
-    {.call = &run_container_resize, .open = nullptr},  {.call = &run_container_start, .open = nullptr},
-    {.call = &run_container_stop, .open = nullptr},    {.call = nullptr, .open = &run_container_wait},
-    {.call = &run_exec_create, .open = nullptr},       {.call = &run_exec_inspect, .open = nullptr},
-    {.call = &run_exec_resize, .open = nullptr},       {.call = nullptr, .open = &run_exec_start},
-    {.call = nullptr, .open = &run_image_copy_from},   {.call = &run_image_distribution, .open = nullptr},
-    {.call = nullptr, .open = &run_image_from_rootfs}, {.call = &run_image_history, .open = nullptr},
-    {.call = nullptr, .open = &run_image_import_tar},  {.call = &run_image_inspect, .open = nullptr},
-    {.call = &run_image_list, .open = nullptr},        {.call = nullptr, .open = &run_image_load},
-    {.call = &run_image_prune, .open = nullptr},       {.call = nullptr, .open = &run_image_pull},
-    {.call = nullptr, .open = &run_image_push},        {.call = &run_image_remove, .open = nullptr},
-    {.call = nullptr, .open = &run_image_save},        {.call = &run_image_tag, .open = nullptr},
-    {.call = &run_system_check, .open = nullptr},      {.call = &run_system_df, .open = nullptr},
-    {.call = &run_system_diagnose, .open = nullptr},   {.call = nullptr, .open = &run_system_events},
-    {.call = &run_system_info, .open = nullptr},       {.call = &run_system_login, .open = nullptr},
-    {.call = &run_system_ping, .open = nullptr},       {.call = nullptr, .open = &run_system_session},
-    {.call = &run_system_version, .open = nullptr},
+constexpr std::array<internal::Dispatch, 48> kDispatch = {{
+    {.call = nullptr, .open = &run_container_attach},   {.call = &run_container_commit, .open = nullptr},
+    {.call = &run_container_create, .open = nullptr},   {.call = nullptr, .open = &run_container_export},
+    {.call = &run_container_inspect, .open = nullptr},  {.call = &run_container_kill, .open = nullptr},
+    {.call = &run_container_list, .open = nullptr},     {.call = nullptr, .open = &run_container_logs},
+    {.call = &run_container_remove, .open = nullptr},   {.call = &run_container_rename, .open = nullptr},
+    {.call = &run_container_resize, .open = nullptr},   {.call = &run_container_start, .open = nullptr},
+    {.call = &run_container_stop, .open = nullptr},     {.call = nullptr, .open = &run_container_wait},
+    {.call = &run_exec_create, .open = nullptr},        {.call = &run_exec_inspect, .open = nullptr},
+    {.call = &run_exec_resize, .open = nullptr},        {.call = nullptr, .open = &run_exec_start},
+    {.call = nullptr, .open = &run_image_copy_from},    {.call = &run_image_distribution, .open = nullptr},
+    {.call = nullptr, .open = &run_image_from_rootfs},  {.call = &run_image_history, .open = nullptr},
+    {.call = nullptr, .open = &run_image_import_tar},   {.call = &run_image_inspect, .open = nullptr},
+    {.call = &run_image_list, .open = nullptr},         {.call = nullptr, .open = &run_image_load},
+    {.call = &run_image_prune, .open = nullptr},        {.call = nullptr, .open = &run_image_pull},
+    {.call = nullptr, .open = &run_image_push},         {.call = &run_image_remove, .open = nullptr},
+    {.call = nullptr, .open = &run_image_save},         {.call = &run_image_tag, .open = nullptr},
+    {.call = &run_network_connect, .open = nullptr},    {.call = &run_network_create, .open = nullptr},
+    {.call = &run_network_disconnect, .open = nullptr}, {.call = &run_network_inspect, .open = nullptr},
+    {.call = &run_network_list, .open = nullptr},       {.call = &run_network_prune, .open = nullptr},
+    {.call = &run_network_remove, .open = nullptr},     {.call = &run_system_check, .open = nullptr},
+    {.call = &run_system_df, .open = nullptr},          {.call = &run_system_diagnose, .open = nullptr},
+    {.call = nullptr, .open = &run_system_events},      {.call = &run_system_info, .open = nullptr},
+    {.call = &run_system_login, .open = nullptr},       {.call = &run_system_ping, .open = nullptr},
+    {.call = nullptr, .open = &run_system_session},     {.call = &run_system_version, .open = nullptr},
 }};
 
 }  // namespace

@@ -138,20 +138,32 @@ TEST(Validation, EndpointsOfTheDefaultBridge) {
   EXPECT_EQ(endpoints_of(old_way).at("bridge").mac_address, mac.mac_address);
   mac.mac_address = "02:42";
   EXPECT_EQ(validate_request(asked("default", "default", mac)).code(), Code::kInvalidArgument);
-  api::EndpointSettings alias;
-  alias.aliases = {"a"};
-  api::EndpointSettings address;
-  address.ipam_config.emplace().ipv4_address = "10.0.0.9";
-  EXPECT_THAT(validate_request(asked("default", "bridge", alias)).message(),
-              HasSubstr("user defined networks"));
-  EXPECT_THAT(validate_request(asked("default", "bridge", address)).message(),
-              HasSubstr("user defined networks"));
   api::EndpointSettings options;
   options.driver_opts.emplace()["a"] = "b";
   EXPECT_THAT(validate_request(asked("default", "bridge", options)).message(),
               HasSubstr("\"bridge\": DriverOpts"));
-  EXPECT_EQ(validate_request(asked("default", "other", {})).code(), Code::kNotImplemented);
-  EXPECT_EQ(validate_request(asked("none", "bridge", {})).code(), Code::kNotImplemented);
+  const auto several = endpoints_of(asked("default", "other", {}));
+  EXPECT_TRUE(several.contains("bridge") && several.contains("other"));
+}
+
+TEST(Validation, WhoJoinsAnothersNetworkHasNothingOfItsOwnThere) {
+  const auto expect = [](const std::string& text, const auto& change) {
+    api::ContainerCreateConfig config = request();
+    config.host_config->network_mode = "container:x";
+    EXPECT_TRUE(validate_request(config).is_ok());
+    EXPECT_TRUE(endpoints_of(config).empty());
+    change(config);
+    const Status status = validate_request(config);
+    EXPECT_EQ(status.code(), Code::kInvalidArgument) << status.message();
+    EXPECT_THAT(status.message(), HasSubstr(text));
+  };
+  expect("hostname and the network mode", [](auto& c) { c.hostname = "h"; });
+  expect("dns and the network mode", [](auto& c) { c.host_config->dns = {"1.1.1.1"}; });
+  expect("custom host-to-IP mapping", [](auto& c) { c.host_config->extra_hosts = {"a:1.1.1.1"}; });
+  expect("can't be used with links", [](auto& c) { c.host_config->links = {"a:b"}; });
+  expect("mac-address and the network mode", [](auto& c) { c.mac_address = "02:42:00:00:00:09"; });
+  expect("port exposing", [](auto& c) { c.exposed_ports.emplace()["80/tcp"]; });
+  expect("invalid container format", [](auto& c) { c.host_config->network_mode = "container:"; });
 }
 
 TEST(Validation, NamesWhatIsNotSupported) {
@@ -163,18 +175,17 @@ TEST(Validation, NamesWhatIsNotSupported) {
     EXPECT_EQ(status.code(), Code::kNotImplemented) << option << ": " << status.message();
     EXPECT_THAT(status.message(), HasSubstr(option));
   };
-  expect("NetworkMode", [](auto& c) { c.host_config->network_mode = "mine"; });
-  expect("NetworkMode", [](auto& c) { c.host_config->network_mode = "container:x"; });
   expect("PublishAllPorts", [](auto& c) { c.host_config->publish_all_ports = true; });
   expect("PortBindings", [](auto& c) { c.host_config->port_bindings.emplace()["80/tcp"]; });
-  expect("Links", [](auto& c) { c.host_config->links = {"a:b"}; });
   expect("Volumes", [](auto& c) { c.volumes.emplace()["/data"]; });
   expect("VolumesFrom", [](auto& c) { c.host_config->volumes_from = {"x"}; });
   expect("RestartPolicy", [](auto& c) { c.host_config->restart_policy.emplace().name = "always"; });
   expect("Healthcheck", [](auto& c) { c.healthcheck.emplace().test = {"CMD", "true"}; });
   expect("Init", [](auto& c) { c.host_config->init = true; });
   expect("LogConfig.Type", [](auto& c) { c.host_config->log_config.emplace().type = "syslog"; });
-  expect("EndpointsConfig", [](auto& c) { c.networking_config.emplace().endpoints_config.emplace()["n"]; });
+  expect("EndpointsConfig", [](auto& c) {
+    c.networking_config.emplace().endpoints_config.emplace()["n"].driver_opts.emplace()["a"] = "b";
+  });
   api::ContainerCreateConfig disabled = request();
   disabled.healthcheck.emplace().test = {"NONE"};
   EXPECT_TRUE(validate_request(disabled).is_ok());

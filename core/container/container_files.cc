@@ -98,11 +98,30 @@ ContainerPaths container_paths(const std::string& root_dir, const ContainerId& i
   return paths;
 }
 
+namespace {
+
+// The host's address that the container reaches it by.
+std::string gateway_of(const NetworkPlan& network) {
+  std::string first;
+  for (const NetworkLeg& leg : network.legs) {
+    if (leg.is_default4) return leg.gateway;
+    if (first.empty()) first = leg.gateway.empty() ? leg.gateway6 : leg.gateway;
+  }
+  return first;
+}
+
+bool has_ipv6(const NetworkPlan& network) {
+  return std::any_of(network.legs.begin(), network.legs.end(),
+                     [](const NetworkLeg& leg) { return !leg.address6.empty(); });
+}
+
+}  // namespace
+
 std::string hosts_text(const api::ContainerConfig& config, const api::HostConfig& host,
                        const NetworkPlan& network, const std::string& host_file) {
   std::string text = is_host_network(host) ? host_file : std::string(kLoopbackHosts);
   if (!text.empty() && text.back() != '\n') text += '\n';
-  const std::string gateway = network.legs.empty() ? "" : network.legs.front().gateway;
+  const std::string gateway = gateway_of(network);
   for (const std::string& entry : host.extra_hosts.value_or(Lines{})) {
     const size_t colon = entry.find(':');
     const std::string address = entry.substr(colon + 1);
@@ -110,9 +129,13 @@ std::string hosts_text(const api::ContainerConfig& config, const api::HostConfig
   }
   const std::string name = config.hostname.value_or("");
   const std::string domain = config.domainname.value_or("");
+  for (const auto& [address, names] : network.links) text += address + '\t' + names + '\n';
   for (const NetworkLeg& leg : network.legs) {
-    text += leg.address.substr(0, leg.address.find('/')) + '\t';
-    text += domain.empty() ? name + '\n' : name + '.' + domain + ' ' + name + '\n';
+    for (const std::string& address : {leg.address, leg.address6}) {
+      if (address.empty()) continue;
+      text += address.substr(0, address.find('/')) + '\t';
+      text += domain.empty() ? name + '\n' : name + '.' + domain + ' ' + name + '\n';
+    }
   }
   return text;
 }
@@ -125,8 +148,8 @@ std::string resolv_conf_text(const api::HostConfig& host, const NetworkPlan& net
   const bool as_host = is_host_network(host);
   if (as_host && servers.empty() && search.empty() && options.empty()) return host_file;
   const auto is_useless = [&](const std::string& server) {
-    return !as_host &&
-           (is_loopback(server) || (!network.legs.empty() && server.find(':') != std::string::npos));
+    return !as_host && (is_loopback(server) || (!network.legs.empty() && !has_ipv6(network) &&
+                                                server.find(':') != std::string::npos));
   };
   std::string text;
   bool has_server = false;
@@ -148,11 +171,16 @@ std::string resolv_conf_text(const api::HostConfig& host, const NetworkPlan& net
   return text;
 }
 
+Status write_hosts_file(const ContainerPaths& paths, const api::ContainerConfig& config,
+                        const api::HostConfig& host, const NetworkPlan& network) {
+  const std::string hosts = is_host_network(host) ? read_or_empty("/etc/hosts") : std::string();
+  return write_plain(paths.hosts, hosts_text(config, host, network, hosts));
+}
+
 Status write_container_files(const ContainerPaths& paths, const api::ContainerConfig& config,
                              const api::HostConfig& host, const NetworkPlan& network) {
   POUCH_RETURN_IF_ERROR(write_plain(paths.hostname, config.hostname.value_or("") + "\n"));
-  const std::string hosts = is_host_network(host) ? read_or_empty("/etc/hosts") : std::string();
-  POUCH_RETURN_IF_ERROR(write_plain(paths.hosts, hosts_text(config, host, network, hosts)));
+  POUCH_RETURN_IF_ERROR(write_hosts_file(paths, config, host, network));
   const std::string resolv = is_host_network(host) ? read_or_empty("/etc/resolv.conf") : read_resolv_conf();
   return write_plain(paths.resolv_conf, resolv_conf_text(host, network, resolv));
 }

@@ -33,6 +33,9 @@ std::string resolv_conf_text(const api::HostConfig& host, const NetworkPlan& net
 /// Writes the files anew (before every start; they need not survive a crash of the host).
 Status write_container_files(const ContainerPaths& paths, const api::ContainerConfig& config,
                              const api::HostConfig& host, const NetworkPlan& network);
+/// /etc/hosts alone, while the container runs.
+Status write_hosts_file(const ContainerPaths& paths, const api::ContainerConfig& config,
+                        const api::HostConfig& host, const NetworkPlan& network);
 /// The bind mounts that show them in the container, where the user mounts nothing else there.
 std::vector<spec::BindMount> file_mounts(const ContainerPaths& paths, const spec::MountPlan& plan,
                                          bool read_only_root);

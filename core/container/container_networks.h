@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/api/container.gen.h"
@@ -17,17 +18,37 @@ using EndpointRequests = std::map<std::string, api::EndpointSettings>;
 
 /// A container's link into one network. Texts, as they are shown.
 struct NetworkLeg {
-  std::string bridge;   ///< link of the host that it is a port of
-  std::string link;     ///< its name in the container: "eth0"
-  std::string mac;      ///< "02:42:0a:c0:00:02"
-  std::string address;  ///< with prefix: "10.192.0.2/22"
-  std::string gateway;  ///< "10.192.0.1"
+  std::string network_id;
+  std::string bridge;                   ///< link of the host that it is a port of
+  std::string veth;                     ///< its other end, on the host
+  std::string link;                     ///< its name in the container: "eth0"
+  std::string mac;                      ///< "02:42:0a:c0:00:02"
+  std::string address;                  ///< with prefix: "10.192.0.2/22"; "": no IPv4
+  std::string gateway;                  ///< "10.192.0.1"; "": no way out
+  std::string address6;                 ///< with prefix: "fd00::2/64"; "": no IPv6
+  std::string gateway6;                 ///< "fd00::1"; "": no way out
+  std::vector<std::string> link_local;  ///< further addresses
+  bool is_isolated = false;             ///< it reaches no other container in its network
+  bool is_default4 = false;             ///< the default route goes through it
+  bool is_default6 = false;             ///< the same for IPv6
 };
 
 /// One start's place in its networks: decided and written down, nothing is made outside yet.
 struct NetworkPlan {
   std::string netns_path;  ///< "": none is made for it; the runtime makes one, or it has the host's
   std::vector<NetworkLeg> legs;
+  /// Of other containers, for /etc/hosts: address and names, as Links ask for them.
+  std::vector<std::pair<std::string, std::string>> links;
+  /// HostConfig.NetworkMode container: whose namespace, files and host name it has.
+  ContainerId shared_with;
+  bool is_host = false;  ///< it has the host's network
+};
+
+/// What networks must know of a container when it is made.
+struct NewContainer {
+  ContainerId id;
+  std::string name;
+  std::string hostname;
 };
 
 /// What a container's documents tell of its networks.
@@ -45,9 +66,9 @@ class ContainerNetworks {
 
   /// What may keep its packets from where they are to go; for create's answer.
   virtual std::vector<std::string> warnings(const api::HostConfig& host) = 0;
-  /// Joins a new container to its networks, beside its row.
-  virtual Status add_endpoints(store::Session& session, const ContainerId& id, const api::HostConfig& host,
-                               const EndpointRequests& requests) = 0;
+  /// Joins a new container to its networks, beside its row. NotFound "network x not found"; InvalidArgument.
+  virtual Status add_endpoints(store::Session& session, const NewContainer& container,
+                               const api::HostConfig& host, const EndpointRequests& requests) = 0;
 
   /// Gives a start its addresses, and writes down what build() is going to make. Brings up the networks.
   virtual Result<NetworkPlan> attach(const ContainerId& id, int64_t generation, const api::HostConfig& host,

@@ -142,7 +142,9 @@ Status ContainerManager::Impl::insert_named(CreatePlan& plan, const std::string&
       POUCH_RETURN_IF_ERROR(container::insert_container(transaction, plan.row));
       POUCH_RETURN_IF_ERROR(
           store::claim_for_session(transaction, plan.session, store::kind::kContainer, plan.row.id.str()));
-      POUCH_RETURN_IF_ERROR(networks.add_endpoints(transaction, plan.row.id, plan.host, plan.endpoints));
+      POUCH_RETURN_IF_ERROR(
+          networks.add_endpoints(transaction, {plan.row.id, plan.row.name, plan.config.hostname.value_or("")},
+                                 plan.host, plan.endpoints));
       return transaction.commit();
     }
     if (!name.empty()) {

@@ -39,11 +39,6 @@ std::string command_text(const std::vector<std::string>& line) {
   return text;
 }
 
-std::string network_of(const api::HostConfig& host) {
-  const std::string mode = host.network_mode.value_or("none");
-  return mode == "default" ? "bridge" : mode;
-}
-
 std::vector<api::MountPoint> mounts_of(const api::HostConfig& host) {
   const auto plan = spec::plan_mounts(host);
   return plan.is_ok() ? spec::mount_points(*plan) : std::vector<api::MountPoint>();
@@ -75,6 +70,9 @@ void show_networks(NetworkView view, api::NetworkSettings& out) {
     out.ip_address = bridge.ip_address.value_or("");
     out.ip_prefix_len = bridge.ip_prefix_len.value_or(0);
     out.mac_address = bridge.mac_address.value_or("");
+    out.ipv6_gateway = bridge.ipv6_gateway.value_or("");
+    out.global_ipv6_address = bridge.global_ipv6_address.value_or("");
+    out.global_ipv6_prefix_len = bridge.global_ipv6_prefix_len.value_or(0);
   }
   out.networks = std::move(view.networks);
 }
@@ -85,8 +83,10 @@ bool has_ports(const api::HostConfig& host) {
   return mode != "none" && mode != "host";
 }
 
+using Endpoints = std::map<std::string, api::EndpointSettings>;
+
 bool filter_matches(const ListFilter& filter, const ContainerRow& row, const api::ContainerConfig& config,
-                    const api::HostConfig& host) {
+                    const api::HostConfig& host, const Endpoints& networks) {
   container::FilterSubject subject;
   const std::string shown = shown_state(row);
   subject.id = row.id.str();
@@ -99,7 +99,10 @@ bool filter_matches(const ListFilter& filter, const ContainerRow& row, const api
   subject.image_id = row.image_id.str();
   subject.created = row.created;
   if (config.labels) subject.labels = &*config.labels;
-  subject.networks = {network_of(host)};
+  for (const auto& [name, endpoint] : networks) {
+    subject.networks.push_back(name);
+    if (endpoint.network_id) subject.networks.push_back(*endpoint.network_id);
+  }
   for (const api::MountPoint& mount : mounts_of(host)) {
     subject.volumes.push_back(mount.destination);
     if (!mount.source.empty()) subject.volumes.push_back(mount.source);
@@ -180,7 +183,8 @@ Result<std::optional<api::ContainerSummary>> ContainerManager::Impl::summarize(c
                                                                                const Call& call) {
   POUCH_ASSIGN_OR_RETURN(const api::ContainerConfig config, row.config());
   POUCH_ASSIGN_OR_RETURN(const api::HostConfig host, row.host_config());
-  if (!filter_matches(listing.filter, row, config, host)) return std::optional<api::ContainerSummary>();
+  if (!filter_matches(listing.filter, row, config, host, listing.networks.at(row.id)))
+    return std::optional<api::ContainerSummary>();
   api::ContainerSummary out;
   out.id = row.id.str();
   out.names = std::vector<std::string>{"/" + row.name};

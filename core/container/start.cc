@@ -145,9 +145,19 @@ Result<ctrd::ContainerRecord> ContainerManager::Impl::container_record(
   POUCH_ASSIGN_OR_RETURN(input.mounts, spec::plan_mounts(job.host));
   POUCH_RETURN_IF_ERROR(container::prepare_bind_sources(input.mounts, true));
   POUCH_RETURN_IF_ERROR(container::check_propagations(input.mounts));
-  const auto paths = container::container_paths(context.root_dir(), job.row.id);
-  POUCH_RETURN_IF_ERROR(container::write_container_files(paths, job.config, job.host, job.network));
+  const ContainerId& shared_with = job.network.shared_with;
+  const bool is_guest = !shared_with.str().empty();
+  const auto paths = container::container_paths(context.root_dir(), is_guest ? shared_with : job.row.id);
+  if (is_guest) {
+    POUCH_ASSIGN_OR_RETURN(const auto other, load(shared_with));
+    if (!other) return not_found("No such container: " + shared_with.str());
+    POUCH_ASSIGN_OR_RETURN(const api::ContainerConfig config, other->config());
+    input.hostname = config.hostname.value_or("");
+  } else {
+    POUCH_RETURN_IF_ERROR(container::write_container_files(paths, job.config, job.host, job.network));
+  }
   input.netns_path = job.network.netns_path;
+  input.host_network = job.network.is_host;
   input.engine_files = container::file_mounts(paths, input.mounts, job.host.readonly_rootfs.value_or(false));
 
   const std::string user = job.config.user.value_or("");

@@ -177,7 +177,11 @@ TEST(Files, HostsAndResolvConf) {
 
 TEST(Files, OnTheBridgeTheyTellOfIt) {
   NetworkPlan network;
-  network.legs = {{"pb-1", "eth0", "02:42:0a:c0:00:02", "10.192.0.2/22", "10.192.0.1"}};
+  NetworkLeg leg;
+  leg.address = "10.192.0.2/22";
+  leg.gateway = "10.192.0.1";
+  leg.is_default4 = true;
+  network.legs = {leg};
   api::ContainerConfig config;
   config.hostname = "h";
   api::HostConfig host;

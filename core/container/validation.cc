@@ -71,15 +71,41 @@ std::string network_of(const api::HostConfig& host) {
   return mode.empty() || mode == "default" ? "bridge" : mode;
 }
 
-Status check_network(const api::HostConfig& host) {
-  const std::string mode = network_of(host);
-  if (mode != "bridge" && mode != "none" && mode != "host") {
-    return not_implemented("HostConfig.NetworkMode " + quote(mode) +
-                           " is not supported yet: use \"bridge\", \"none\" or \"host\"");
+bool joins_another(const api::HostConfig& host) {
+  return network_of(host).starts_with("container:");
+}
+
+// What a container has in common with the one whose network it joins, in Moby's words.
+Status check_guest(const api::ContainerCreateConfig& request, const api::HostConfig& host) {
+  if (network_of(host) == "container:")
+    return invalid_argument("invalid container format container:<name|id>");
+  const auto conflict = [](const std::string& what) {
+    return invalid_argument("conflicting options: " + what);
+  };
+  if (has(request.hostname)) return conflict("hostname and the network mode");
+  if (has(host.links)) {
+    return conflict(
+        "container type network can't be used with links. This would result in undefined behavior");
+  }
+  if (has(host.dns)) return conflict("dns and the network mode");
+  if (has(host.extra_hosts)) return conflict("custom host-to-IP mapping and the network mode");
+  if (has(request.mac_address)) return conflict("mac-address and the network mode");
+  if (has(host.port_bindings) || host.publish_all_ports.value_or(false)) {
+    return conflict("port publishing and the container type network mode");
+  }
+  if (has(request.exposed_ports)) return conflict("port exposing and the container type network mode");
+  return {};
+}
+
+Status check_network(const api::ContainerCreateConfig& request, const api::HostConfig& host) {
+  if (joins_another(host)) POUCH_RETURN_IF_ERROR(check_guest(request, host));
+  if (network_of(host) == "host" && has(host.links)) {
+    return invalid_argument(
+        "conflicting options: host type networking can't be used with links. This would result in undefined "
+        "behavior");
   }
   if (has(host.port_bindings)) return unsupported("HostConfig.PortBindings");
   if (host.publish_all_ports.value_or(false)) return unsupported("HostConfig.PublishAllPorts");
-  if (has(host.links)) return unsupported("HostConfig.Links");
   return {};
 }
 
@@ -112,8 +138,10 @@ Status check_extra_hosts(const api::HostConfig& host) {
         entry.find_first_of(" \t\n") != std::string::npos) {
       return invalid_argument("bad format for add-host: " + quote(entry));
     }
-    if (entry.substr(colon + 1) == "host-gateway" && network_of(host) != "bridge") {
-      return not_implemented("HostConfig.ExtraHosts: host-gateway is supported on the network bridge only");
+    if (entry.substr(colon + 1) == "host-gateway" &&
+        (network_of(host) == "host" || network_of(host) == "none")) {
+      return not_implemented("HostConfig.ExtraHosts: host-gateway is not supported on the network " +
+                             network_of(host));
     }
   }
   for (const auto& list : {host.dns, host.dns_search, host.dns_options}) {
@@ -137,13 +165,8 @@ Status check_host(const api::HostConfig& host) {
 
 // Clients send endpoints whose fields are all empty. The first that asks for something, or "".
 std::string asked_of_endpoint(const api::EndpointSettings& endpoint) {
-  const api::EndpointIPAMConfig ipam = endpoint.ipam_config.value_or(api::EndpointIPAMConfig{});
   const std::pair<const char*, bool> fields[] = {
-      {"IPAMConfig.LinkLocalIPs", has(ipam.link_local_ips)},
-      {"Links", has(endpoint.links)},
       {"DriverOpts", has(endpoint.driver_opts)},
-      {"GwPriority", endpoint.gw_priority.value_or(0) != 0},
-      {"NetworkID", has(endpoint.network_id)},
       {"EndpointID", has(endpoint.endpoint_id)},
       {"Gateway", has(endpoint.gateway)},
       {"IPAddress", has(endpoint.ip_address)},
@@ -171,26 +194,16 @@ Status check_endpoints(const api::ContainerCreateConfig& request, const api::Hos
                        const EndpointRequests& endpoints) {
   const std::string mode = network_of(host);
   POUCH_RETURN_IF_ERROR(check_mac(request.mac_address));
-  if (has(request.mac_address) && mode != "bridge") {
+  const bool has_links = mode != "host" && mode != "none" && !joins_another(host);
+  if (has(request.mac_address) && !has_links) {
     return invalid_argument("conflicting options: mac-address and the network mode");
   }
   for (const auto& [name, endpoint] : endpoints) {
     const std::string where = "NetworkingConfig.EndpointsConfig " + quote(name);
-    const std::string network = name == "default" ? "bridge" : name;
-    if (network != mode) return unsupported(where);
-    // Of the default bridge nobody can ask that, says Moby in these words.
-    const api::EndpointIPAMConfig ipam = endpoint.ipam_config.value_or(api::EndpointIPAMConfig{});
-    if (has(ipam.ipv4_address) || has(ipam.ipv6_address)) {
-      return invalid_argument("user specified IP address is supported on user defined networks only");
-    }
-    if (has(endpoint.aliases)) {
-      return invalid_argument(
-          "network-scoped alias is supported only for containers in user defined networks");
-    }
     const std::string field = asked_of_endpoint(endpoint);
     if (!field.empty()) return unsupported(where + ": " + field);
     POUCH_RETURN_IF_ERROR(check_mac(endpoint.mac_address));
-    if (has(endpoint.mac_address) && mode != "bridge") return unsupported(where + ": MacAddress");
+    if (has(endpoint.mac_address) && !has_links) return unsupported(where + ": MacAddress");
   }
   return {};
 }
@@ -289,7 +302,7 @@ Status validate_request(const api::ContainerCreateConfig& request) {
   POUCH_RETURN_IF_ERROR(check_host(host));
   POUCH_RETURN_IF_ERROR(api::check_console_size(host.console_size, "HostConfig.ConsoleSize"));
   POUCH_RETURN_IF_ERROR(check_config(config));
-  POUCH_RETURN_IF_ERROR(check_network(host));
+  POUCH_RETURN_IF_ERROR(check_network(request, host));
   const api::NetworkingConfig networks = request.networking_config.value_or(api::NetworkingConfig{});
   return check_endpoints(request, host, networks.endpoints_config.value_or(EndpointRequests{}));
 }
@@ -297,13 +310,19 @@ Status validate_request(const api::ContainerCreateConfig& request) {
 EndpointRequests endpoints_of(const api::ContainerCreateConfig& request) {
   const api::HostConfig host = request.host_config.value_or(api::HostConfig{});
   const api::NetworkingConfig asked = request.networking_config.value_or(api::NetworkingConfig{});
-  api::EndpointSettings endpoint;
+  EndpointRequests endpoints;
   for (const auto& [name, settings] : asked.endpoints_config.value_or(EndpointRequests{})) {
-    endpoint.mac_address = settings.mac_address;
+    endpoints[name == "default" ? "bridge" : name] = settings;
   }
-  if (!has(endpoint.mac_address)) endpoint.mac_address = request.mac_address;
-  if (!has(endpoint.mac_address)) endpoint.mac_address.reset();
-  return {{network_of(host), std::move(endpoint)}};
+  const std::string mode = network_of(host);
+  if (joins_another(host)) return endpoints;
+  api::EndpointSettings& main = endpoints[mode];
+  if (!has(main.mac_address)) main.mac_address = request.mac_address;
+  for (auto& [name, settings] : endpoints) {
+    if (!has(settings.mac_address)) settings.mac_address.reset();
+    settings.network_id.reset();
+  }
+  return endpoints;
 }
 
 void fill_host_config(api::HostConfig& host, const std::string& default_runtime, bool cgroup_v2) {

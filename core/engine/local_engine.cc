@@ -6,6 +6,7 @@
 
 #include "core/base/log.h"
 #include "core/container/container_manager.h"
+#include "core/engine/network_side.h"
 #include "core/engine/root.h"
 #include "core/engine/session_watch.h"
 #include "core/engine/sessions.h"
@@ -51,7 +52,9 @@ struct LocalEngine::Parts {
                 [this](const Call& call, int64_t& layers_size) { return images.measure(call, layers_size); },
                 [this](const Call& call) { return measure_containers(call); },
                 [this](api::SystemInfo& out) { return images.describe_registries(out); }}),
-        sessions(root->context()) {
+        sessions(root->context()),
+        places(root->context()) {
+    networks.set_containers(places);
     images.set_users(&users);
     images.set_docker([](const std::string& uri) -> Result<std::unique_ptr<Engine>> {
       POUCH_ASSIGN_OR_RETURN(std::unique_ptr<remote::RemoteEngine> docker, remote::RemoteEngine::open(uri));
@@ -62,6 +65,7 @@ struct LocalEngine::Parts {
   ~Parts() {
     session_watch.reset();
     images.close();
+    networks.close();
     if (images.owes_removals()) root->owner().leave_file();
   }
   Parts(const Parts&) = delete;
@@ -85,7 +89,8 @@ struct LocalEngine::Parts {
     POUCH_ASSIGN_OR_RETURN(
         session_watch,
         SessionWatch::start(root->context(), [this](const std::string& session, const Call& call) {
-          const Status removed = containers.remove_session(session, call);
+          Status removed = containers.remove_session(session, call);
+          if (removed.is_ok()) removed = networks.remove_session(session, call);
           return removed.is_ok() ? images.remove_session(session, call) : removed;
         }));
     return {};
@@ -104,6 +109,7 @@ struct LocalEngine::Parts {
   ContainerUsers users;
   SystemManager system;
   Sessions sessions;
+  NetworkSide places;
   std::unique_ptr<SessionWatch> session_watch;  ///< in the keeper's role
 };
 
@@ -320,6 +326,41 @@ Status LocalEngine::image_tag(const std::string& name, const api::ImageTagOption
 
 Result<api::DiskUsage> LocalEngine::system_df(const api::SystemDfOptions& options, const Call& call) {
   POUCH_FORWARD(system, df(options, call));
+}
+
+Status LocalEngine::network_connect(const std::string& id, const api::NetworkConnectConfig& config,
+                                    const Call& call) {
+  POUCH_FORWARD(networks, connect(id, config, call));
+}
+
+Result<api::NetworkCreateResult> LocalEngine::network_create(const api::NetworkCreateConfig& config,
+                                                             const Call& call) {
+  POUCH_FORWARD(networks, create(config, call));
+}
+
+Status LocalEngine::network_disconnect(const std::string& id, const api::NetworkDisconnectConfig& config,
+                                       const Call& call) {
+  POUCH_FORWARD(networks, disconnect(id, config, call));
+}
+
+Result<api::Network> LocalEngine::network_inspect(const std::string& id,
+                                                  const api::NetworkInspectOptions& options,
+                                                  const Call& call) {
+  POUCH_FORWARD(networks, inspect(id, options, call));
+}
+
+Result<std::vector<api::Network>> LocalEngine::network_list(const api::NetworkListOptions& options,
+                                                            const Call& call) {
+  POUCH_FORWARD(networks, list(options, call));
+}
+
+Result<api::NetworkPruneResult> LocalEngine::network_prune(const api::NetworkPruneOptions& options,
+                                                           const Call& call) {
+  POUCH_FORWARD(networks, prune(options, call));
+}
+
+Status LocalEngine::network_remove(const std::string& id, const Call& call) {
+  POUCH_FORWARD(networks, remove(id, call));
 }
 
 Result<api::CheckReport> LocalEngine::system_check(const Call& call) {

@@ -4,7 +4,7 @@
 #include <array>
 #include <utility>
 
-#include "core/base/go_duration.h"
+#include "core/base/point_in_time.h"
 #include "core/base/text.h"
 #include "core/image/image_list.h"
 
@@ -37,15 +37,6 @@ bool has_label(const std::map<std::string, std::string>& labels, const std::stri
 }
 
 }  // namespace
-
-Result<Timestamp> parse_point_in_time(std::string_view text, Timestamp now) {
-  if (const auto duration = parse_go_duration(text); duration) return Timestamp{now.ns - *duration};
-  if (auto unix = Timestamp::parse_unix_decimal(text); unix.is_ok()) return unix;
-  if (auto full = Timestamp::parse_rfc3339(text); full.is_ok()) return full;
-  if (auto local = Timestamp::parse_rfc3339(std::string(text) + "Z"); local.is_ok()) return local;
-  if (auto date = Timestamp::parse_rfc3339(std::string(text) + "T00:00:00Z"); date.is_ok()) return date;
-  return invalid_argument(quote(text) + " is no time: seconds since 1970, RFC 3339 or a duration like 24h");
-}
 
 Result<ImageFilter> ImageFilter::make(store::Session& session, const std::optional<Filters>& filters,
                                       std::span<const std::string_view> known) {

@@ -44,8 +44,4 @@ inline constexpr std::array<std::string_view, 6> kListFilters{"before",    "dang
                                                               "reference", "since",    "until"};
 inline constexpr std::array<std::string_view, 4> kPruneFilters{"dangling", "label", "label!", "until"};
 
-/// A point in time as Docker's clients write it: seconds since 1970, RFC 3339, a date, or a duration such as
-/// "24h" or "1h30m" before `now`. InvalidArgument else.
-Result<Timestamp> parse_point_in_time(std::string_view text, Timestamp now);
-
 }  // namespace pouch::image

@@ -10,6 +10,38 @@
 #include "core/mock/mock_state.h"
 
 namespace pouch {
+namespace mock {
+
+std::string network_mode(const api::HostConfig& host) {
+  const std::string mode = host.network_mode.value_or("");
+  return mode.empty() || mode == "default" ? "bridge" : mode;
+}
+
+std::map<std::string, api::EndpointSettings> endpoints_of(const Container& container) {
+  const std::string mode = network_mode(container.host);
+  std::map<std::string, api::EndpointSettings> endpoints = container.endpoints;
+  if (mode.starts_with("container:")) return endpoints;
+  if (!container.has_left) endpoints[mode];
+  if (!container.main.running || !has_own_links(mode)) return endpoints;
+  int number = 0;
+  for (const char digit : container.id) number = (number * 31 + digit) % 250;
+  std::array<char, 18> mac{};
+  std::snprintf(mac.data(), mac.size(), "02:42:0a:c0:00:%02x", number + 2);
+  int network = 192;
+  for (auto& [name, endpoint] : endpoints) {
+    const std::string begin = "10." + std::to_string(network++) + ".0.";
+    const api::EndpointIPAMConfig ipam = endpoint.ipam_config.value_or(api::EndpointIPAMConfig{});
+    endpoint.network_id = std::string(64, 'b');
+    endpoint.endpoint_id = container.id;
+    endpoint.gateway = begin + "1";
+    endpoint.ip_address = ipam.ipv4_address.value_or(begin + std::to_string(number + 2));
+    endpoint.ip_prefix_len = 22;
+    endpoint.mac_address = endpoint.mac_address.value_or(std::string(mac.data()));
+  }
+  return endpoints;
+}
+
+}  // namespace mock
 
 using mock::Container;
 using mock::MockProcess;
@@ -25,37 +57,8 @@ bool is_name(const std::string& name) {
                      [&](char c) { return is_word(c) || c == '_' || c == '.' || c == '-'; });
 }
 
-std::string network_of(const api::HostConfig& host) {
-  const std::string mode = host.network_mode.value_or("");
-  return mode.empty() || mode == "default" ? "bridge" : mode;
-}
-
-// Made-up addresses, of the container's id: the same each time that it is asked for.
-std::map<std::string, api::EndpointSettings> endpoints_of(const Container& container) {
-  const std::string network = network_of(container.host);
-  api::EndpointSettings endpoint;
-  if (network == "bridge" && container.main.running) {
-    int number = 0;
-    for (const char digit : container.id) number = (number * 31 + digit) % 250;
-    std::array<char, 18> mac{};
-    std::snprintf(mac.data(), mac.size(), "02:42:0a:c0:00:%02x", number + 2);
-    endpoint.network_id = std::string(64, 'b');
-    endpoint.endpoint_id = container.id;
-    endpoint.gateway = "10.192.0.1";
-    endpoint.ip_address = "10.192.0." + std::to_string(number + 2);
-    endpoint.ip_prefix_len = 22;
-    endpoint.mac_address = std::string(mac.data());
-  }
-  return {{network, std::move(endpoint)}};
-}
-
 Status check_supported(const api::ContainerCreateConfig& config) {
   const api::HostConfig host = config.host_config.value_or(api::HostConfig{});
-  const std::string network = network_of(host);
-  if (network != "bridge" && network != "none" && network != "host") {
-    return not_implemented("HostConfig.NetworkMode " + quote(network) +
-                           " is not supported; use \"bridge\", \"none\" or \"host\"");
-  }
   if (host.memory.value_or(0) != 0 && *host.memory < 6 * 1024 * 1024) {
     return invalid_argument("Minimum memory limit allowed is 6MB");
   }
@@ -63,6 +66,22 @@ Status check_supported(const api::ContainerCreateConfig& config) {
   if (host.publish_all_ports.value_or(false))
     return not_implemented("HostConfig.PublishAllPorts is not supported");
   return {};
+}
+
+// With the lock held. NotFound for a network that is not there.
+Result<std::map<std::string, api::EndpointSettings>> asked_networks(
+    mock::State& state, const api::ContainerCreateConfig& config) {
+  std::map<std::string, api::EndpointSettings> out;
+  const std::string mode = mock::network_mode(config.host_config.value_or(api::HostConfig{}));
+  if (mock::has_own_links(mode)) POUCH_RETURN_IF_ERROR(state.find_network(mode).status());
+  const api::NetworkingConfig asked = config.networking_config.value_or(api::NetworkingConfig{});
+  for (const auto& [name, settings] :
+       asked.endpoints_config.value_or(std::map<std::string, api::EndpointSettings>{})) {
+    if (name == mode || name == "default") continue;
+    POUCH_ASSIGN_OR_RETURN(const api::Network* network, state.find_network(name));
+    out[network->name] = settings;
+  }
+  return out;
 }
 
 struct SignalName {
@@ -150,6 +169,7 @@ Result<api::ContainerCreateResult> MockEngine::container_create(const api::Conta
   }
   const std::lock_guard lock(state_->mutex);
   POUCH_RETURN_IF_ERROR(state_->check_session(call.session));
+  POUCH_ASSIGN_OR_RETURN(const auto endpoints, asked_networks(*state_, config));
   if (config.image.value_or("").empty()) return invalid_argument("Config.Image: no image was named");
   POUCH_ASSIGN_OR_RETURN(const mock::Image* image, state_->find_image(*config.image));
   for (const auto& [id, other] : state_->containers) {
@@ -172,6 +192,7 @@ Result<api::ContainerCreateResult> MockEngine::container_create(const api::Conta
   if (container->args.empty()) return invalid_argument("no command specified");
   container->created = Timestamp::now();
   state_->containers[container->id] = container;
+  container->endpoints = endpoints;
   state_->add_maker("container", container->id, call.session);
   state_->add_container_event(*container, "create");
   return api::ContainerCreateResult{container->id, std::vector<std::string>{}};
@@ -387,7 +408,7 @@ Result<std::vector<api::ContainerSummary>> MockEngine::container_list(
     row.mounts = std::vector<api::MountPoint>{};
     row.host_config.network_mode = container->host.network_mode;
     row.network_settings = api::ContainerSummaryNetworkSettings{};
-    row.network_settings->networks = endpoints_of(*container);
+    row.network_settings->networks = mock::endpoints_of(*container);
     if (options.size.value_or(false)) row.size_rw = row.size_root_fs = 0;
     out.push_back(std::move(row));
   }
@@ -419,7 +440,7 @@ Result<api::ContainerInspect> MockEngine::container_inspect(const std::string& i
   out.graph_driver.name = "mock";
   out.mounts = std::vector<api::MountPoint>{};
   out.config = container->config;
-  out.network_settings.networks = endpoints_of(*container);
+  out.network_settings.networks = mock::endpoints_of(*container);
   if (const auto at = out.network_settings.networks->find("bridge");
       at != out.network_settings.networks->end()) {
     out.network_settings.ip_address = at->second.ip_address.value_or("");

@@ -54,6 +54,7 @@ void end_session(State& state, const std::string& session) {
   std::unique_lock lock(state.mutex);
   if (state.sessions.erase(session) == 0) return;
   for (const std::string& id : state.take_from(session, "container")) remove_container(state, lock, id);
+  for (const std::string& id : state.take_from(session, "network")) state.remove_network(id);
   for (const std::string& name : state.take_from(session, "reference")) remove_name(state, name);
   for (const std::string& id : state.take_from(session, "image")) remove_image(state, id);
 }

@@ -59,6 +59,9 @@ struct Container {
   Timestamp finished;
   std::string error;
   Running main;
+  /// Networks beside that of its NetworkMode, and what was asked of any.
+  std::map<std::string, api::EndpointSettings> endpoints;
+  bool has_left = false;    ///< it was disconnected from that of its NetworkMode
   uint64_t generation = 0;  ///< counts starts
   bool removed = false;
   std::vector<LogRecord> logs;
@@ -88,6 +91,7 @@ struct State {
   std::map<std::string, Image> images;                           ///< by id
   std::map<std::string, std::shared_ptr<Container>> containers;  ///< by id
   std::map<std::string, std::shared_ptr<Exec>> execs;            ///< by id
+  std::map<std::string, api::Network> networks;                  ///< by id
   std::vector<api::EventMessage> events;
   std::set<std::string> sessions;  ///< open ones
   /// Who has made what: sessions, or "" for everybody else, by "<kind> <key>". What nobody has made any more
@@ -100,6 +104,9 @@ struct State {
   /// The rest with the lock held.
   Result<std::shared_ptr<Container>> find_container(const std::string& id) const;
   Result<Image*> find_image(const std::string& name);
+  void ensure_networks();  ///< the predefined ones
+  Result<api::Network*> find_network(const std::string& reference);
+  void remove_network(const std::string& id);
   /// Without the lock held. Conflict when it does not run.
   Status resize(Running& of, int64_t rows, int64_t columns, const std::string& name);
   /// Closed when there is no such session; fine for "".
@@ -112,6 +119,14 @@ struct State {
   void add_container_event(const Container& container, const std::string& action,
                            std::map<std::string, std::string> more = {});
 };
+
+bool is_predefined_network(const std::string& name);
+/// "bridge" in place of its other names.
+std::string network_mode(const api::HostConfig& host);
+bool has_own_links(const std::string& mode);
+/// By the networks' names; made-up addresses, of the container's id: the same each time that they are asked
+/// for.
+std::map<std::string, api::EndpointSettings> endpoints_of(const Container& container);
 
 /// The size that the document asks for, where there is a terminal.
 std::optional<TerminalSize> terminal_of(const std::optional<bool>& tty,

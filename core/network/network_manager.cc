@@ -1,44 +1,30 @@
 #include "core/network/network_manager.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/api/codec.h"
-#include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/events/event_log.h"
+#include "core/network/ipam.h"
+#include "core/network/legs.h"
 #include "core/network/mode.h"
-#include "core/network/records.h"
-#include "core/network/subnets.h"
+#include "core/network/options.h"
 #include "core/sys/bridge_firewall.h"
 
 namespace pouch {
 
 using network::EndpointRow;
 using network::NetworkRow;
+using network::Place;
 
 namespace {
 
-constexpr const char* kContainerLink = "eth0";
 constexpr int kAttachAttempts = 10;  // against one that is taken down again and again
+constexpr size_t kShortId = 12;
 
-bool is_on_bridge(const api::HostConfig& host) {
-  return network::mode_of(host) == network::kBridgeName;
-}
-
-Result<sys::IpAddress> free_address(store::Session& session, const NetworkRow& row) {
-  POUCH_ASSIGN_OR_RETURN(const sys::IpNet subnet, sys::IpNet::parse(row.subnet));
-  POUCH_ASSIGN_OR_RETURN(const sys::IpAddress gateway, sys::IpAddress::parse(row.gateway));
-  const auto last = sys::IpAddress::parse(row.last_address);
-  return network::next_address(subnet, gateway, last.is_ok() ? *last : sys::IpAddress(),
-                               [&](const sys::IpAddress& address) {
-                                 return network::is_address_taken(session, row.id, address.to_string());
-                               });
-}
-
-Result<std::string> mac_for(const EndpointRow& endpoint, const sys::IpAddress& address) {
-  POUCH_ASSIGN_OR_RETURN(const api::EndpointSettings settings, endpoint.settings());
-  const std::string asked = settings.mac_address.value_or("");
-  return asked.empty() ? sys::mac_text(network::mac_of(address)) : asked;
+bool is_default_bridge(const NetworkRow& row) {
+  return row.name == network::kBridgeName;
 }
 
 std::string intent_data(const std::string& netns_path) {
@@ -47,11 +33,58 @@ std::string intent_data(const std::string& netns_path) {
   return write_json(data);
 }
 
+// The container's name first, as in DNSNames.
+std::vector<std::string> names_for(const NewContainer& container, const api::EndpointSettings& asked) {
+  std::vector<std::string> names{container.name};
+  const auto add = [&](const std::string& name) {
+    const bool is_new = std::find(names.begin(), names.end(), name) == names.end();
+    if (!name.empty() && is_new) names.push_back(name);
+  };
+  for (const std::string& alias : asked.aliases.value_or(std::vector<std::string>{})) add(alias);
+  add(container.id.str().substr(0, kShortId));
+  add(container.hostname);
+  return names;
+}
+
+Status check_place(const NetworkRow& row, const api::EndpointSettings& asked) {
+  const api::EndpointIPAMConfig ipam = asked.ipam_config.value_or(api::EndpointIPAMConfig{});
+  if (asked.driver_opts && !asked.driver_opts->empty()) {
+    return not_implemented("DriverOpts of an endpoint are not supported yet");
+  }
+  if (is_default_bridge(row)) {
+    if (!ipam.ipv4_address.value_or("").empty() || !ipam.ipv6_address.value_or("").empty()) {
+      return invalid_argument("user specified IP address is supported on user defined networks only");
+    }
+    if (asked.aliases && !asked.aliases->empty()) {
+      return invalid_argument(
+          "network-scoped alias is supported only for containers in user defined networks");
+    }
+  }
+  return network::check_addresses(row, asked);
+}
+
+// "name:alias", "/name:/other/alias" or "name".
+std::pair<std::string, std::string> parse_link(const std::string& text) {
+  const size_t colon = text.find(':');
+  std::string name = text.substr(0, colon);
+  std::string alias = colon == std::string::npos ? name : text.substr(colon + 1);
+  alias = alias.substr(alias.rfind('/') + 1);
+  return {name.substr(name.rfind('/') + 1), alias};
+}
+
 }  // namespace
 
 std::vector<std::string> NetworkManager::warnings(const api::HostConfig& host) {
-  if (!is_on_bridge(host)) return {};
-  const std::string device = network::bridge_name(context_.root_id);
+  if (!network::has_own_links(host)) return {};
+  std::string device = network::bridge_name(context_.root_id);
+  const std::string mode = network::mode_of(host);
+  if (mode != network::kBridgeName) {
+    auto snapshot = context_.db->read();
+    if (!snapshot.is_ok()) return {};
+    const auto row = network::resolve_network(*snapshot, mode);
+    if (!row.is_ok() || row->device.empty() || row->internal) return {};
+    device = row->device;
+  }
   auto firewall = sys::BridgeFirewall::open(network::table_name(context_.root_id));
   if (!firewall.is_ok()) return {};  // the start says what is missing
   const auto chains = firewall->dropping_chains(device);
@@ -63,26 +96,47 @@ std::vector<std::string> NetworkManager::warnings(const api::HostConfig& host) {
     const std::string rule = iptables ? "iptables -I FORWARD -i " + device +
                                             " -j ACCEPT; iptables -I FORWARD -o " + device + " -j ACCEPT"
                                       : "accept packets from and to " + device + " there";
-    out.push_back(
-        "The chain " + chain.chain + " of nftables table " + chain.family + " " + chain.table +
-        " drops forwarded packets: containers on the network bridge cannot reach other hosts. To let "
-        "them: " +
-        rule);
+    out.push_back("The chain " + chain.chain + " of nftables table " + chain.family + " " + chain.table +
+                  " drops forwarded packets: containers on the network " + mode +
+                  " cannot reach other hosts. To let them: " + rule);
   }
   return out;
 }
 
-Status NetworkManager::add_endpoints(store::Session& session, const ContainerId& id,
-                                     const api::HostConfig& host, const EndpointRequests& requests) {
-  if (!is_on_bridge(host)) return {};
-  POUCH_ASSIGN_OR_RETURN(const NetworkRow row, bridge_.ensure_row(session));
-  const auto asked = requests.find(row.name);
+Status NetworkManager::insert_place(store::Session& session, const NetworkRow& row,
+                                    const NewContainer& container, const api::EndpointSettings& asked) {
+  POUCH_RETURN_IF_ERROR(check_place(row, asked));
   EndpointRow endpoint;
   endpoint.network_id = row.id;
-  endpoint.container_id = id;
-  endpoint.settings_json =
-      api::to_json_text(asked == requests.end() ? api::EndpointSettings{} : asked->second);
-  return network::insert_endpoint(session, endpoint);
+  endpoint.container_id = container.id;
+  endpoint.settings_json = api::to_json_text(asked);
+  const auto names = is_default_bridge(row) ? std::vector<std::string>() : names_for(container, asked);
+  return network::insert_endpoint(session, endpoint, names);
+}
+
+Status NetworkManager::add_endpoints(store::Session& session, const NewContainer& container,
+                                     const api::HostConfig& host, const EndpointRequests& requests) {
+  const std::string mode = network::mode_of(host);
+  POUCH_ASSIGN_OR_RETURN(const NetworkRow bridge, bridges_.ensure_default(session));
+  std::map<std::string, std::pair<NetworkRow, api::EndpointSettings>> places;  // by id
+  if (network::has_own_links(host)) {
+    POUCH_ASSIGN_OR_RETURN(NetworkRow row, mode == bridge.name ? Result<NetworkRow>(bridge)
+                                                               : network::resolve_network(session, mode));
+    places[row.id].first = std::move(row);
+  }
+  for (const auto& [name, asked] : requests) {
+    if (name == mode && !network::has_own_links(host)) continue;
+    POUCH_ASSIGN_OR_RETURN(NetworkRow row, network::resolve_network(session, name));
+    POUCH_RETURN_IF_ERROR(network::check_mode(host, row));
+    // The same network under its name and its id: one of them says something.
+    const bool is_empty = api::to_json_text(asked) == "{}";
+    if (is_empty && places.contains(row.id)) continue;
+    places[row.id] = {row, asked};
+  }
+  for (const auto& [id, place] : places) {
+    POUCH_RETURN_IF_ERROR(insert_place(session, place.first, container, place.second));
+  }
+  return {};
 }
 
 Status NetworkManager::append_event(store::Transaction& transaction, const NetworkRow& network,
@@ -91,93 +145,193 @@ Status NetworkManager::append_event(store::Transaction& transaction, const Netwo
   event.type = "network";
   event.action = action;
   event.actor_id = network.id;
-  event.attributes = {{"container", container.str()}, {"name", network.name}, {"type", network.driver}};
+  event.attributes = {{"name", network.name}, {"type", network.driver}};
+  if (!container.str().empty()) event.attributes["container"] = container.str();
   return context_.events->append(transaction, std::move(event)).status();
 }
 
-// False: the network is down.
-Result<bool> NetworkManager::try_attach(const ContainerId& id, int64_t generation, NetworkPlan& plan,
-                                        const Call& call) {
+Status NetworkManager::give_addresses(store::Session& session, NetworkRow& row, EndpointRow& endpoint,
+                                      int64_t generation, const std::vector<EndpointRow>& siblings) {
+  POUCH_ASSIGN_OR_RETURN(const api::EndpointSettings asked, endpoint.settings());
+  POUCH_ASSIGN_OR_RETURN(const network::BridgeOptions options, network::bridge_options(row.options));
+  endpoint.endpoint_id = new_object_id();
+  endpoint.generation = generation;
+  endpoint.boot_id = context_.boot_id;
+  endpoint.link = network::free_link_name(options.link_prefix, siblings);
+  POUCH_RETURN_IF_ERROR(network::assign_addresses(session, row, asked, endpoint));
+  return network::set_running(session, endpoint);
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> NetworkManager::links_of(store::Session& session,
+                                                                                  const EndpointRow& endpoint,
+                                                                                  const NetworkRow& row,
+                                                                                  const api::HostConfig& host,
+                                                                                  bool strict) {
+  std::vector<std::pair<std::string, std::string>> out;
+  POUCH_ASSIGN_OR_RETURN(const api::EndpointSettings asked, endpoint.settings());
+  const auto links = (is_default_bridge(row) ? host.links : asked.links).value_or(std::vector<std::string>{});
+  for (const std::string& link : links) {
+    const auto [name, alias] = parse_link(link);
+    const auto other = containers_->find(session, name);
+    const bool must_run = strict && is_default_bridge(row);
+    if (!other.is_ok() && (must_run || other.code() != Code::kNotFound)) return other.status();
+    if (!other.is_ok()) continue;
+    POUCH_ASSIGN_OR_RETURN(const auto there, network::find_endpoint(session, row.id, other->id));
+    if (!there || !there->is_running()) {
+      if (!must_run) continue;  // its name is unknown until it runs
+      return invalid_argument("Cannot link to a non running container: /" + other->name + " AS " + alias);
+    }
+    std::string names = alias;
+    for (const std::string& more : {other->id.str().substr(0, kShortId), other->name}) {
+      if (more != alias) names += " " + more;
+    }
+    out.emplace_back(there->address.empty() ? there->address6 : there->address, names);
+  }
+  return out;
+}
+
+Result<NetworkPlan> NetworkManager::plan_of(store::Session& session, const ContainerId& id,
+                                            int64_t generation, const api::HostConfig& host, bool strict) {
+  NetworkPlan plan;
+  plan.netns_path = netns_path(id, generation);
+  POUCH_ASSIGN_OR_RETURN(std::vector<EndpointRow> rows, network::endpoints_of(session, id));
+  // As they were numbered, and so as they were joined.
+  std::sort(rows.begin(), rows.end(), [](const EndpointRow& a, const EndpointRow& b) {
+    return std::pair(a.link.size(), a.link) < std::pair(b.link.size(), b.link);
+  });
+  std::vector<Place> places;
+  for (EndpointRow& row : rows) {
+    if (!row.is_running() || row.state == "leaving") continue;
+    POUCH_ASSIGN_OR_RETURN(auto network, network::load_network(session, row.network_id));
+    if (!network) continue;
+    POUCH_ASSIGN_OR_RETURN(api::EndpointSettings asked, row.settings());
+    POUCH_ASSIGN_OR_RETURN(auto links, links_of(session, row, *network, host, strict));
+    std::move(links.begin(), links.end(), std::back_inserter(plan.links));
+    places.push_back({std::move(*network), std::move(row), std::move(asked)});
+  }
+  POUCH_ASSIGN_OR_RETURN(plan.legs, network::legs_of(context_.root_id, places));
+  return plan;
+}
+
+// The id of a network that is down, or "" when it is done.
+Result<std::string> NetworkManager::try_attach(const ContainerId& id, int64_t generation,
+                                               const api::HostConfig& host, NetworkPlan& plan,
+                                               const Call& call) {
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
                          context_.db->begin(store::Durability::kBootScoped, call));
-  POUCH_ASSIGN_OR_RETURN(NetworkRow row, bridge_.ensure_row(transaction));
-  POUCH_ASSIGN_OR_RETURN(auto endpoint, network::find_endpoint(transaction, row.id, id));
-  if (!endpoint) {  // created by a build that knew no networks
-    endpoint = EndpointRow{row.id, id, "{}"};
-    POUCH_RETURN_IF_ERROR(network::insert_endpoint(transaction, *endpoint));
+  POUCH_ASSIGN_OR_RETURN(NetworkRow main, bridges_.ensure_default(transaction));
+  if (const std::string mode = network::mode_of(host); mode != main.name) {
+    POUCH_ASSIGN_OR_RETURN(main, network::resolve_network(transaction, mode));
   }
-  if (row.up_boot != context_.boot_id) {
-    POUCH_RETURN_IF_ERROR(transaction.commit());
-    return false;
+  POUCH_RETURN_IF_ERROR(network::set_ended(transaction, id, generation - 1).status());
+  POUCH_ASSIGN_OR_RETURN(const auto first, network::find_endpoint(transaction, main.id, id));
+  if (!first) {  // created by a build that knew no networks, or the network was made anew
+    POUCH_ASSIGN_OR_RETURN(const ContainerPlace place, containers_->find(transaction, id.str()));
+    POUCH_RETURN_IF_ERROR(insert_place(transaction, main, {id, place.name, place.hostname}, {}));
   }
-  POUCH_ASSIGN_OR_RETURN(const sys::IpAddress address, free_address(transaction, row));
-  POUCH_ASSIGN_OR_RETURN(const sys::IpNet subnet, sys::IpNet::parse(row.subnet));
-  endpoint->endpoint_id = new_object_id();
-  endpoint->generation = generation;
-  endpoint->boot_id = context_.boot_id;
-  endpoint->address = address.to_string();
-  POUCH_ASSIGN_OR_RETURN(endpoint->mac, mac_for(*endpoint, address));
-  row.last_address = endpoint->address;
-  const std::string key = network::sandbox_key(id, generation);
-  plan.netns_path = netns_dir() + "/" + key;
-  plan.legs = {{row.device, kContainerLink, endpoint->mac, sys::IpNet{address, subnet.prefix}.to_string(),
-                row.gateway}};
-  POUCH_RETURN_IF_ERROR(network::set_running(transaction, *endpoint));
-  POUCH_RETURN_IF_ERROR(network::set_pool(transaction, row));
-  POUCH_RETURN_IF_ERROR(network::put_intent(transaction, network::kSandboxKind, key, context_.owner_token,
+  POUCH_ASSIGN_OR_RETURN(std::vector<EndpointRow> rows, network::endpoints_of(transaction, id));
+  std::stable_partition(rows.begin(), rows.end(),
+                        [&](const EndpointRow& row) { return row.network_id == main.id; });
+  std::vector<NetworkRow> networks;
+  for (const EndpointRow& row : rows) {
+    POUCH_ASSIGN_OR_RETURN(auto network, network::load_network(transaction, row.network_id));
+    if (!network || !network->state.empty()) return not_found("network " + row.network_id + " not found");
+    if (network->up_boot != context_.boot_id) {
+      POUCH_RETURN_IF_ERROR(transaction.commit());
+      return network->id;
+    }
+    networks.push_back(std::move(*network));
+  }
+  for (size_t i = 0; i < rows.size(); ++i) {
+    POUCH_RETURN_IF_ERROR(give_addresses(transaction, networks[i], rows[i], generation, rows));
+    POUCH_RETURN_IF_ERROR(append_event(transaction, networks[i], "connect", id));
+  }
+  POUCH_ASSIGN_OR_RETURN(plan, plan_of(transaction, id, generation, host, true));
+  POUCH_RETURN_IF_ERROR(network::put_intent(transaction, network::kSandboxKind,
+                                            network::sandbox_key(id, generation), context_.owner_token,
                                             intent_data(plan.netns_path)));
-  POUCH_RETURN_IF_ERROR(append_event(transaction, row, "connect", id));
   POUCH_RETURN_IF_ERROR(transaction.commit());
-  return true;
+  return std::string();
+}
+
+Status NetworkManager::join_another(const api::HostConfig& host, const ContainerId& self, NetworkPlan& plan) {
+  constexpr int kMaxChain = 16;
+  POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
+  std::string reference = network::joined_container(host);
+  for (int depth = 0; depth < kMaxChain; ++depth) {
+    POUCH_ASSIGN_OR_RETURN(const ContainerPlace other, containers_->find(snapshot, reference));
+    if (other.id == self) return invalid_argument("cannot join own network");
+    if (other.state != "running" || other.boot_id != context_.boot_id) {
+      return conflict("cannot join network of a non running container: " + other.id.str());
+    }
+    reference = network::joined_container(other.host);
+    if (!reference.empty()) continue;
+    plan.shared_with = other.id;
+    plan.is_host = network::mode_of(other.host) == "host";
+    if (plan.is_host) return {};
+    plan.netns_path = network::has_own_links(other.host) ? netns_path(other.id, other.generation)
+                                                         : "/proc/" + std::to_string(other.pid) + "/ns/net";
+    return {};
+  }
+  return invalid_argument("HostConfig.NetworkMode: too many containers that join each other");
 }
 
 Result<NetworkPlan> NetworkManager::attach(const ContainerId& id, int64_t generation,
                                            const api::HostConfig& host, const Call& call) {
   NetworkPlan plan;
-  if (!is_on_bridge(host)) return plan;
-  for (int attempt = 0; attempt < kAttachAttempts; ++attempt) {
-    POUCH_ASSIGN_OR_RETURN(const bool attached, try_attach(id, generation, plan, call));
-    if (attached) return plan;
-    POUCH_RETURN_IF_ERROR(bridge_.bring_up(call));
+  if (!network::joined_container(host).empty()) {
+    POUCH_RETURN_IF_ERROR(join_another(host, id, plan));
+    return plan;
   }
-  return unavailable("the network bridge is taken down again and again");
+  plan.is_host = network::mode_of(host) == "host";
+  if (!network::has_own_links(host)) return plan;
+  for (int attempt = 0; attempt < kAttachAttempts; ++attempt) {
+    POUCH_ASSIGN_OR_RETURN(const std::string down, try_attach(id, generation, host, plan, call));
+    if (down.empty()) return plan;
+    POUCH_RETURN_IF_ERROR(bridges_.bring_up(down, call));
+  }
+  return unavailable("the network " + network::mode_of(host) + " is taken down again and again");
 }
 
 Status NetworkManager::detach(store::Transaction& transaction, const ContainerId& id, int64_t generation) {
-  POUCH_ASSIGN_OR_RETURN(const bool was_there, network::set_ended(transaction, id, generation));
-  if (!was_there) return {};
-  POUCH_ASSIGN_OR_RETURN(const NetworkRow row, bridge_.ensure_row(transaction));
-  return append_event(transaction, row, "disconnect", id);
+  POUCH_ASSIGN_OR_RETURN(const auto networks, network::set_ended(transaction, id, generation));
+  for (const std::string& network_id : networks) {
+    POUCH_ASSIGN_OR_RETURN(const auto row, network::load_network(transaction, network_id));
+    if (row) POUCH_RETURN_IF_ERROR(append_event(transaction, *row, "disconnect", id));
+  }
+  return {};
 }
 
 Result<NetworkView> NetworkManager::view(store::Session& session, const ContainerId& id, int64_t generation,
                                          const api::HostConfig& host) {
   NetworkView out;
+  if (!network::joined_container(host).empty()) return out;
   const std::string mode = network::mode_of(host);
-  api::EndpointSettings& shown = out.networks[mode];
-  if (!is_on_bridge(host)) return out;
-  POUCH_ASSIGN_OR_RETURN(const auto row, network::find_network(session, mode));
-  if (!row) return out;
-  POUCH_ASSIGN_OR_RETURN(const auto endpoint, network::find_endpoint(session, row->id, id));
-  if (!endpoint) return out;
-  POUCH_ASSIGN_OR_RETURN(shown, endpoint->settings());
-  if (endpoint->generation > 0) shown.network_id = row->id;  // as in Docker, from the first start on
-  if (endpoint->endpoint_id.empty() || endpoint->boot_id != context_.boot_id) return out;
-  const auto subnet = sys::IpNet::parse(row->subnet);
-  shown.endpoint_id = endpoint->endpoint_id;
-  shown.mac_address = endpoint->mac;
-  shown.ip_address = endpoint->address;
-  shown.gateway = row->gateway;
-  if (subnet.is_ok()) shown.ip_prefix_len = int64_t{subnet->prefix};
-  const std::string key = network::sandbox_key(id, generation);
-  out.sandbox_id = sha256_digest(key).substr(sizeof "sha256:" - 1);
-  out.sandbox_key = netns_dir() + "/" + key;
+  if (!network::has_own_links(host)) {
+    out.networks[mode];
+    return out;
+  }
+  POUCH_ASSIGN_OR_RETURN(const std::vector<EndpointRow> rows, network::endpoints_of(session, id));
+  for (const EndpointRow& row : rows) {
+    POUCH_ASSIGN_OR_RETURN(const auto network, network::load_network(session, row.network_id));
+    if (!network) continue;
+    POUCH_ASSIGN_OR_RETURN(api::EndpointSettings asked, row.settings());
+    POUCH_ASSIGN_OR_RETURN(const auto names, network::names_of(session, row.network_id, id));
+    Place place{*network, row, std::move(asked)};
+    if (row.boot_id != context_.boot_id) place.endpoint.endpoint_id.clear();
+    out.networks[network->name] = network::shown_settings(place, names);
+    if (place.endpoint.is_running()) out.sandbox_key = netns_path(id, generation);
+  }
+  if (!out.sandbox_key.empty()) {
+    const std::string key = network::sandbox_key(id, generation);
+    out.sandbox_id = sha256_digest(key).substr(sizeof "sha256:" - 1);
+  }
   return out;
 }
 
 Status NetworkManager::take_down_idle(const Call& call) {
   POUCH_RETURN_IF_ERROR(sweep(call));
-  return bridge_.take_down_idle(call);
+  return bridges_.take_down_idle(call);
 }
 
 }  // namespace pouch

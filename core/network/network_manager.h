@@ -1,20 +1,26 @@
 #pragma once
 
-#include <atomic>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "core/api/network.gen.h"
 #include "core/base/cancel.h"
+#include "core/base/executor.h"
 #include "core/base/status.h"
 #include "core/container/container_networks.h"
-#include "core/network/default_bridge.h"
+#include "core/network/bridges.h"
+#include "core/network/endpoints.h"
+#include "core/network/network_containers.h"
 #include "core/store/engine_context.h"
 
 namespace pouch {
 
-/// The networks of the context's root and its containers' places in them. Addresses, and what was made or is
-/// about to be made outside, are rows; what a dead process left is found there by whoever comes. Thread-safe.
+/// The networks of the context's root and its containers' places in them: all of network.*
+/// (core/api/engine.gen.h has the contract of each). Addresses, and what was made or is about to be made
+/// outside, are rows; what a dead process left is found there by whoever comes. Thread-safe.
 class NetworkManager final : public ContainerNetworks {
  public:
   /// The context must outlive the manager. Does nothing yet.
@@ -22,9 +28,25 @@ class NetworkManager final : public ContainerNetworks {
   ~NetworkManager() override;  ///< waits for what runs in the background
   NetworkManager(const NetworkManager&) = delete;
   NetworkManager& operator=(const NetworkManager&) = delete;
+  /// Before the first operation; must outlive what runs.
+  void set_containers(NetworkContainers& containers) { containers_ = &containers; }
+  /// Waits for what runs; nothing begins any more.
+  void close();
+
+  Result<api::NetworkCreateResult> create(const api::NetworkCreateConfig& config, const Call& call);
+  Result<std::vector<api::Network>> list(const api::NetworkListOptions& options, const Call& call);
+  Result<api::Network> inspect(const std::string& reference, const api::NetworkInspectOptions& options,
+                               const Call& call);
+  Status remove(const std::string& reference, const Call& call);
+  Result<api::NetworkPruneResult> prune(const api::NetworkPruneOptions& options, const Call& call);
+  Status connect(const std::string& reference, const api::NetworkConnectConfig& config, const Call& call);
+  Status disconnect(const std::string& reference, const api::NetworkDisconnectConfig& config,
+                    const Call& call);
+  /// Removes all networks that the session has made; who is in them is disconnected.
+  Status remove_session(const std::string& session, const Call& call);
 
   std::vector<std::string> warnings(const api::HostConfig& host) override;
-  Status add_endpoints(store::Session& session, const ContainerId& id, const api::HostConfig& host,
+  Status add_endpoints(store::Session& session, const NewContainer& container, const api::HostConfig& host,
                        const EndpointRequests& requests) override;
   Result<NetworkPlan> attach(const ContainerId& id, int64_t generation, const api::HostConfig& host,
                              const Call& call) override;
@@ -34,28 +56,93 @@ class NetworkManager final : public ContainerNetworks {
   Result<NetworkView> view(store::Session& session, const ContainerId& id, int64_t generation,
                            const api::HostConfig& host) override;
 
-  /// Removes what ended runs left outside.
+  /// Removes what ended runs left outside, and finishes or undoes what dead engines left half-done.
   Status sweep(const Call& call);
   /// Takes down what no container uses; the keeper's last act.
   Status take_down_idle(const Call& call);
 
  private:
   struct Background;
-  Result<bool> try_attach(const ContainerId& id, int64_t generation, NetworkPlan& plan, const Call& call);
+  /// A container's place in a network while one of the two changes.
+  struct Change {
+    network::NetworkRow network;
+    network::EndpointRow endpoint;
+    ContainerPlace place;
+  };
+
+  // network_manager.cc
+  Result<std::string> try_attach(const ContainerId& id, int64_t generation, const api::HostConfig& host,
+                                 NetworkPlan& plan, const Call& call);
+  Status join_another(const api::HostConfig& host, const ContainerId& self, NetworkPlan& plan);
   Status append_event(store::Transaction& transaction, const network::NetworkRow& network,
                       const std::string& action, const ContainerId& container);
-  Status join(const NetworkPlan& plan, const NetworkLeg& leg, int netns, sys::Links& inside);
+  Status insert_place(store::Session& session, const network::NetworkRow& row, const NewContainer& container,
+                      const api::EndpointSettings& asked);
+  Status give_addresses(store::Session& session, network::NetworkRow& row, network::EndpointRow& endpoint,
+                        int64_t generation, const std::vector<network::EndpointRow>& siblings);
+  /// What the rows say that a running container has.
+  Result<NetworkPlan> plan_of(store::Session& session, const ContainerId& id, int64_t generation,
+                              const api::HostConfig& host, bool strict = false);
+  /// `strict`: the containers that the default bridge's links name must run.
+  Result<std::vector<std::pair<std::string, std::string>>> links_of(store::Session& session,
+                                                                    const network::EndpointRow& endpoint,
+                                                                    const network::NetworkRow& row,
+                                                                    const api::HostConfig& host, bool strict);
+
+  // operations.cc
+  Status insert_new(network::NetworkRow& row, const std::string& session, const Call& call);
+  Status finish_create(const network::NetworkRow& row, const Call& call);
+  Status claim_removal(network::NetworkRow& row, const Call& call);
+  Status finish_removal(const network::NetworkRow& row, bool tell, const Call& call);
+  Status ensure_predefined(const Call& call);
+  Status remove_of_session(const std::string& id, const Call& call);
+  Result<api::Network> describe(store::Session& session, const network::NetworkRow& row, bool members);
+
+  // connect.cc
+  Result<std::optional<Change>> begin_connect(const std::string& reference,
+                                              const api::NetworkConnectConfig& config, const Call& call);
+  Status finish_connect(const Change& change, const Call& call);
+  Status undo_connect(const Change& change, const Call& call);
+  Result<std::optional<Change>> begin_disconnect(const std::string& reference, const std::string& container,
+                                                 const Call& call);
+  Status finish_disconnect(const Change& change, bool tell, const Call& call);
+  Status forget_place(store::Transaction& transaction, const Change& change);
+  /// Default routes and /etc/hosts of a running container, as its rows have them.
+  Status refresh(const ContainerPlace& place);
+  Result<ContainerPlace> find_settled(store::Session& session, const std::string& reference);
+  Status wait_for_others(const std::string& container, const Call& call);
+
+  // recover.cc
+  bool is_orphan(const std::string& owner) const;
+  Status recover_networks(const Call& call);
+  Status recover_endpoints(const Call& call);
+  Status recover_endpoint(const std::string& key, const Call& call);
+
+  // sandbox.cc
+  /// Runs `work` on the executor; the caller is free when its call ends.
+  template <class R>
+  R detached(const Call& call, std::function<R()> work) {
+    return run_detached<R>(*context_.executor, call,
+                           [held = enter(), work = std::move(work)] { return work(); });
+  }
+  /// Held while something runs, or waits to run.
+  std::shared_ptr<void> enter();
+  Status join(const NetworkLeg& leg, int netns, const Call& call);
   std::string netns_dir() const { return context_.run_dir() + "/netns"; }
+  std::string netns_path(const ContainerId& id, int64_t generation) const {
+    return netns_dir() + "/" + network::sandbox_key(id, generation);
+  }
 
   EngineContext& context_;
-  network::DefaultBridge bridge_;
+  NetworkContainers* containers_ = nullptr;
+  network::Bridges bridges_;
   std::shared_ptr<Background> background_;
 };
 
 namespace network {
 
-/// Removes all that a root may have outside: namespaces, bridge, table. For a root whose database is gone, or
-/// about to be.
+/// Removes all that a root may have outside: namespaces, bridges, table. For a root whose database is gone,
+/// or about to be.
 Status remove_remains(const std::string& root_id, const std::string& run_dir);
 
 }  // namespace network

@@ -1,44 +1,64 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "core/api/container.gen.h"
+#include "core/api/network.gen.h"
+#include "core/base/clock.h"
 #include "core/base/id.h"
 #include "core/base/status.h"
 #include "core/store/database.h"
 
-// The rows of networks and endpoints, and the intents of what they are outside. Every function works in the
-// session given and makes no transaction.
+// The rows of networks, and the intents of what is outside the database. Every function works in the session
+// given and makes no transaction.
 
 namespace pouch::network {
+
+using Texts = std::map<std::string, std::string>;
+
+/// A subnet of a network.
+struct PoolRow {
+  std::string subnet;
+  std::string gateway;
+  std::string ip_range;  ///< "": all of it
+  Texts aux;             ///< addresses of others, by their names
+  std::string last_address;
+  bool chosen = false;  ///< by the engine, not by the user
+
+  bool is_v4() const { return subnet.find(':') == std::string::npos; }
+};
 
 struct NetworkRow {
   std::string id;
   std::string name;
   std::string driver;
-  std::string device;   ///< the bridge
+  std::string device;   ///< the bridge; "" for drivers without one
   std::string up_boot;  ///< the boot in which it was brought up; "": it is down
-  // Its IPv4 pool; empty until it is first brought up.
-  std::string subnet;
-  std::string gateway;
-  std::string last_address;
+  std::string state;    ///< "", kCreating, kRemoving
+  Texts options;
+  Texts labels;
+  std::optional<Texts> ipam_options;
+  bool internal = false;
+  bool attachable = false;
+  bool ipv4 = true;
+  bool ipv6 = false;
+  Timestamp created;
+  /// The default bridge has none before it is first brought up.
+  std::vector<PoolRow> pools;
+
+  /// The first of the family; null when there is none.
+  const PoolRow* pool(bool v4) const;
+  PoolRow* pool(bool v4) { return const_cast<PoolRow*>(std::as_const(*this).pool(v4)); }
 };
 
-struct EndpointRow {
-  std::string network_id;
-  ContainerId container_id;
-  std::string settings_json;  ///< as asked for
-  std::string endpoint_id;    ///< of this run; "" while it does not run
-  int64_t generation = 0;
-  std::string boot_id;
-  std::string mac;
-  std::string address;  ///< "" while it does not run
-
-  Result<api::EndpointSettings> settings() const;
-};
+namespace state {
+inline constexpr const char* kCreating = "creating";
+inline constexpr const char* kRemoving = "removing";
+}  // namespace state
 
 /// A namespace that was made, or was about to be: kind "sandbox".
 struct SandboxIntent {
@@ -46,32 +66,40 @@ struct SandboxIntent {
   std::string path;
 };
 
+/// By name; whatever state it is in.
 Result<std::optional<NetworkRow>> find_network(store::Session& session, const std::string& name);
+Result<std::optional<NetworkRow>> load_network(store::Session& session, const std::string& id);
+/// As users name one: full id, name, or unique prefix of an id. NotFound "network x not found", and
+/// InvalidArgument for a prefix of several.
+Result<NetworkRow> resolve_network(store::Session& session, const std::string& reference);
+/// By name, those being made or removed left out unless `all`.
+Result<std::vector<NetworkRow>> all_networks(store::Session& session, bool all = false);
 Status insert_network(store::Session& session, const NetworkRow& row);
-Status set_pool(store::Session& session, const NetworkRow& row);
+Status delete_network(store::Session& session, const std::string& id);
+Status set_last_address(store::Session& session, const std::string& id, const PoolRow& pool);
+/// Writes its pools anew.
+Status set_pools(store::Session& session, const NetworkRow& row);
 Status set_up_boot(store::Session& session, const std::string& id, const std::string& boot);
-
-Status insert_endpoint(store::Session& session, const EndpointRow& row);
-Result<std::optional<EndpointRow>> find_endpoint(store::Session& session, const std::string& network_id,
-                                                 const ContainerId& container);
-Status set_running(store::Session& session, const EndpointRow& row);
-/// The endpoints of a run are given back; whether there was one.
-Result<bool> set_ended(store::Session& session, const ContainerId& container, int64_t generation);
-Result<bool> is_address_taken(store::Session& session, const std::string& network_id,
-                              const std::string& address);
-Result<bool> has_running_endpoints(store::Session& session, const std::string& network_id);
-/// Addresses of an earlier boot are nobody's.
-Status drop_old_addresses(store::Session& session, const std::string& network_id, const std::string& boot);
+/// False when it was not in the state `from`.
+Result<bool> set_state(store::Session& session, const std::string& id, const std::string& from,
+                       const std::string& to);
 
 std::string sandbox_key(const ContainerId& container, int64_t generation);
 Status put_intent(store::Session& session, const std::string& kind, const std::string& key,
                   const std::string& owner, const std::string& data_json);
 Status drop_intent(store::Session& session, const std::string& kind, const std::string& key);
 Result<bool> has_intent(store::Session& session, const std::string& kind, const std::string& key);
+/// The keys of a kind with who has put each.
+Result<Texts> intent_owners(store::Session& session, const std::string& kind);
 /// Of runs that have ended: no container is starting, running or exiting in that generation and boot.
 Result<std::vector<SandboxIntent>> ended_sandboxes(store::Session& session, const std::string& boot);
 
+/// Whether a container runs that joined another one's network.
+Result<bool> has_guests(store::Session& session);
+
 inline constexpr const char* kSandboxKind = "sandbox";
-inline constexpr const char* kBridgeKind = "bridge";
+inline constexpr const char* kBridgeKind = "bridge";      ///< key: the device
+inline constexpr const char* kNetworkKind = "network";    ///< key: its id; it is being made or removed
+inline constexpr const char* kEndpointKind = "endpoint";  ///< key: endpoint_key(); it is joining or leaving
 
 }  // namespace pouch::network

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 
@@ -20,8 +21,6 @@ namespace pouch {
 
 namespace {
 
-constexpr int kNameAttempts = 8;
-constexpr size_t kRootDigits = 6;  // of the root's id in the name of a veth's end, which has 15 bytes
 constexpr int64_t kSweepMs = 60'000;
 
 // IPv6 comes with networks that have it; without them a container has it on its loopback alone, as in Docker.
@@ -29,10 +28,6 @@ const sys::NetSettings& sandbox_settings() {
   static const auto* settings =
       std::make_unique<sys::NetSettings>(sys::NetSettings{{"ipv6/conf/default/disable_ipv6", "1"}}).release();
   return *settings;
-}
-
-std::string veth_name(const std::string& root_id) {
-  return "pv" + root_id.substr(0, kRootDigits) + random_hex(4).substr(1);
 }
 
 }  // namespace
@@ -45,72 +40,144 @@ struct NetworkManager::Background {
   bool running = false;
   bool again = false;
   bool closed = false;
+  int operations = 0;
 };
 
 NetworkManager::NetworkManager(EngineContext& context)
-    : context_(context), bridge_(context), background_(std::make_shared<Background>()) {}
+    : context_(context), bridges_(context), background_(std::make_shared<Background>()) {}
 
 NetworkManager::~NetworkManager() {
-  std::unique_lock lock(background_->mutex);
-  background_->closed = true;
-  background_->idle.wait(lock, [this] { return !background_->running; });
+  close();
 }
 
-Status NetworkManager::join(const NetworkPlan& plan, const NetworkLeg& leg, int netns, sys::Links& inside) {
+void NetworkManager::close() {
+  std::unique_lock lock(background_->mutex);
+  background_->closed = true;
+  background_->idle.wait(lock, [this] { return !background_->running && background_->operations == 0; });
+}
+
+std::shared_ptr<void> NetworkManager::enter() {
+  const std::lock_guard lock(background_->mutex);
+  ++background_->operations;
+  // Not a pointer to anything: what counts is when the last copy goes.
+  return {background_.get(), [state = background_](void*) {
+            const std::lock_guard guard(state->mutex);
+            if (--state->operations == 0) state->idle.notify_all();
+          }};
+}
+
+namespace {
+
+// Within the container's namespace.
+Status configure(const NetworkLeg& leg) {
+  POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
+  POUCH_ASSIGN_OR_RETURN(const sys::Link link, links.find(leg.link));
+  std::vector<std::string> addresses = leg.link_local;
+  for (std::string& address : addresses) {
+    if (address.find('/') == std::string::npos)
+      address += address.find(':') == std::string::npos ? "/16" : "/64";
+  }
+  if (!leg.address.empty()) addresses.insert(addresses.begin(), leg.address);
+  if (!leg.address6.empty()) addresses.push_back(leg.address6);
+  const bool has_v6 = std::any_of(addresses.begin(), addresses.end(), [](const std::string& address) {
+    return address.find(':') != std::string::npos;
+  });
+  if (has_v6) {
+    const std::string settings = "ipv6/conf/" + leg.link + "/";
+    POUCH_RETURN_IF_ERROR(sys::set_net_setting(settings + "disable_ipv6", "0"));
+    POUCH_RETURN_IF_ERROR(sys::set_net_setting(settings + "accept_ra", "0"));
+  }
+  for (const std::string& text : addresses) {
+    POUCH_ASSIGN_OR_RETURN(const sys::IpNet address, sys::IpNet::parse(text));
+    POUCH_RETURN_IF_ERROR(links.add_address(link.index, address));
+  }
+  POUCH_RETURN_IF_ERROR(links.set_up(link.index));
+  for (const std::string& text : {leg.is_default4 ? leg.gateway : "", leg.is_default6 ? leg.gateway6 : ""}) {
+    if (text.empty()) continue;
+    POUCH_ASSIGN_OR_RETURN(const sys::IpAddress gateway, sys::IpAddress::parse(text));
+    POUCH_RETURN_IF_ERROR(links.set_default_route(link.index, gateway));
+  }
+  return {};
+}
+
+}  // namespace
+
+Status NetworkManager::join(const NetworkLeg& leg, int netns, const Call& call) {
   POUCH_ASSIGN_OR_RETURN(sys::Links host, sys::Links::open());
   auto bridge = host.find(leg.bridge);
   POUCH_ASSIGN_OR_RETURN(auto firewall, sys::BridgeFirewall::open(network::table_name(context_.root_id)));
   if (bridge.code() == Code::kNotFound || firewall.find().code() == Code::kNotFound) {
-    POUCH_RETURN_IF_ERROR(bridge_.mend(Call{Deadline::after_ms(kSweepMs), nullptr, {}}));
+    POUCH_RETURN_IF_ERROR(bridges_.mend(leg.network_id, call));
     bridge = host.find(leg.bridge);
   }
   if (!bridge.is_ok()) return bridge.status();
   sys::VethSpec veth;
+  veth.name = leg.veth;
   veth.master = bridge->index;
   veth.mtu = bridge->mtu;
   veth.peer_name = leg.link;
   veth.peer_netns = netns;
   POUCH_ASSIGN_OR_RETURN(veth.peer_mac, sys::parse_mac(leg.mac));
-  Status made = internal_error("no name was tried");
-  for (int attempt = 0; attempt < kNameAttempts; ++attempt) {
-    veth.name = veth_name(context_.root_id);
-    made = host.add_veth(veth);
-    if (made.code() != Code::kAlreadyExists) break;
+  POUCH_RETURN_IF_ERROR(host.add_veth(veth));
+  if (leg.is_isolated) {
+    POUCH_ASSIGN_OR_RETURN(const sys::Link port, host.find(leg.veth));
+    POUCH_RETURN_IF_ERROR(host.isolate_port(port.index));
   }
-  POUCH_RETURN_IF_ERROR(made);
-  POUCH_ASSIGN_OR_RETURN(const sys::Link link, inside.find(leg.link));
-  POUCH_ASSIGN_OR_RETURN(const sys::IpNet address, sys::IpNet::parse(leg.address));
-  POUCH_RETURN_IF_ERROR(inside.add_address(link.index, address));
-  POUCH_RETURN_IF_ERROR(inside.set_up(link.index));
-  if (leg.gateway.empty() || &leg != &plan.legs.front()) return {};
-  POUCH_ASSIGN_OR_RETURN(const sys::IpAddress gateway, sys::IpAddress::parse(leg.gateway));
-  return inside.add_default_route(link.index, gateway);
+  return sys::in_net_namespace(netns, [&leg] { return configure(leg); });
 }
 
 Status NetworkManager::build(const NetworkPlan& plan, const Call& call) {
-  if (plan.netns_path.empty()) return {};
+  const bool is_anothers = !plan.shared_with.str().empty();
+  if (plan.netns_path.empty() || is_anothers) return {};
   POUCH_RETURN_IF_ERROR(call.check());
   POUCH_RETURN_IF_ERROR(sys::secure_mkdir(netns_dir()).status());
   auto made = sys::create_net_namespace(plan.netns_path, sandbox_settings());
   if (!made.is_ok()) return made.status();
   for (const NetworkLeg& leg : plan.legs) {
-    POUCH_RETURN_IF_ERROR(join(plan, leg, made->fd.get(), made->links).prefix("join bridge " + leg.bridge));
+    POUCH_RETURN_IF_ERROR(join(leg, made->fd.get(), call).prefix("join bridge " + leg.bridge));
   }
   return {};
 }
+
+namespace {
+
+// Somebody may still be in it, who joined the container's network: the addresses are others' now.
+Status empty_namespace(const std::string& path) {
+  const auto netns = sys::open_net_namespace(path);
+  if (netns.code() == Code::kNotFound) return {};
+  if (!netns.is_ok()) return netns.status();
+  return sys::in_net_namespace(netns->get(), []() -> Status {
+    POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
+    POUCH_ASSIGN_OR_RETURN(const auto all, links.list());
+    for (const sys::Link& link : all) {
+      if (link.kind != "veth") continue;
+      const Status removed = links.remove(link.name);
+      if (!removed.is_ok() && removed.code() != Code::kNotFound) return removed;
+    }
+    return {};
+  });
+}
+
+}  // namespace
 
 // The kernel ends a namespace, and both ends of its veths, some time after its last user and its pin are
 // gone: nobody waits for the grace periods.
 Status NetworkManager::sweep(const Call& call) {
   std::vector<network::SandboxIntent> ended;
+  bool has_guests = false;
   {
     POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
     POUCH_ASSIGN_OR_RETURN(ended, network::ended_sandboxes(snapshot, context_.boot_id));
+    if (!ended.empty()) {
+      POUCH_ASSIGN_OR_RETURN(has_guests, network::has_guests(snapshot));
+    }
   }
-  if (ended.empty()) return {};
-  Status first;
+  Status first = recover_networks(call);
+  if (const Status recovered = recover_endpoints(call); first.is_ok()) first = recovered;
+  if (ended.empty()) return first;
   for (auto at = ended.begin(); at != ended.end();) {
-    const Status removed = sys::remove_net_namespace(at->path);
+    Status removed = has_guests ? empty_namespace(at->path) : Status();
+    if (removed.is_ok()) removed = sys::remove_net_namespace(at->path);
     if (first.is_ok()) first = removed;
     at = removed.is_ok() ? at + 1 : ended.erase(at);
   }
@@ -156,7 +223,12 @@ Status remove_remains(const std::string& root_id, const std::string& run_dir) {
   auto firewall = sys::BridgeFirewall::open(table_name(root_id));
   keep(firewall.is_ok() ? firewall->remove() : firewall.status());
   auto links = sys::Links::open();
-  keep(links.is_ok() ? links->remove(bridge_name(root_id)) : links.status());
+  if (!links.is_ok()) return links.status();
+  keep(links->remove(bridge_name(root_id)));
+  POUCH_ASSIGN_OR_RETURN(const auto all, links->list());
+  for (const sys::Link& link : all) {
+    if (is_of_root(link, root_id)) keep(links->remove(link.name));
+  }
   return first;
 }
 

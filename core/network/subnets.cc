@@ -1,6 +1,9 @@
 #include "core/network/subnets.h"
 
+#include <sys/random.h>
+
 #include <algorithm>
+#include <array>
 
 namespace pouch::network {
 namespace {
@@ -55,19 +58,25 @@ sys::IpAddress gateway_of(const sys::IpNet& subnet) {
   return subnet.first().plus(1);
 }
 
-Result<sys::IpAddress> next_address(const sys::IpNet& subnet, const sys::IpAddress& gateway,
+sys::IpNet random_subnet6() {
+  std::array<uint8_t, 16> bytes{0xfd};
+  [[maybe_unused]] const ssize_t got = ::getrandom(bytes.data() + 1, 7, 0);
+  return {sys::IpAddress::from_bytes(bytes.data(), bytes.size()), 64};
+}
+
+Result<sys::IpAddress> next_address(const sys::IpNet& subnet, const sys::IpNet& range,
                                     const sys::IpAddress& last,
                                     const std::function<Result<bool>(const sys::IpAddress&)>& is_taken) {
-  const sys::IpAddress first = subnet.first();
-  const sys::IpAddress end = subnet.last();
-  sys::IpAddress address = last.is_valid() && subnet.contains(last) ? last : first;
-  for (uint64_t i = 0; i < subnet.size(); ++i) {
+  const sys::IpAddress first = range.first();
+  const sys::IpAddress end = range.last();
+  sys::IpAddress address = last.is_valid() && range.contains(last) ? last : end;
+  for (uint64_t i = 0; i < range.size(); ++i) {
     address = address == end ? first : address.plus(1);
-    if (address == first || address == end || address == gateway) continue;
+    if (address == subnet.first() || (address.is_v4() && address == subnet.last())) continue;
     POUCH_ASSIGN_OR_RETURN(const bool taken, is_taken(address));
     if (!taken) return address;
   }
-  return Status(Code::kResourceExhausted, "no address is left in " + subnet.to_string());
+  return Status(Code::kResourceExhausted, "no address is left in " + range.to_string());
 }
 
 sys::MacAddress mac_of(const sys::IpAddress& address) {

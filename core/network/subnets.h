@@ -26,9 +26,13 @@ std::vector<sys::IpNet> used_subnets(const std::vector<sys::LinkAddress>& addres
 /// The gateway of a subnet: its first address.
 sys::IpAddress gateway_of(const sys::IpNet& subnet);
 
-/// The next free address after `last` (invalid: from the beginning), around; never the network's, the
-/// gateway's or the broadcast address. So an address rests for as long as can be before it is used again.
-Result<sys::IpAddress> next_address(const sys::IpNet& subnet, const sys::IpAddress& gateway,
+/// A subnet of random unique local IPv6 addresses (RFC 4193).
+sys::IpNet random_subnet6();
+
+/// The next free address of `range`, which is `subnet` or a part of it, after `last` (invalid: from the
+/// beginning), around; never the network's or the broadcast address. So an address rests for as long as can
+/// be before it is used again. ResourceExhausted when all are taken.
+Result<sys::IpAddress> next_address(const sys::IpNet& subnet, const sys::IpNet& range,
                                     const sys::IpAddress& last,
                                     const std::function<Result<bool>(const sys::IpAddress&)>& is_taken);
 

@@ -41,31 +41,58 @@ TEST(SubnetsTest, UsedAreAddressesAndRoutesButDefaultOnesAndOnesOwn) {
 
 TEST(SubnetsTest, AddressesAreHandedOutInTurnAndNeverTwice) {
   const sys::IpNet subnet = net("10.0.0.0/29");
-  const sys::IpAddress gateway = gateway_of(subnet);
-  EXPECT_EQ(gateway.to_string(), "10.0.0.1");
-  std::set<std::string> taken;
+  EXPECT_EQ(gateway_of(subnet).to_string(), "10.0.0.1");
+  std::set<std::string> taken{"10.0.0.1"};
   const auto is_taken = [&](const sys::IpAddress& a) -> Result<bool> {
     return taken.contains(a.to_string());
   };
   sys::IpAddress last;
   std::vector<std::string> given;
   for (int i = 0; i < 5; ++i) {
-    const auto next = next_address(subnet, gateway, last, is_taken);
+    const auto next = next_address(subnet, subnet, last, is_taken);
     ASSERT_TRUE(next.is_ok());
     last = *next;
     taken.insert(last.to_string());
     given.push_back(last.to_string());
   }
   EXPECT_EQ(given, (std::vector<std::string>{"10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"}));
-  EXPECT_EQ(next_address(subnet, gateway, last, is_taken).code(), Code::kResourceExhausted);
+  EXPECT_EQ(next_address(subnet, subnet, last, is_taken).code(), Code::kResourceExhausted);
   taken.erase("10.0.0.2");
   taken.erase("10.0.0.4");
-  EXPECT_EQ(next_address(subnet, gateway, *sys::IpAddress::parse("10.0.0.3"), is_taken)->to_string(),
+  EXPECT_EQ(next_address(subnet, subnet, *sys::IpAddress::parse("10.0.0.3"), is_taken)->to_string(),
             "10.0.0.4");
-  EXPECT_EQ(next_address(subnet, gateway, last, is_taken)->to_string(), "10.0.0.2");
+  EXPECT_EQ(next_address(subnet, subnet, last, is_taken)->to_string(), "10.0.0.2");
   // A former subnet's.
-  EXPECT_EQ(next_address(subnet, gateway, *sys::IpAddress::parse("10.9.0.3"), is_taken)->to_string(),
+  EXPECT_EQ(next_address(subnet, subnet, *sys::IpAddress::parse("10.9.0.3"), is_taken)->to_string(),
             "10.0.0.2");
+}
+
+TEST(SubnetsTest, ARangeLimitsWhatIsHandedOut) {
+  std::set<std::string> taken;
+  const auto is_taken = [&](const sys::IpAddress& a) -> Result<bool> {
+    return taken.contains(a.to_string());
+  };
+  const sys::IpNet range = net("10.0.0.252/30");
+  std::vector<std::string> given;
+  for (int i = 0; i < 3; ++i) {
+    const auto next = next_address(net("10.0.0.0/24"), range, {}, is_taken);
+    ASSERT_TRUE(next.is_ok());
+    given.push_back(next->to_string());
+    taken.insert(given.back());
+  }
+  // The last one is the broadcast address.
+  EXPECT_EQ(given, (std::vector<std::string>{"10.0.0.252", "10.0.0.253", "10.0.0.254"}));
+  EXPECT_EQ(next_address(net("10.0.0.0/24"), range, {}, is_taken).code(), Code::kResourceExhausted);
+  const sys::IpNet wide = net("fd00::/64");
+  EXPECT_EQ(next_address(wide, wide, {}, is_taken)->to_string(), "fd00::1");
+}
+
+TEST(SubnetsTest, RandomIpv6SubnetsAreUniqueLocal) {
+  const sys::IpNet one = random_subnet6();
+  EXPECT_EQ(one.prefix, 64U);
+  EXPECT_EQ(one.first(), one.address);
+  EXPECT_TRUE(net("fd00::/8").contains(one.address));
+  EXPECT_FALSE(one.overlaps(random_subnet6()));
 }
 
 TEST(SubnetsTest, MacAddressesFollowTheAddress) {

@@ -246,6 +246,64 @@ Status RemoteCalls::image_tag(const std::string& name, const api::ImageTagOption
   return result.status();
 }
 
+Status RemoteCalls::network_connect(const std::string& id, const api::NetworkConnectConfig& config,
+                                    const Call& call) {
+  const Json config_json = api::encode_value(config);
+  const Result<Json> result =
+      call_json(*api::find_operation("network.connect"), {id}, &config_json, nullptr, call);
+  return result.status();
+}
+
+Result<api::NetworkCreateResult> RemoteCalls::network_create(const api::NetworkCreateConfig& config,
+                                                             const Call& call) {
+  const Json config_json = api::encode_value(config);
+  const Result<Json> result =
+      call_json(*api::find_operation("network.create"), {}, &config_json, nullptr, call);
+  if (!result.is_ok()) return result.status();
+  return api::from_json<api::NetworkCreateResult>(*result, api::DecodeMode::kLenient);
+}
+
+Status RemoteCalls::network_disconnect(const std::string& id, const api::NetworkDisconnectConfig& config,
+                                       const Call& call) {
+  const Json config_json = api::encode_value(config);
+  const Result<Json> result =
+      call_json(*api::find_operation("network.disconnect"), {id}, &config_json, nullptr, call);
+  return result.status();
+}
+
+Result<api::Network> RemoteCalls::network_inspect(const std::string& id,
+                                                  const api::NetworkInspectOptions& options,
+                                                  const Call& call) {
+  const Json options_json = api::encode_value(options);
+  const Result<Json> result =
+      call_json(*api::find_operation("network.inspect"), {id}, nullptr, &options_json, call);
+  if (!result.is_ok()) return result.status();
+  return api::from_json<api::Network>(*result, api::DecodeMode::kLenient);
+}
+
+Result<std::vector<api::Network>> RemoteCalls::network_list(const api::NetworkListOptions& options,
+                                                            const Call& call) {
+  const Json options_json = api::encode_value(options);
+  const Result<Json> result =
+      call_json(*api::find_operation("network.list"), {}, nullptr, &options_json, call);
+  if (!result.is_ok()) return result.status();
+  return api::from_json<std::vector<api::Network>>(*result, api::DecodeMode::kLenient);
+}
+
+Result<api::NetworkPruneResult> RemoteCalls::network_prune(const api::NetworkPruneOptions& options,
+                                                           const Call& call) {
+  const Json options_json = api::encode_value(options);
+  const Result<Json> result =
+      call_json(*api::find_operation("network.prune"), {}, nullptr, &options_json, call);
+  if (!result.is_ok()) return result.status();
+  return api::from_json<api::NetworkPruneResult>(*result, api::DecodeMode::kLenient);
+}
+
+Status RemoteCalls::network_remove(const std::string& id, const Call& call) {
+  const Result<Json> result = call_json(*api::find_operation("network.remove"), {id}, nullptr, nullptr, call);
+  return result.status();
+}
+
 Result<api::CheckReport> RemoteCalls::system_check(const Call& call) {
   const Result<Json> result = call_json(*api::find_operation("system.check"), {}, nullptr, nullptr, call);
   if (!result.is_ok()) return result.status();

@@ -71,6 +71,19 @@ class RemoteCalls : public Engine {
                                                          const Call& call) override;
   Result<StreamPtr> image_save(const api::ImageSaveOptions& options, const Call& call) override;
   Status image_tag(const std::string& name, const api::ImageTagOptions& options, const Call& call) override;
+  Status network_connect(const std::string& id, const api::NetworkConnectConfig& config,
+                         const Call& call) override;
+  Result<api::NetworkCreateResult> network_create(const api::NetworkCreateConfig& config,
+                                                  const Call& call) override;
+  Status network_disconnect(const std::string& id, const api::NetworkDisconnectConfig& config,
+                            const Call& call) override;
+  Result<api::Network> network_inspect(const std::string& id, const api::NetworkInspectOptions& options,
+                                       const Call& call) override;
+  Result<std::vector<api::Network>> network_list(const api::NetworkListOptions& options,
+                                                 const Call& call) override;
+  Result<api::NetworkPruneResult> network_prune(const api::NetworkPruneOptions& options,
+                                                const Call& call) override;
+  Status network_remove(const std::string& id, const Call& call) override;
   Result<api::CheckReport> system_check(const Call& call) override;
   Result<api::DiskUsage> system_df(const api::SystemDfOptions& options, const Call& call) override;
   Result<api::Diagnosis> system_diagnose(const Call& call) override;

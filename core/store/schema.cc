@@ -190,6 +190,46 @@ CREATE INDEX endpoints_by_container ON endpoints(container_id);
 CREATE UNIQUE INDEX endpoints_by_address ON endpoints(network_id, address) WHERE address <> '';
 )sql";
 
+// Networks that users make, and several of them per container.
+constexpr const char* kUserNetworks = R"sql(
+-- '' it is there; creating, removing: the intent of kind network says who is at it
+ALTER TABLE networks ADD COLUMN state TEXT NOT NULL DEFAULT '';
+ALTER TABLE networks ADD COLUMN internal INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE networks ADD COLUMN attachable INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE networks ADD COLUMN ipv4 INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE networks ADD COLUMN ipv6 INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE networks ADD COLUMN ipam_options_json TEXT NOT NULL DEFAULT '';  -- '' none were given
+
+ALTER TABLE network_pools ADD COLUMN chosen INTEGER NOT NULL DEFAULT 1;       -- by the engine, not by the user
+ALTER TABLE network_pools ADD COLUMN ip_range TEXT NOT NULL DEFAULT '';      -- '' is all of the subnet
+ALTER TABLE network_pools ADD COLUMN aux_json TEXT NOT NULL DEFAULT '{}';    -- addresses of others by name
+
+ALTER TABLE endpoints ADD COLUMN address6 TEXT NOT NULL DEFAULT '';          -- of its run, as address
+ALTER TABLE endpoints ADD COLUMN link TEXT NOT NULL DEFAULT '';              -- of its run: its name in the container
+-- '' it is there; joining, leaving: a change in a running container; the intent of kind endpoint says who is at it
+ALTER TABLE endpoints ADD COLUMN state TEXT NOT NULL DEFAULT '';
+CREATE UNIQUE INDEX endpoints_by_address6 ON endpoints(network_id, address6) WHERE address6 <> '';
+
+-- Under which names a container is known in a network, for whoever resolves them.
+CREATE TABLE endpoint_names (
+  network_id    TEXT NOT NULL,
+  name          TEXT NOT NULL COLLATE NOCASE,
+  container_id  TEXT NOT NULL,
+  position      INTEGER NOT NULL,          -- in DNSNames
+  is_own        INTEGER NOT NULL DEFAULT 0,  -- the container's name, which changes with it
+  PRIMARY KEY (network_id, name, container_id),
+  FOREIGN KEY (network_id, container_id) REFERENCES endpoints(network_id, container_id) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX endpoint_names_by_container ON endpoint_names(container_id);
+CREATE TRIGGER endpoint_renamed AFTER UPDATE OF name ON containers WHEN NEW.name IS NOT NULL BEGIN
+  UPDATE OR REPLACE endpoint_names SET name = NEW.name WHERE container_id = NEW.id AND is_own = 1;
+END;
+
+CREATE TRIGGER session_network_gone AFTER DELETE ON networks BEGIN
+  DELETE FROM session_objects WHERE kind = 'network' AND key = OLD.id;
+END;
+)sql";
+
 #ifdef POUCH_TEST_NEXT_FORMAT
 // What a coming version may do, for tests of the versions' living together (core/store/CMakeLists.txt).
 constexpr const char* kNext = R"sql(
@@ -208,8 +248,9 @@ END;
 constexpr std::array kMigrations = {
     Migration{.to_format = 2, .min_reader = 0, .min_writer = 0, .sql = kSessions},
     Migration{.to_format = 3, .min_reader = 0, .min_writer = 0, .sql = kNetworks},
+    Migration{.to_format = 4, .min_reader = 0, .min_writer = 0, .sql = kUserNetworks},
 #ifdef POUCH_TEST_NEXT_FORMAT
-    Migration{.to_format = 4, .min_reader = 0, .min_writer = POUCH_TEST_NEXT_FORMAT, .sql = kNext},
+    Migration{.to_format = 5, .min_reader = 0, .min_writer = POUCH_TEST_NEXT_FORMAT, .sql = kNext},
 #endif
 };
 

@@ -17,6 +17,7 @@ inline constexpr std::string_view kContainer = "container";
 inline constexpr std::string_view kExec = "exec";
 inline constexpr std::string_view kImage = "image";
 inline constexpr std::string_view kReference = "reference";
+inline constexpr std::string_view kNetwork = "network";
 }  // namespace kind
 
 /// Notes that the object, which the same transaction makes, ends with the session; nothing when `session` is

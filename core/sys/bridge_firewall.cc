@@ -22,6 +22,7 @@ namespace {
 
 constexpr size_t kNameSize = 16;
 constexpr uint32_t kSourceOffset = 12;  // of the source address in an IPv4 header
+constexpr uint32_t kSourceOffset6 = 8;  // in an IPv6 header
 // Of nft(8)'s ct state: bits of NF_CT_STATE_BIT for established and related.
 constexpr uint32_t kEstablishedOrRelated = 2 | 4;
 
@@ -52,25 +53,37 @@ void add_forward_rules(NftBatch& batch, const std::string& table) {
     r.meta(NFT_META_IIFNAME, NFT_REG_1).meta(NFT_META_OIFNAME, NFT_REG_2);
     r.in_set(NFT_REG_1, "within").verdict(NF_ACCEPT);
   });
+  rule(
+      [](NftRule& r) { r.meta(NFT_META_IIFNAME, NFT_REG_1).in_set(NFT_REG_1, "internal").verdict(NF_DROP); });
   rule([](NftRule& r) { r.meta(NFT_META_OIFNAME, NFT_REG_1).in_set(NFT_REG_1, "bridges").verdict(NF_DROP); });
 }
 
-void add_masquerade(NftBatch& batch, const std::string& table) {
-  constexpr uint8_t kIpv4 = NFPROTO_IPV4;
+void add_masquerade(NftBatch& batch, const std::string& table, bool is_v4) {
+  const uint8_t family = is_v4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
   NftRule rule(table, "postrouting");
-  rule.meta(NFT_META_NFPROTO, NFT_REG_1).equals(NFT_REG_1, &kIpv4, sizeof kIpv4);
-  rule.payload(kSourceOffset, 4, NFT_REG_1).in_set(NFT_REG_1, "masqueraded");
+  rule.meta(NFT_META_NFPROTO, NFT_REG_1).equals(NFT_REG_1, &family, sizeof family);
+  rule.payload(is_v4 ? kSourceOffset : kSourceOffset6, is_v4 ? 4 : 16, NFT_REG_1);
+  rule.in_set(NFT_REG_1, is_v4 ? "masqueraded" : "masqueraded6");
   rule.meta(NFT_META_OIFNAME, NFT_REG_1).in_set(NFT_REG_1, "bridges", true).masquerade();
   batch.add_rule(rule);
 }
 
-void add_bridge_elements(NftBatch& batch, const BridgeRules& bridge) {
+using Elements = std::vector<std::pair<std::string, bool>>;
+
+// What a bridge is in the sets, one by one.
+void each_element(const BridgeRules& bridge, const std::function<void(const char*, const Elements&)>& each) {
   const std::string key = name_key(bridge.device);
-  batch.add_elements("bridges", {{key, false}}).add_elements("within", {{key + key, false}});
+  each("bridges", {{key, false}});
+  if (bridge.is_open_within) each("within", {{key + key, false}});
+  if (bridge.is_internal) each("internal", {{key, false}});
   for (const IpNet& net : bridge.masqueraded) {
-    batch.add_elements("masqueraded",
-                       {{address_key(net.first()), false}, {address_key(net.last().plus(1)), true}});
+    each(net.address.is_v4() ? "masqueraded" : "masqueraded6",
+         {{address_key(net.first()), false}, {address_key(net.last().plus(1)), true}});
   }
+}
+
+void add_bridge_elements(NftBatch& batch, const BridgeRules& bridge) {
+  each_element(bridge, [&](const char* set, const Elements& keys) { batch.add_elements(set, keys); });
 }
 
 const char* family_name(uint32_t family) {
@@ -96,13 +109,35 @@ Status BridgeFirewall::create(const std::vector<BridgeRules>& bridges, const std
   batch.add_table().delete_table().add_table(comment);  // whatever was there
   batch.add_set("bridges", NftKey::kIfName)
       .add_set("within", NftKey::kIfNamePair)
-      .add_set("masqueraded", NftKey::kIpv4, true);
+      .add_set("internal", NftKey::kIfName)
+      .add_set("masqueraded", NftKey::kIpv4, true)
+      .add_set("masqueraded6", NftKey::kIpv6, true);
   for (const BridgeRules& bridge : bridges) add_bridge_elements(batch, bridge);
   batch.add_base_chain("forward", "filter", NF_INET_FORWARD, NF_IP_PRI_FILTER);
   batch.add_base_chain("postrouting", "nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC);
   add_forward_rules(batch, table_);
-  add_masquerade(batch, table_);
+  add_masquerade(batch, table_, true);
+  add_masquerade(batch, table_, false);
   return batch.send("create nftables table " + quote(table_));
+}
+
+Status BridgeFirewall::add(const BridgeRules& bridge) {
+  NftBatch batch(socket_, table_);
+  add_bridge_elements(batch, bridge);
+  return batch.send("add bridge " + quote(bridge.device) + " to nftables table " + quote(table_));
+}
+
+// One by one: a batch with an element that is not there would take out none.
+Status BridgeFirewall::take_out(const BridgeRules& bridge) {
+  Status first;
+  each_element(bridge, [&](const char* set, const Elements& keys) {
+    NftBatch batch(socket_, table_);
+    batch.delete_elements(set, keys);
+    const Status done =
+        batch.send("take bridge " + quote(bridge.device) + " out of nftables table " + quote(table_));
+    if (first.is_ok() && done.code() != Code::kNotFound) first = done;
+  });
+  return first;
 }
 
 Status BridgeFirewall::remove() {

@@ -12,8 +12,9 @@ namespace pouch::sys {
 /// What the firewall is told of a bridge.
 struct BridgeRules {
   std::string device;
-  std::vector<IpNet>
-      masqueraded;  ///< its subnets whose packets leave the host under the host's address; IPv4
+  std::vector<IpNet> masqueraded;  ///< its subnets whose packets leave the host under the host's address
+  bool is_open_within = true;      ///< its containers reach each other
+  bool is_internal = false;        ///< nothing leaves it
 };
 
 /// A base chain of somebody else that drops what it does not know on its way through the host.
@@ -36,6 +37,10 @@ class BridgeFirewall {
   Status find();
   /// Makes the table anew with these bridges, in one step. `comment` is what nft(8) shows with it.
   Status create(const std::vector<BridgeRules>& bridges, const std::string& comment);
+  /// One more bridge in a table that is there; also when it knows the bridge.
+  Status add(const BridgeRules& bridge);
+  /// Takes out what add() put in; ok when table or bridge are not there.
+  Status take_out(const BridgeRules& bridge);
   /// Ok when it is not there.
   Status remove();
   /// Chains of other tables in the way of forwarded packets.

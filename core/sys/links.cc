@@ -4,6 +4,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/if.h>
 #include <linux/if_addr.h>
+#include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
@@ -43,6 +44,9 @@ Link parse_link(const nlmsghdr* message) {
     switch (mnl_attr_get_type(attr)) {
       case IFLA_IFNAME:
         link.name = text_of(attr);
+        break;
+      case IFLA_IFALIAS:
+        link.alias = text_of(attr);
         break;
       case IFLA_MTU:
         link.mtu = static_cast<int>(mnl_attr_get_u32(attr));
@@ -97,6 +101,11 @@ bool is_ordinary(const nlmsghdr* message) {
   const auto* info = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(message));
   const bool known = info->rtm_family == AF_INET || info->rtm_family == AF_INET6;
   return known && info->rtm_type != RTN_MULTICAST && info->rtm_type != RTN_BROADCAST;
+}
+
+// ESRCH, which is no code of its own.
+bool is_no_route(const Status& status) {
+  return !status.is_ok() && status.message().find("No such process") != std::string::npos;
 }
 
 constexpr uint16_t kCreate = NLM_F_CREATE | NLM_F_EXCL;
@@ -193,6 +202,8 @@ Status Links::add_address(int link, const IpNet& address) {
   if (address.address.is_v4()) {
     const IpAddress last = address.last();
     message.put_bytes(IFA_BROADCAST, last.data(), last.size());
+  } else {
+    message.put(IFA_FLAGS, uint32_t{IFA_F_NODAD});
   }
   return socket_.request(message, "netlink.add_address", "add address " + address.to_string());
 }
@@ -216,8 +227,11 @@ Status Links::set_up(int link) {
   return socket_.request(message, "netlink.set_up", "bring network link " + std::to_string(link) + " up");
 }
 
-Status Links::add_default_route(int link, const IpAddress& gateway) {
-  NetlinkMessage message(RTM_NEWROUTE, kCreate);
+Status Links::set_default_route(int link, const IpAddress& gateway) {
+  // IPv6 has several default routes side by side, and replaces none of them reliably.
+  const Status removed = gateway.is_v4() ? Status() : remove_default_route(AF_INET6);
+  if (!removed.is_ok() && removed.code() != Code::kNotFound) return removed;
+  NetlinkMessage message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
   auto* info = message.header<rtmsg>();
   info->rtm_family = static_cast<uint8_t>(gateway.family());
   info->rtm_table = RT_TABLE_MAIN;
@@ -228,6 +242,26 @@ Status Links::add_default_route(int link, const IpAddress& gateway) {
   message.put(RTA_OIF, static_cast<uint32_t>(link));
   return socket_.request(message, "netlink.add_route",
                          "add the default route through " + gateway.to_string());
+}
+
+Status Links::remove_default_route(int family) {
+  NetlinkMessage message(RTM_DELROUTE, 0);
+  auto* info = message.header<rtmsg>();
+  info->rtm_family = static_cast<uint8_t>(family);
+  info->rtm_table = RT_TABLE_MAIN;
+  info->rtm_scope = RT_SCOPE_NOWHERE;
+  const Status removed = socket_.request(message, "netlink.remove_route", "remove the default route");
+  return is_no_route(removed) ? not_found("there is no default route") : removed;
+}
+
+Status Links::isolate_port(int link) {
+  NetlinkMessage message(RTM_SETLINK, 0);
+  auto* info = message.header<ifinfomsg>();
+  info->ifi_family = AF_BRIDGE;
+  info->ifi_index = link;
+  const uint8_t on = 1;
+  message.nest(IFLA_PROTINFO, [&] { message.put_bytes(IFLA_BRPORT_ISOLATED, &on, sizeof on); });
+  return socket_.request(message, "netlink.isolate_port", "isolate bridge port " + std::to_string(link));
 }
 
 Status Links::remove(const std::string& name) {

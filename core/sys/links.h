@@ -19,6 +19,7 @@ struct Link {
   bool is_up = false;
   bool is_loopback = false;
   MacAddress mac{};
+  std::string alias;  ///< text of set_alias()
 };
 
 struct Route {
@@ -57,12 +58,18 @@ class Links {
   Status add_bridge(const std::string& name, const MacAddress& mac, int mtu);
   /// The end that stays is up afterwards.
   Status add_veth(const VethSpec& spec);
+  /// An IPv6 address is usable at once: nobody is asked whether it is a duplicate.
   Status add_address(int link, const IpNet& address);
   /// Text for people, at most 255 bytes, which `ip link` and /sys/class/net show.
   Status set_alias(int link, const std::string& text);
   /// Also when it is up already.
   Status set_up(int link);
-  Status add_default_route(int link, const IpAddress& gateway);
+  /// One of the two families of `gateway`; the one there was goes.
+  Status set_default_route(int link, const IpAddress& gateway);
+  /// Of family AF_INET or AF_INET6; NotFound when there is none.
+  Status remove_default_route(int family);
+  /// A port of a bridge that reaches the bridge itself and no other such port.
+  Status isolate_port(int link);
   /// Waits for an RCU grace period, some 20 ms for a veth.
   Status remove(const std::string& name);
 

@@ -53,6 +53,16 @@ Result<NetNamespace> create_net_namespace(const std::string& pin, const NetSetti
   return made;
 }
 
+Status in_net_namespace(int netns, const std::function<Status()>& work) {
+  Status done;
+  std::thread worker = start_thread([&] {
+    // The thread ends here: nobody else sees where it has gone.
+    done = ::setns(netns, CLONE_NEWNET) == 0 ? work() : errno_status(errno, "enter a network namespace");
+  });
+  worker.join();
+  return done;
+}
+
 Status remove_net_namespace(const std::string& pin) {
   POUCH_RETURN_IF_ERROR(with_faults("sys.unmount", [&]() -> Status {
     while (::umount2(pin.c_str(), UMOUNT_NOFOLLOW | MNT_DETACH) == 0) {

@@ -107,12 +107,12 @@ TEST_F(NetworkTest, BridgeVethAddressesAndRoutes) {
     EXPECT_EQ(mac_text(eth0->mac), "02:42:0a:09:00:02");
     EXPECT_EQ(eth0->mtu, 1400);
     // The kernel's own words come with the error.
-    const Status unreachable = inside->links.add_default_route(eth0->index, *IpAddress::parse("10.9.0.1"));
+    const Status unreachable = inside->links.set_default_route(eth0->index, *IpAddress::parse("10.9.0.1"));
     EXPECT_FALSE(unreachable.is_ok());
     EXPECT_NE(unreachable.message().find('('), std::string::npos) << unreachable.message();
     ASSERT_TRUE(inside->links.add_address(eth0->index, *IpNet::parse("10.9.0.2/24")).is_ok());
     ASSERT_TRUE(inside->links.set_up(eth0->index).is_ok());
-    ASSERT_TRUE(inside->links.add_default_route(eth0->index, *IpAddress::parse("10.9.0.1")).is_ok());
+    ASSERT_TRUE(inside->links.set_default_route(eth0->index, *IpAddress::parse("10.9.0.1")).is_ok());
 
     const auto addresses = inside->links.addresses();
     ASSERT_TRUE(addresses.is_ok());

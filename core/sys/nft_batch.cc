@@ -35,7 +35,10 @@ size_t aligned(uint32_t size) {
 }
 
 uint32_t size_of(NftKey key) {
-  return key == NftKey::kIpv4 ? 4 : key == NftKey::kIfName ? kNameSize : 2 * kNameSize;
+  return key == NftKey::kIpv4     ? 4
+         : key == NftKey::kIpv6   ? 16
+         : key == NftKey::kIfName ? kNameSize
+                                  : 2 * kNameSize;
 }
 
 }  // namespace
@@ -175,7 +178,7 @@ NftBatch& NftBatch::add_set(const char* name, NftKey key, bool intervals) {
   nftnl_set_set_u32(set.get(), NFTNL_SET_KEY_LEN, size_of(key));
   nftnl_set_set_u32(set.get(), NFTNL_SET_ID, ++next_set_id_);
   // For nft(8) alone, which would show names backwards.
-  const uint32_t byte_order = key == NftKey::kIpv4 ? kBigEndian : kHostEndian;
+  const uint32_t byte_order = key == NftKey::kIpv4 || key == NftKey::kIpv6 ? kBigEndian : kHostEndian;
   const std::unique_ptr<nftnl_udata_buf, void (*)(const nftnl_udata_buf*)> notes(nftnl_udata_buf_alloc(64),
                                                                                  nftnl_udata_buf_free);
   nftnl_udata_put_u32(notes.get(), NFTNL_UDATA_SET_KEYBYTEORDER, byte_order);
@@ -188,6 +191,17 @@ NftBatch& NftBatch::add_set(const char* name, NftKey key, bool intervals) {
 }
 
 NftBatch& NftBatch::add_elements(const char* name, const std::vector<std::pair<std::string, bool>>& keys) {
+  elements(NFT_MSG_NEWSETELEM, NLM_F_CREATE, name, keys);
+  return *this;
+}
+
+NftBatch& NftBatch::delete_elements(const char* name, const std::vector<std::pair<std::string, bool>>& keys) {
+  elements(NFT_MSG_DELSETELEM, 0, name, keys);
+  return *this;
+}
+
+void NftBatch::elements(uint16_t type, uint16_t flags, const char* name,
+                        const std::vector<std::pair<std::string, bool>>& keys) {
   const std::unique_ptr<nftnl_set, void (*)(const nftnl_set*)> set(nftnl_set_alloc(), nftnl_set_free);
   nftnl_set_set_str(set.get(), NFTNL_SET_TABLE, table_.c_str());
   nftnl_set_set_str(set.get(), NFTNL_SET_NAME, name);
@@ -197,9 +211,7 @@ NftBatch& NftBatch::add_elements(const char* name, const std::vector<std::pair<s
     if (is_end) nftnl_set_elem_set_u32(element, NFTNL_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
     nftnl_set_elem_add(set.get(), element);
   }
-  message(NFT_MSG_NEWSETELEM, NLM_F_CREATE,
-          [&](nlmsghdr* head) { nftnl_set_elems_nlmsg_build_payload(head, set.get()); });
-  return *this;
+  message(type, flags, [&](nlmsghdr* head) { nftnl_set_elems_nlmsg_build_payload(head, set.get()); });
 }
 
 NftBatch& NftBatch::add_base_chain(const char* name, const char* type, uint32_t hook, int32_t priority) {

@@ -17,7 +17,7 @@ struct nlmsghdr;
 namespace pouch::sys {
 
 /// Sets by the numbers that nft(8) knows its data types by, so that it can show them.
-enum class NftKey : uint32_t { kIfName = 41, kIfNamePair = (41 << 6) | 41, kIpv4 = 7 };
+enum class NftKey : uint32_t { kIfName = 41, kIfNamePair = (41 << 6) | 41, kIpv4 = 7, kIpv6 = 8 };
 
 /// Expressions of a rule, in order.
 class NftRule {
@@ -50,6 +50,7 @@ class NftBatch {
   NftBatch& add_set(const char* name, NftKey key, bool intervals = false);
   /// Of `name`: keys in wire form, each with whether it ends an interval.
   NftBatch& add_elements(const char* name, const std::vector<std::pair<std::string, bool>>& keys);
+  NftBatch& delete_elements(const char* name, const std::vector<std::pair<std::string, bool>>& keys);
   NftBatch& add_base_chain(const char* name, const char* type, uint32_t hook, int32_t priority);
   NftBatch& add_rule(const NftRule& rule);
   Status send(std::string_view what);
@@ -57,6 +58,8 @@ class NftBatch {
  private:
   void message(uint16_t type, uint16_t flags, const std::function<void(nlmsghdr*)>& payload);
   void frame(bool begin);
+  void elements(uint16_t type, uint16_t flags, const char* name,
+                const std::vector<std::pair<std::string, bool>>& keys);
 
   NetlinkSocket& socket_;
   std::string table_;

@@ -304,8 +304,7 @@ TEST(RequestTest, APushWithoutTagIsOneOfAllTags) {
 TEST(UnservedTest, SaysWhy) {
   EXPECT_EQ(unserved("POST", "/build").code(), Code::kNotImplemented);
   EXPECT_EQ(unserved("GET", "/containers/a/top").message(), "GET /containers/…/top is not supported");
-  EXPECT_EQ(unserved("GET", "/networks").code(), Code::kNotImplemented);
-  EXPECT_EQ(unserved("GET", "/networks/n1").message(), "network n1 not found");
+  EXPECT_EQ(unserved("GET", "/volumes").code(), Code::kNotImplemented);
   EXPECT_EQ(unserved("GET", "/volumes/v1").message(), "get v1: no such volume");
   EXPECT_EQ(unserved("GET", "/plugins/p/json").code(), Code::kNotFound);
   EXPECT_EQ(unserved("GET", "/nodes").code(), Code::kUnavailable);

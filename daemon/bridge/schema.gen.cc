@@ -24,6 +24,11 @@ constexpr std::array kFieldsBindOptions = {
     FieldInfo{"ReadOnlyForceRecursive", &kTypeBool},
 };
 constexpr SchemaInfo kSchemaBindOptions = {"BindOptions", kFieldsBindOptions};
+
+constexpr std::array kFieldsConfigReference = {
+    FieldInfo{"Network", &kTypeString},
+};
+constexpr SchemaInfo kSchemaConfigReference = {"ConfigReference", kFieldsConfigReference};
 constexpr SchemaInfo kSchemaEmpty = {"Empty", {}};
 constexpr TypeInfo kTypeListString = {TypeKind::kList, &kTypeString, nullptr};
 constexpr TypeInfo kTypeDuration = {TypeKind::kInteger, nullptr, nullptr};
@@ -344,11 +349,57 @@ constexpr std::array kFieldsExecStartConfig = {
 };
 constexpr SchemaInfo kSchemaExecStartConfig = {"ExecStartConfig", kFieldsExecStartConfig};
 
-constexpr std::array<std::pair<std::string_view, const SchemaInfo*>, 5> kConfigs = {{
+constexpr std::array kFieldsIPAMConfig = {
+    FieldInfo{"Subnet", &kTypeString},
+    FieldInfo{"IPRange", &kTypeString},
+    FieldInfo{"Gateway", &kTypeString},
+    FieldInfo{"AuxiliaryAddresses", &kTypeMapString},
+};
+constexpr SchemaInfo kSchemaIPAMConfig = {"IPAMConfig", kFieldsIPAMConfig};
+constexpr TypeInfo kTypeIPAMConfig = {TypeKind::kObject, nullptr, &kSchemaIPAMConfig};
+constexpr TypeInfo kTypeListIPAMConfig = {TypeKind::kList, &kTypeIPAMConfig, nullptr};
+
+constexpr std::array kFieldsIPAMRequest = {
+    FieldInfo{"Driver", &kTypeString},
+    FieldInfo{"Options", &kTypeMapString},
+    FieldInfo{"Config", &kTypeListIPAMConfig},
+};
+constexpr SchemaInfo kSchemaIPAMRequest = {"IPAMRequest", kFieldsIPAMRequest};
+
+constexpr std::array kFieldsNetworkConnectConfig = {
+    FieldInfo{"Container", &kTypeString},
+    FieldInfo{"EndpointConfig", &kTypeEndpointSettings},
+};
+constexpr SchemaInfo kSchemaNetworkConnectConfig = {"NetworkConnectConfig", kFieldsNetworkConnectConfig};
+constexpr TypeInfo kTypeIPAMRequest = {TypeKind::kObject, nullptr, &kSchemaIPAMRequest};
+constexpr TypeInfo kTypeConfigReference = {TypeKind::kObject, nullptr, &kSchemaConfigReference};
+
+constexpr std::array kFieldsNetworkCreateConfig = {
+    FieldInfo{"Name", &kTypeString},       FieldInfo{"CheckDuplicate", &kTypeBool},
+    FieldInfo{"Driver", &kTypeString},     FieldInfo{"Scope", &kTypeString},
+    FieldInfo{"EnableIPv4", &kTypeBool},   FieldInfo{"EnableIPv6", &kTypeBool},
+    FieldInfo{"IPAM", &kTypeIPAMRequest},  FieldInfo{"Internal", &kTypeBool},
+    FieldInfo{"Attachable", &kTypeBool},   FieldInfo{"Ingress", &kTypeBool},
+    FieldInfo{"ConfigOnly", &kTypeBool},   FieldInfo{"ConfigFrom", &kTypeConfigReference},
+    FieldInfo{"Options", &kTypeMapString}, FieldInfo{"Labels", &kTypeMapString},
+};
+constexpr SchemaInfo kSchemaNetworkCreateConfig = {"NetworkCreateConfig", kFieldsNetworkCreateConfig};
+
+constexpr std::array kFieldsNetworkDisconnectConfig = {
+    FieldInfo{"Container", &kTypeString},
+    FieldInfo{"Force", &kTypeBool},
+};
+constexpr SchemaInfo kSchemaNetworkDisconnectConfig = {"NetworkDisconnectConfig",
+                                                       kFieldsNetworkDisconnectConfig};
+
+constexpr std::array<std::pair<std::string_view, const SchemaInfo*>, 8> kConfigs = {{
     {"container.commit", &kSchemaContainerConfig},
     {"container.create", &kSchemaContainerCreateConfig},
     {"exec.create", &kSchemaExecConfig},
     {"exec.start", &kSchemaExecStartConfig},
+    {"network.connect", &kSchemaNetworkConnectConfig},
+    {"network.create", &kSchemaNetworkCreateConfig},
+    {"network.disconnect", &kSchemaNetworkDisconnectConfig},
     {"system.login", &kSchemaAuthConfig},
 }};
 

@@ -36,11 +36,6 @@ constexpr std::array kKnown = {
     Known{"GET", "containers", "ws"},
     Known{"POST", "grpc", ""},
     Known{"GET", "images", "search"},
-    Known{"GET", "networks", ""},
-    Known{"POST", "networks", "connect"},
-    Known{"POST", "networks", "create"},
-    Known{"POST", "networks", "disconnect"},
-    Known{"POST", "networks", "prune"},
     Known{"GET", "plugins", ""},
     Known{"POST", "session", ""},
     Known{"GET", "system", "df"},
@@ -55,7 +50,6 @@ constexpr std::array<std::string_view, 6> kSwarm = {"configs",  "nodes", "secret
 // Objects that cannot be there. `docker inspect x` asks for one kind after the other and goes on only at 404.
 Status no_such_object(std::string_view method, std::string_view first, const std::string& id) {
   if ((method != "GET" && method != "DELETE") || id.empty()) return {};
-  if (first == "networks") return not_found("network " + id + " not found");
   if (first == "volumes") return not_found("get " + id + ": no such volume");
   if (first == "plugins") return not_found("plugin " + quote(id) + " not found");
   return {};

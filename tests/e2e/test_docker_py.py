@@ -226,3 +226,26 @@ def test_system(client):
     assert client.ping()
     assert client.info()["OSType"] == "linux"
     assert client.version()["ApiVersion"] == "1.50"
+
+
+def test_networks(client):
+    ipam = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet="10.188.1.0/24", gateway="10.188.1.7")])
+    made = client.networks.create("pynet", driver="bridge", ipam=ipam, labels={"a": "b"})
+    container = client.containers.run("busybox", ["sleep", "100"], detach=True, network="pynet")
+    try:
+        assert [network.name for network in client.networks.list(filters={"label": "a=b"})] == ["pynet"]
+        made.reload()
+        assert made.attrs["IPAM"]["Config"][0]["Gateway"] == "10.188.1.7"
+        assert [member.id for member in made.containers] == [container.id]
+        bridge = client.networks.get("bridge")
+        bridge.connect(container)
+        container.reload()
+        assert sorted(container.attrs["NetworkSettings"]["Networks"]) == ["bridge", "pynet"]
+        bridge.disconnect(container)
+        with pytest.raises(errors.APIError) as refused:
+            made.remove()
+        assert refused.value.response.status_code == 403
+    finally:
+        container.remove(force=True)
+        made.remove()
+    assert client.networks.prune()["NetworksDeleted"] is None

@@ -670,6 +670,103 @@ ImageImportResult = TypedDict('ImageImportResult', {
 }, total=False)
 ImageImportResult.__doc__ = 'The image that was made.'
 
+IPAMConfig = TypedDict('IPAMConfig', {
+    'Subnet': str,
+    'IPRange': str,
+    'Gateway': str,
+    'AuxiliaryAddresses': Dict[str, str],
+}, total=False)
+IPAMConfig.__doc__ = 'A subnet of a network.'
+
+IPAM = TypedDict('IPAM', {
+    'Driver': str,
+    'Options': Optional[Dict[str, str]],
+    'Config': Optional[List["IPAMConfig"]],
+}, total=False)
+IPAM.__doc__ = 'How a network gets its addresses.'
+
+IPAMRequest = TypedDict('IPAMRequest', {
+    'Driver': str,
+    'Options': Dict[str, str],
+    'Config': List["IPAMConfig"],
+}, total=False)
+IPAMRequest.__doc__ = 'How a new network is to get its addresses.'
+
+ConfigReference = TypedDict('ConfigReference', {
+    'Network': str,
+}, total=False)
+ConfigReference.__doc__ = 'A network that holds the configuration of others.'
+
+NetworkContainer = TypedDict('NetworkContainer', {
+    'Name': str,
+    'EndpointID': str,
+    'MacAddress': str,
+    'IPv4Address': str,
+    'IPv6Address': str,
+}, total=False)
+NetworkContainer.__doc__ = "A running container's place in a network."
+
+Network = TypedDict('Network', {
+    'Name': str,
+    'Id': str,
+    'Created': str,
+    'Scope': str,
+    'Driver': str,
+    'EnableIPv4': bool,
+    'EnableIPv6': bool,
+    'IPAM': "IPAM",
+    'Internal': bool,
+    'Attachable': bool,
+    'Ingress': bool,
+    'ConfigFrom': "ConfigReference",
+    'ConfigOnly': bool,
+    'Containers': Optional[Dict[str, "NetworkContainer"]],
+    'Options': Optional[Dict[str, str]],
+    'Labels': Optional[Dict[str, str]],
+}, total=False)
+Network.__doc__ = 'A network.'
+
+NetworkCreateConfig = TypedDict('NetworkCreateConfig', {
+    'Name': str,
+    'CheckDuplicate': bool,
+    'Driver': str,
+    'Scope': str,
+    'EnableIPv4': bool,
+    'EnableIPv6': bool,
+    'IPAM': "IPAMRequest",
+    'Internal': bool,
+    'Attachable': bool,
+    'Ingress': bool,
+    'ConfigOnly': bool,
+    'ConfigFrom': "ConfigReference",
+    'Options': Dict[str, str],
+    'Labels': Dict[str, str],
+}, total=False)
+NetworkCreateConfig.__doc__ = 'A new network.'
+
+NetworkCreateResult = TypedDict('NetworkCreateResult', {
+    'Id': str,
+    'Warning': str,
+}, total=False)
+NetworkCreateResult.__doc__ = 'A network was made.'
+
+NetworkConnectConfig = TypedDict('NetworkConnectConfig', {
+    'Container': str,
+    'EndpointConfig': "EndpointSettings",
+}, total=False)
+NetworkConnectConfig.__doc__ = 'A container that is to join a network.'
+
+NetworkDisconnectConfig = TypedDict('NetworkDisconnectConfig', {
+    'Container': str,
+    'Force': bool,
+}, total=False)
+NetworkDisconnectConfig.__doc__ = 'A container that is to leave a network.'
+
+NetworkPruneResult = TypedDict('NetworkPruneResult', {
+    'NetworksDeleted': Optional[List[str]],
+}, total=False)
+NetworkPruneResult.__doc__ = 'Networks that were removed.'
+
 PortBinding = TypedDict('PortBinding', {
     'HostIp': str,
     'HostPort': str,

@@ -735,6 +735,130 @@ class ImageOperations:
             "image.tag", [name], None, {"repo": repo, "tag": tag}, timeout=timeout, cancel=cancel)
 
 
+class NetworkOperations:
+    """All network.* operations."""
+
+    def __init__(self, connection: Connection):
+        self._connection = connection
+
+    def connect(
+            self,
+            id: str,
+            config: models.NetworkConnectConfig,
+            *,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> None:
+        """Connect a container to a network.
+
+        A running one gets a further link at once, any other when it starts.
+        NotFound: there is no such network or container. InvalidArgument: a bad address or option, or the container's
+        network mode or the kind of the network forbids it. PermissionDenied: it is connected already, or the address is
+        taken. Conflict: the container is being removed. ResourceExhausted: no address is free.
+        Raises: InvalidArgument, NotFound, Conflict, PermissionDenied, NotImplemented, ResourceExhausted.
+        """
+        return self._connection.call(
+            "network.connect", [id], config, {}, timeout=timeout, cancel=cancel)
+
+    def create(
+            self,
+            config: models.NetworkCreateConfig,
+            *,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> models.NetworkCreateResult:
+        """Create a network.
+
+        Without IPAM.Config it gets a subnet that neither another network nor the host uses.
+        InvalidArgument: a bad name, subnet, address or option. AlreadyExists: another one has the name.
+        PermissionDenied: the name is one of the predefined networks', or a subnet overlaps with another network's.
+        NotFound: there is no such driver. ResourceExhausted: no subnet is free.
+        Raises: InvalidArgument, AlreadyExists, PermissionDenied, NotFound, NotImplemented, ResourceExhausted.
+        """
+        return self._connection.call(
+            "network.create", [], config, {}, timeout=timeout, cancel=cancel)
+
+    def disconnect(
+            self,
+            id: str,
+            config: models.NetworkDisconnectConfig,
+            *,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> None:
+        """Disconnect a container from a network.
+
+        NotFound: there is no such network or container. PermissionDenied: it is not connected to the network.
+        InvalidArgument: the network is the host's. Conflict: the container is being removed.
+        Raises: InvalidArgument, NotFound, Conflict, PermissionDenied.
+        """
+        return self._connection.call(
+            "network.disconnect", [id], config, {}, timeout=timeout, cancel=cancel)
+
+    def inspect(
+            self,
+            id: str,
+            *,
+            verbose: Optional[bool] = None,
+            scope: Optional[str] = None,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> models.Network:
+        """Describe a network.
+
+        NotFound: there is no such network. InvalidArgument: an id prefix that fits several.
+        verbose: Whether to tell of services; there are none without a swarm.
+        scope: Only one of this scope: local, global or swarm.
+        Raises: InvalidArgument, NotFound.
+        """
+        return self._connection.call(
+            "network.inspect", [id], None, {"verbose": verbose, "scope": scope}, timeout=timeout, cancel=cancel)
+
+    def list(
+            self,
+            *,
+            filters: Optional[Dict[str, List[str]]] = None,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> List[models.Network]:
+        """List networks.
+
+        Containers is empty here; network.inspect fills it.
+        InvalidArgument: an unknown filter or a bad value of one.
+        filters: Which networks to list.
+        Raises: InvalidArgument.
+        """
+        return self._connection.call(
+            "network.list", [], None, {"filters": filters}, timeout=timeout, cancel=cancel)
+
+    def prune(
+            self,
+            *,
+            filters: Optional[Dict[str, List[str]]] = None,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> models.NetworkPruneResult:
+        """Remove networks that no container is in.
+
+        Predefined networks stay.
+        InvalidArgument: an unknown filter or a bad value of one.
+        filters: Which networks to remove.
+        Raises: InvalidArgument.
+        """
+        return self._connection.call(
+            "network.prune", [], None, {"filters": filters}, timeout=timeout, cancel=cancel)
+
+    def remove(
+            self,
+            id: str,
+            *,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> None:
+        """Remove a network.
+
+        Containers that do not run do not keep it: they are disconnected from it.
+        NotFound: there is no such network. PermissionDenied: it is predefined, or running containers are in it.
+        InvalidArgument: an id prefix that fits several.
+        Raises: InvalidArgument, NotFound, PermissionDenied.
+        """
+        return self._connection.call(
+            "network.remove", [id], None, {}, timeout=timeout, cancel=cancel)
+
+
 class SystemOperations:
     """All system.* operations."""
 

@@ -5,7 +5,7 @@ from typing import Any, Iterator, List, Optional, Sequence, Union
 
 from ._base import Cancel, Connection
 from ._errors import PouchError
-from ._operations_gen import ContainerOperations, ExecOperations, ImageOperations, SystemOperations
+from ._operations_gen import ContainerOperations, ExecOperations, ImageOperations, NetworkOperations, SystemOperations
 from ._stream import STDERR, STDOUT, Stream
 
 
@@ -197,6 +197,7 @@ class Client(Connection):
         self.containers = Containers(self)
         self.images = Images(self)
         self.execs = ExecOperations(self)
+        self.networks = NetworkOperations(self)
         self.system = SystemOperations(self)
 
     def events(self, **options: Any) -> Iterator[dict]:

@@ -9,7 +9,7 @@ import pouch
 import steps
 from steps import Failed
 
-NOUNS = {"container": "containers", "exec": "execs", "image": "images", "system": "system"}
+NOUNS = {"container": "containers", "exec": "execs", "image": "images", "network": "networks", "system": "system"}
 
 
 def parameter(name):

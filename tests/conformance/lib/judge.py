@@ -42,7 +42,7 @@ def fill(value, variables):
     if isinstance(value, list):
         return [fill(v, variables) for v in value]
     if isinstance(value, dict):
-        return {k: fill(v, variables) for k, v in value.items()}
+        return {fill(k, variables): fill(v, variables) for k, v in value.items()}
     return value
 
 

@@ -19,7 +19,7 @@ def ip(*args, check=True):
 def bridges():
     """Names of the bridges of all roots."""
     return {link["ifname"] for link in json.loads(ip("-json", "link", "show", "type", "bridge") or "[]")
-            if link.get("ifname", "").startswith("pb-")}
+            if link.get("ifname", "").startswith(("pb-", "pn"))}
 
 
 def ports(bridge):

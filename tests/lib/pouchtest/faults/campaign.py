@@ -198,6 +198,7 @@ class Campaign:
                      and ("@" in name) == is_digest]
             if names:
                 world.pouch("rmi", *names)
+        world.pouch("network", "prune", "--force")
         # And what a pull that failed has kept for the next.
         world.pouch("image", "prune", "--force")
         has_keeper = self.counts["run"] % _KEEPER_ENDS != 0

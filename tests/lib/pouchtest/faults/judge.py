@@ -230,7 +230,7 @@ def _mounts(world):
 def _links(world):
     """The root's bridge and the host's ends of its containers' links."""
     text = _output("ip", "-json", "link")
-    ours = (f"pb-{world.root_id}", f"pv{world.root_id[:6]}")
+    ours = (f"pb-{world.root_id}", f"pn{world.root_id[:6]}", f"pv{world.root_id[:6]}")
     return {link["ifname"] for link in json.loads(text or "[]") if link.get("ifname", "").startswith(ours)}
 
 

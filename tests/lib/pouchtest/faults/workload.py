@@ -37,6 +37,7 @@ class Workload:
         self._live()
         self._auto_remove()
         self._bridged()
+        self._networks()
         self._input()
         self._terminal()
         self._failing()
@@ -120,6 +121,23 @@ class Workload:
         if made and self._start("bridged", made):
             self._wait("bridged", made)
         self._remove("bridged", made)
+
+    def _networks(self):
+        """Two networks; a running container that joins and leaves the second one."""
+        names = [f"{name}-{self._tag}" for name in ("first", "second")]
+        for name in names:
+            self._network("create", name, lambda client, name=name: client.networks.create({"Name": name}, timeout=_SECONDS))
+        made = self._create("networked", _FOREVER, NetworkMode=names[0])
+        if made and self._start("networked", made):
+            for step in ("connect", "disconnect"):
+                self._network(step, names[1], lambda client, step=step: getattr(client.networks, step)(
+                    names[1], {"Container": made}, timeout=_SECONDS) or True)
+        self._remove("networked", made)
+        for name in names:
+            self._network("remove", name, lambda client, name=name: client.networks.remove(name, timeout=_SECONDS) or True)
+
+    def _network(self, step, name, action):
+        return self._do(f"network.{step}", None, action, name=name)
 
     def _input(self):
         """Input to its end, and what comes back."""

@@ -5,6 +5,7 @@ import dev.pouch.gen.ContainerOperations;
 import dev.pouch.gen.ExecOperations;
 import dev.pouch.gen.ImageOperations;
 import dev.pouch.gen.Models;
+import dev.pouch.gen.NetworkOperations;
 import dev.pouch.gen.SystemOperations;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -18,6 +19,7 @@ public final class Client extends Connection {
   public final ContainerOperations containers = new ContainerOperations(this);
   public final ExecOperations execs = new ExecOperations(this);
   public final ImageOperations images = new ImageOperations(this);
+  public final NetworkOperations networks = new NetworkOperations(this);
   public final SystemOperations system = new SystemOperations(this);
 
   public Client(String uri) {

@@ -1097,6 +1097,156 @@ public final class Models {
     public String Reference;
   }
 
+  /** A subnet of a network. */
+  public static final class IPAMConfig {
+    /** Subnet with its prefix: 172.20.0.0/16. */
+    public String Subnet;
+    /** Part of the subnet that containers get their addresses from. */
+    public String IPRange;
+    /** Address of the gateway. */
+    public String Gateway;
+    /** Addresses of others by their names; no container gets them. */
+    public Map<String, String> AuxiliaryAddresses;
+  }
+
+  /** How a network gets its addresses. */
+  public static final class IPAM {
+    /** Name of the driver: default. */
+    public String Driver;
+    /** Options of the driver. */
+    public Map<String, String> Options;
+    /** Subnets. */
+    public List<IPAMConfig> Config;
+  }
+
+  /** How a new network is to get its addresses. */
+  public static final class IPAMRequest {
+    /** Name of the driver. */
+    public String Driver;
+    /** Options of the driver. */
+    public Map<String, String> Options;
+    /** Subnets; none: the engine chooses. */
+    public List<IPAMConfig> Config;
+  }
+
+  /** A network that holds the configuration of others. */
+  public static final class ConfigReference {
+    /** Its name; empty: none. */
+    public String Network;
+  }
+
+  /** A running container's place in a network. */
+  public static final class NetworkContainer {
+    /** Name of the container. */
+    public String Name;
+    /** Id of the endpoint. */
+    public String EndpointID;
+    /** MAC address. */
+    public String MacAddress;
+    /** IPv4 address with the subnet's prefix. */
+    public String IPv4Address;
+    /** IPv6 address with the subnet's prefix. */
+    public String IPv6Address;
+  }
+
+  /** A network. */
+  public static final class Network {
+    /** Name. */
+    public String Name;
+    /** Id, 64 hexadecimal digits. */
+    public String Id;
+    /** When it was made. */
+    public String Created;
+    /** Where it is. */
+    public String Scope;
+    /** Name of the driver. */
+    public String Driver;
+    /** Whether it has IPv4 addresses. */
+    public Boolean EnableIPv4;
+    /** Whether it has IPv6 addresses. */
+    public Boolean EnableIPv6;
+    /** Its subnets. */
+    public IPAM IPAM;
+    /** Whether it has no way out. */
+    public Boolean Internal;
+    /** Of swarm networks: whether containers may join. */
+    public Boolean Attachable;
+    /** Whether it is a swarm's routing mesh. */
+    public Boolean Ingress;
+    /** Network that holds its configuration. */
+    public ConfigReference ConfigFrom;
+    /** Whether it is only a configuration for others. */
+    public Boolean ConfigOnly;
+    /** Running containers in it, by id. */
+    public Map<String, NetworkContainer> Containers;
+    /** Options of the driver. */
+    public Map<String, String> Options;
+    /** Labels. */
+    public Map<String, String> Labels;
+  }
+
+  /** A new network. */
+  public static final class NetworkCreateConfig {
+    /** Name. */
+    public String Name;
+    /** Obsolete and without effect: a name is always checked. */
+    public Boolean CheckDuplicate;
+    /** Name of the driver. */
+    public String Driver;
+    /** Where it is; only local. */
+    public String Scope;
+    /** Whether it has IPv4 addresses. */
+    public Boolean EnableIPv4;
+    /** Whether it has IPv6 addresses. */
+    public Boolean EnableIPv6;
+    /** Its subnets. */
+    public IPAMRequest IPAM;
+    /** Whether it has no way out. */
+    public Boolean Internal;
+    /** Of swarm networks: whether containers may join. */
+    public Boolean Attachable;
+    /** Whether it is a swarm's routing mesh. */
+    public Boolean Ingress;
+    /** Whether it is only a configuration for others. */
+    public Boolean ConfigOnly;
+    /** Network that holds its configuration. */
+    public ConfigReference ConfigFrom;
+    /** Options of the driver, by Docker's names. */
+    public Map<String, String> Options;
+    /** Labels. */
+    public Map<String, String> Labels;
+  }
+
+  /** A network was made. */
+  public static final class NetworkCreateResult {
+    /** Its id. */
+    public String Id;
+    /** What is odd about it; empty: nothing. */
+    public String Warning;
+  }
+
+  /** A container that is to join a network. */
+  public static final class NetworkConnectConfig {
+    /** Id, unique prefix of the id, or name of the container. */
+    public String Container;
+    /** Its place in the network. */
+    public EndpointSettings EndpointConfig;
+  }
+
+  /** A container that is to leave a network. */
+  public static final class NetworkDisconnectConfig {
+    /** Id, unique prefix of the id, or name of the container. */
+    public String Container;
+    /** Whether to forget it, too, when the container is gone. */
+    public Boolean Force;
+  }
+
+  /** Networks that were removed. */
+  public static final class NetworkPruneResult {
+    /** Their names. */
+    public List<String> NetworksDeleted;
+  }
+
   /** A port of the host that leads to a port of the container. */
   public static final class PortBinding {
     /** Address on the host; empty is all. */
@@ -2218,6 +2368,26 @@ public final class Models {
     public String repo;
     /** New tag. */
     public String tag;
+  }
+
+  /** Options of network.inspect. */
+  public static final class NetworkInspectOptions {
+    /** Whether to tell of services; there are none without a swarm. */
+    public Boolean verbose;
+    /** Only one of this scope: local, global or swarm. */
+    public String scope;
+  }
+
+  /** Options of network.list. */
+  public static final class NetworkListOptions {
+    /** Which networks to list. */
+    public Map<String, List<String>> filters;
+  }
+
+  /** Options of network.prune. */
+  public static final class NetworkPruneOptions {
+    /** Which networks to remove. */
+    public Map<String, List<String>> filters;
   }
 
   /** Options of system.df. */

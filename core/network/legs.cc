@@ -1,0 +1,127 @@
+#include "core/network/legs.h"
+
+#include <algorithm>
+
+#include "core/network/mode.h"
+#include "core/network/options.h"
+#include "core/sys/ip_net.h"
+
+namespace pouch::network {
+namespace {
+
+constexpr size_t kRootDigits = 6;      // of the root's id in the name of a veth's end, which has 15 bytes
+constexpr size_t kEndpointDigits = 7;  // of the endpoint's
+
+std::string with_prefix(const PoolRow* pool, const std::string& address) {
+  if (pool == nullptr || address.empty()) return {};
+  const size_t slash = pool->subnet.find('/');
+  return slash == std::string::npos ? std::string() : address + pool->subnet.substr(slash);
+}
+
+int64_t prefix_len(const std::string& address) {
+  const auto net = sys::IpNet::parse(address);
+  return net.is_ok() ? int64_t{net->prefix} : 0;
+}
+
+// Whether `a` comes before `b` as the way out.
+bool is_better_gateway(const Place& a, const Place& b) {
+  const int64_t first = a.asked.gw_priority.value_or(0);
+  const int64_t second = b.asked.gw_priority.value_or(0);
+  return first != second ? first > second : a.network.name < b.network.name;
+}
+
+Result<NetworkLeg> leg_of(const std::string& root_id, const Place& place) {
+  const NetworkRow& network = place.network;
+  POUCH_ASSIGN_OR_RETURN(const BridgeOptions options, bridge_options(network.options));
+  NetworkLeg leg;
+  leg.network_id = network.id;
+  leg.bridge = network.device;
+  leg.veth = veth_name(root_id, place.endpoint.endpoint_id);
+  leg.link = place.endpoint.link;
+  leg.mac = place.endpoint.mac;
+  leg.is_isolated = !options.icc;
+  const PoolRow* pool = network.pool(true);
+  const PoolRow* pool6 = network.pool(false);
+  leg.address = with_prefix(pool, place.endpoint.address);
+  leg.address6 = with_prefix(pool6, place.endpoint.address6);
+  if (!network.internal && !leg.address.empty()) leg.gateway = pool->gateway;
+  if (!network.internal && !leg.address6.empty()) leg.gateway6 = pool6->gateway;
+  const api::EndpointIPAMConfig ipam = place.asked.ipam_config.value_or(api::EndpointIPAMConfig{});
+  leg.link_local = ipam.link_local_ips.value_or(std::vector<std::string>{});
+  return leg;
+}
+
+}  // namespace
+
+// Why a container in a mode without links of its own cannot be in that network besides.
+Status check_mode(const api::HostConfig& host, const NetworkRow& row) {
+  const std::string mode = mode_of(host);
+  if (!joined_container(host).empty()) {
+    return invalid_argument(
+        "container sharing network namespace with another container or host cannot be connected to any other "
+        "network");
+  }
+  if (mode == "host" || row.driver == "host") {
+    return invalid_argument(
+        "container cannot be disconnected from host network or connected to host network");
+  }
+  if (mode == "none" || row.driver == "null") {
+    return invalid_argument(
+        "container cannot be connected to multiple networks with one of the networks in private (none) mode");
+  }
+  return {};
+}
+
+std::string veth_name(const std::string& root_id, const std::string& endpoint_id) {
+  return "pv" + root_id.substr(0, kRootDigits) + endpoint_id.substr(0, kEndpointDigits);
+}
+
+std::string free_link_name(const std::string& prefix, const std::vector<EndpointRow>& others) {
+  for (size_t number = 0;; ++number) {
+    const std::string name = prefix + std::to_string(number);
+    const bool taken = std::any_of(others.begin(), others.end(),
+                                   [&](const EndpointRow& other) { return other.link == name; });
+    if (!taken) return name;
+  }
+}
+
+Result<std::vector<NetworkLeg>> legs_of(const std::string& root_id, const std::vector<Place>& places) {
+  std::vector<NetworkLeg> legs;
+  const Place* way4 = nullptr;
+  const Place* way6 = nullptr;
+  for (const Place& place : places) {
+    POUCH_ASSIGN_OR_RETURN(NetworkLeg leg, leg_of(root_id, place));
+    if (!leg.gateway.empty() && (way4 == nullptr || is_better_gateway(place, *way4))) way4 = &place;
+    if (!leg.gateway6.empty() && (way6 == nullptr || is_better_gateway(place, *way6))) way6 = &place;
+    legs.push_back(std::move(leg));
+  }
+  for (size_t i = 0; i < places.size(); ++i) {
+    legs[i].is_default4 = &places[i] == way4;
+    legs[i].is_default6 = &places[i] == way6;
+  }
+  return legs;
+}
+
+api::EndpointSettings shown_settings(const Place& place, const std::vector<std::string>& names) {
+  api::EndpointSettings shown = place.asked;
+  const NetworkRow& network = place.network;
+  // As in Docker, of the default network from the first start on.
+  if (network.name != kBridgeName || place.endpoint.generation > 0) shown.network_id = network.id;
+  if (network.name != kBridgeName) shown.dns_names = names;
+  if (!place.endpoint.is_running()) return shown;
+  shown.endpoint_id = place.endpoint.endpoint_id;
+  shown.mac_address = place.endpoint.mac;
+  if (const PoolRow* pool = network.pool(true); pool != nullptr && !place.endpoint.address.empty()) {
+    shown.ip_address = place.endpoint.address;
+    shown.ip_prefix_len = prefix_len(pool->subnet);
+    if (!network.internal) shown.gateway = pool->gateway;
+  }
+  if (const PoolRow* pool = network.pool(false); pool != nullptr && !place.endpoint.address6.empty()) {
+    shown.global_ipv6_address = place.endpoint.address6;
+    shown.global_ipv6_prefix_len = prefix_len(pool->subnet);
+    if (!network.internal) shown.ipv6_gateway = pool->gateway;
+  }
+  return shown;
+}
+
+}  // namespace pouch::network

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/api/network.gen.h"
+#include "core/base/status.h"
+#include "core/container/container_networks.h"
+#include "core/network/endpoints.h"
+#include "core/network/records.h"
+
+// From rows to links: pure functions.
+
+namespace pouch::network {
+
+/// InvalidArgument when a container of that mode cannot be in the network besides.
+Status check_mode(const api::HostConfig& host, const NetworkRow& row);
+
+/// A running endpoint with what belongs to it.
+struct Place {
+  NetworkRow network;
+  EndpointRow endpoint;
+  api::EndpointSettings asked;
+};
+
+/// The host's end of an endpoint's link.
+std::string veth_name(const std::string& root_id, const std::string& endpoint_id);
+
+/// The first "eth…" (or another prefix) that none of the others has.
+std::string free_link_name(const std::string& prefix, const std::vector<EndpointRow>& others);
+
+/// The links of the places, in their order; which of them has the default routes: of the networks that lead
+/// out that with the highest GwPriority, of several the first by name.
+Result<std::vector<NetworkLeg>> legs_of(const std::string& root_id, const std::vector<Place>& places);
+
+/// What inspect shows of one.
+api::EndpointSettings shown_settings(const Place& place, const std::vector<std::string>& names);
+
+}  // namespace pouch::network

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+
+#include "core/base/status.h"
+#include "core/network/records.h"
+
+namespace pouch::network {
+
+/// What the driver options of a bridge say, by Docker's names.
+struct BridgeOptions {
+  std::string device;  ///< "": named by the network's id
+  bool icc = true;     ///< containers reach each other
+  bool masquerade = true;
+  int mtu = 0;  ///< 0: that of the host's default route
+  std::string link_prefix = "eth";
+};
+
+/// InvalidArgument for a bad value, NotImplemented for an option that is known and not supported. Others are
+/// nobody's, and kept, as with Docker.
+Result<BridgeOptions> bridge_options(const Texts& options);
+
+}  // namespace pouch::network

@@ -1,0 +1,200 @@
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "core/network/ipam.h"
+#include "core/network/legs.h"
+#include "core/network/list_filter.h"
+#include "core/network/mode.h"
+#include "core/network/options.h"
+
+namespace pouch::network {
+namespace {
+
+api::NetworkCreateConfig with_pools(std::vector<api::IPAMConfig> pools) {
+  api::NetworkCreateConfig config;
+  config.ipam = api::IPAMRequest{};
+  config.ipam->config = std::move(pools);
+  return config;
+}
+
+api::IPAMConfig pool(const char* subnet, const char* range = "", const char* gateway = "") {
+  api::IPAMConfig out;
+  out.subnet = subnet;
+  if (*range != 0) out.ip_range = range;
+  if (*gateway != 0) out.gateway = gateway;
+  return out;
+}
+
+TEST(BridgeOptionsTest, DockersNamesAndValues) {
+  const auto options = bridge_options({{"com.docker.network.bridge.enable_icc", "f"},
+                                       {"com.docker.network.bridge.enable_ip_masquerade", "FALSE"},
+                                       {"com.docker.network.bridge.name", "br9"},
+                                       {"com.docker.network.container_iface_prefix", "net"},
+                                       {"com.docker.network.driver.mtu", "1400"},
+                                       {"nobodys", "x"}});
+  ASSERT_TRUE(options.is_ok());
+  EXPECT_FALSE(options->icc);
+  EXPECT_FALSE(options->masquerade);
+  EXPECT_EQ(options->device, "br9");
+  EXPECT_EQ(options->link_prefix, "net");
+  EXPECT_EQ(options->mtu, 1400);
+}
+
+TEST(BridgeOptionsTest, BadValuesAreNamed) {
+  const std::pair<const char*, const char*> bad[] = {{"com.docker.network.bridge.enable_icc", "perhaps"},
+                                                     {"com.docker.network.bridge.name", "a/b"},
+                                                     {"com.docker.network.bridge.name", "sixteen-letters-"},
+                                                     {"com.docker.network.container_iface_prefix", ""},
+                                                     {"com.docker.network.driver.mtu", "12x"},
+                                                     {"com.docker.network.driver.mtu", "-1"}};
+  for (const auto& [name, value] : bad) {
+    EXPECT_EQ(bridge_options({{name, value}}).code(), Code::kInvalidArgument) << name << "=" << value;
+  }
+  const auto later = bridge_options({{"com.docker.network.bridge.host_binding_ipv4", "127.0.0.1"}});
+  EXPECT_EQ(later.code(), Code::kNotImplemented);
+}
+
+TEST(IpamTest, GatewaysAreTheFirstAddressesUnlessNamed) {
+  const auto pools = pools_of(with_pools({pool("10.1.0.0/24", "10.1.0.128/25")}));
+  ASSERT_TRUE(pools.is_ok());
+  EXPECT_EQ(pools->front().gateway, "10.1.0.1");
+  EXPECT_EQ(pools->front().ip_range, "10.1.0.128/25");
+  EXPECT_FALSE(pools->front().chosen);
+  EXPECT_EQ(pools_of(with_pools({pool("10.1.0.0/24", "", "10.1.0.9")}))->front().gateway, "10.1.0.9");
+}
+
+TEST(IpamTest, WhatIsWrongIsSaidInMobysWords) {
+  const std::pair<api::IPAMConfig, const char*> cases[] = {
+      {pool("10.1"), "invalid subnet 10.1: invalid CIDR block notation"},
+      {pool("10.1.0.1/24"), "invalid subnet 10.1.0.1/24: it should be 10.1.0.0/24"},
+      {pool("10.1.0.0/24", "10.2.0.0/25"), "parent subnet 10.1.0.0/24 doesn't contain ip-range"},
+      {pool("10.1.0.0/24", "10.0.0.0/8"), "CIDR block is bigger than its parent subnet 10.1.0.0/24"},
+      {pool("10.1.0.0/24", "", "10.2.0.1"),
+       "invalid gateway 10.2.0.1: parent subnet 10.1.0.0/24 doesn't contain"},
+      {pool("10.1.0.0/24", "", "fd00::1"), "parent subnet is an IPv4 block"}};
+  for (const auto& [asked, words] : cases) {
+    const auto pools = pools_of(with_pools({asked}));
+    EXPECT_EQ(pools.code(), Code::kInvalidArgument);
+    EXPECT_NE(pools.status().message().find(words), std::string::npos) << pools.status().message();
+  }
+  EXPECT_EQ(pools_of(with_pools({pool("10.1.0.0/24"), pool("10.2.0.0/24")})).code(), Code::kPermissionDenied);
+  EXPECT_EQ(pools_of(with_pools({pool("fd00::/64")})).code(), Code::kInvalidArgument);  // without EnableIPv6
+}
+
+TEST(IpamTest, ChosenSubnetsAvoidTheUsedAndEndWithThem) {
+  NetworkRow row;
+  row.ipv6 = true;
+  ASSERT_TRUE(choose_pools(row, {*sys::IpNet::parse("10.192.0.0/13"), *sys::IpNet::parse("10.200.0.0/14"),
+                                 *sys::IpNet::parse("10.204.0.0/14")})
+                  .is_ok());
+  ASSERT_EQ(row.pools.size(), 2U);
+  EXPECT_TRUE(row.pool(true)->subnet.starts_with("172.16."));
+  EXPECT_TRUE(row.pool(false)->subnet.starts_with("fd"));
+  EXPECT_TRUE(row.pool(true)->chosen);
+  NetworkRow none;
+  EXPECT_EQ(choose_pools(none, {*sys::IpNet::parse("0.0.0.0/0")}).code(), Code::kResourceExhausted);
+}
+
+TEST(IpamTest, FixedAddressesNeedASubnetThatTheUserNamed) {
+  NetworkRow row;
+  row.pools = {{"10.1.0.0/24", "10.1.0.1", "", {}, "", false}};
+  api::EndpointSettings asked;
+  asked.ipam_config = api::EndpointIPAMConfig{};
+  asked.ipam_config->ipv4_address = "10.1.0.7";
+  EXPECT_TRUE(check_addresses(row, asked).is_ok());
+  for (const char* address : {"10.2.0.7", "10.1.0.0", "10.1.0.255", "fd00::1", "x"}) {
+    asked.ipam_config->ipv4_address = address;
+    EXPECT_EQ(check_addresses(row, asked).code(), Code::kInvalidArgument) << address;
+  }
+  asked.ipam_config->ipv4_address = "10.1.0.7";
+  row.pools.front().chosen = true;
+  EXPECT_EQ(check_addresses(row, asked).code(), Code::kInvalidArgument);
+}
+
+Place place(const char* name, int64_t priority, bool internal = false) {
+  Place out;
+  out.network.id = out.network.name = name;
+  out.network.internal = internal;
+  out.network.pools = {{"10.1.0.0/24", "10.1.0.1", "", {}, "", true}};
+  out.endpoint.endpoint_id = std::string("0123456789") + name;
+  out.endpoint.address = "10.1.0.2";
+  out.endpoint.link = "eth0";
+  out.asked.gw_priority = priority;
+  return out;
+}
+
+TEST(LegsTest, TheWayOutIsThatOfTheHighestPriorityThenTheFirstByName) {
+  const auto way_out = [](const std::vector<Place>& places) -> std::string {
+    const auto legs = legs_of("0123456789ab", places);
+    for (const NetworkLeg& leg : *legs) {
+      if (leg.is_default4) return leg.network_id;
+    }
+    return "";
+  };
+  EXPECT_EQ(way_out({place("b", 0), place("a", 0)}), "a");
+  EXPECT_EQ(way_out({place("a", 0), place("b", 1)}), "b");
+  EXPECT_EQ(way_out({place("a", 9, true), place("b", -1)}), "b");
+  EXPECT_EQ(way_out({place("a", 0, true)}), "");
+}
+
+TEST(LegsTest, LinksAreNumberedByWhatIsFree) {
+  EndpointRow first;
+  first.link = "eth0";
+  EndpointRow third;
+  third.link = "eth2";
+  EXPECT_EQ(free_link_name("eth", {first, third}), "eth1");
+  EXPECT_EQ(free_link_name("net", {first, third}), "net0");
+  EXPECT_EQ(veth_name("0123456789ab", std::string(64, 'c')).size(), 15U);
+}
+
+TEST(LegsTest, ModesThatShareANetworkJoinNoOther) {
+  NetworkRow row;
+  row.driver = "bridge";
+  api::HostConfig host;
+  EXPECT_TRUE(check_mode(host, row).is_ok());
+  for (const char* mode : {"host", "none", "container:x"}) {
+    host.network_mode = mode;
+    EXPECT_EQ(check_mode(host, row).code(), Code::kInvalidArgument) << mode;
+    EXPECT_FALSE(has_own_links(host));
+  }
+  EXPECT_EQ(joined_container(host), "x");
+}
+
+TEST(FilterTest, KeysAndValues) {
+  NetworkRow row;
+  row.id = "abc";
+  row.name = "front";
+  row.driver = "bridge";
+  row.labels = {{"a", "b"}};
+  row.created = Timestamp{1'000'000'000};
+  const auto matches = [&](const FilterMap& filters) {
+    const auto filter = ListFilter::parse(filters);
+    return filter.is_ok() && filter->matches(row, false, true);
+  };
+  for (const FilterMap& yes : std::vector<FilterMap>{{},
+                                                     {{"name", {"ron"}}},
+                                                     {{"id", {"x", "ab"}}},
+                                                     {{"label", {"a", "a=b"}}},
+                                                     {{"type", {"custom"}}},
+                                                     {{"dangling", {"true"}}},
+                                                     {{"scope", {"local"}}}}) {
+    EXPECT_TRUE(matches(yes));
+  }
+  for (const FilterMap& no : std::vector<FilterMap>{{{"name", {"x"}}},
+                                                    {{"label", {"a=c"}}},
+                                                    {{"driver", {"host"}}},
+                                                    {{"type", {"builtin"}}},
+                                                    {{"dangling", {"false"}}},
+                                                    {{"scope", {"swarm"}}}}) {
+    EXPECT_FALSE(matches(no));
+  }
+  EXPECT_EQ(ListFilter::parse({{"colour", {"red"}}}).code(), Code::kInvalidArgument);
+  EXPECT_EQ(ListFilter::parse({{"dangling", {"x"}}}).code(), Code::kInvalidArgument);
+  EXPECT_TRUE(PruneFilter::parse({{"until", {"24h"}}, {"label!", {"z"}}})->matches(row));
+  EXPECT_FALSE(PruneFilter::parse({{"label!", {"a"}}})->matches(row));
+  EXPECT_EQ(PruneFilter::parse({{"until", {"x"}}}).code(), Code::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace pouch::network
