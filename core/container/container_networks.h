@@ -19,7 +19,11 @@ using EndpointRequests = std::map<std::string, api::EndpointSettings>;
 /// A container's link into one network. Texts, as they are shown.
 struct NetworkLeg {
   std::string network_id;
+  std::string driver;                   ///< "bridge", "macvlan", "ipvlan"
   std::string bridge;                   ///< link of the host that it is a port of
+  std::string parent;                   ///< macvlan, ipvlan: link of the host that it shares
+  std::string mode, flag;               ///< macvlan, ipvlan: of the network's options
+  int mtu = 0;                          ///< macvlan, ipvlan; 0: the parent's
   std::string veth;                     ///< its other end, on the host
   std::string link;                     ///< its name in the container: "eth0"
   std::string mac;                      ///< "02:42:0a:c0:00:02"
@@ -28,6 +32,7 @@ struct NetworkLeg {
   std::string address6;                 ///< with prefix: "fd00::2/64"; "": no IPv6
   std::string gateway6;                 ///< "fd00::1"; "": no way out
   std::vector<std::string> link_local;  ///< further addresses
+  bool is_routed = false;               ///< no gateway is needed: all are neighbours
   bool is_isolated = false;             ///< it reaches no other container in its network
   bool is_default4 = false;             ///< the default route goes through it
   bool is_default6 = false;             ///< the same for IPv6

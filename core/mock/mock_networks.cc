@@ -106,10 +106,9 @@ Status check_create(const api::NetworkCreateConfig& config) {
   const std::string driver = config.driver.value_or("bridge");
   if (config.config_only.value_or(false)) return not_implemented("ConfigOnly is not supported");
   if (config.ingress.value_or(false)) return not_implemented("Ingress is not supported");
-  if (driver == "macvlan" || driver == "ipvlan" || driver == "overlay") {
-    return not_implemented("Driver " + quote(driver) + " is not supported");
-  }
-  if (driver != "bridge") return not_found("plugin " + quote(driver) + " not found");
+  if (driver == "overlay") return not_implemented("Driver " + quote(driver) + " is not supported");
+  if (driver != "bridge" && driver != "macvlan" && driver != "ipvlan")
+    return not_found("plugin " + quote(driver) + " not found");
   const api::IPAMRequest ipam = config.ipam.value_or(api::IPAMRequest{});
   for (const api::IPAMConfig& pool : ipam.config.value_or(std::vector<api::IPAMConfig>{})) {
     const std::string subnet = pool.subnet.value_or("");
@@ -122,7 +121,7 @@ Status check_create(const api::NetworkCreateConfig& config) {
 }
 
 api::Network network_of(const api::NetworkCreateConfig& config) {
-  api::Network made = mock::plain(config.name.value_or(""), "bridge");
+  api::Network made = mock::plain(config.name.value_or(""), config.driver.value_or("bridge"));
   made.internal = config.internal.value_or(false);
   made.attachable = config.attachable.value_or(false);
   made.enable_ipv4 = config.enable_ipv4.value_or(true);

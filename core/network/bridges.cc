@@ -15,6 +15,7 @@
 #include "core/network/ipam.h"
 #include "core/network/mode.h"
 #include "core/network/options.h"
+#include "core/network/sub_links.h"
 #include "core/network/subnets.h"
 #include "core/sys/file.h"
 #include "core/sys/net_namespace.h"
@@ -126,7 +127,7 @@ std::string table_name(const std::string& root_id) {
 }
 
 bool is_of_root(const sys::Link& link, const std::string& root_id) {
-  if (link.kind != "bridge") return false;
+  if (link.kind != "bridge" && link.kind != "dummy" && link.kind != "vlan") return false;
   // Without an alias: its maker was killed in between.
   return link.alias.empty() ? link.name.starts_with(bridge_name(root_id, ""))
                             : link.alias.starts_with("pouch " + root_id + " ");
@@ -158,21 +159,35 @@ Result<std::vector<NetworkRow>> Bridges::others_up(const NetworkRow& row) {
   POUCH_ASSIGN_OR_RETURN(const auto rows, all_networks(snapshot, true));
   std::vector<NetworkRow> others;
   std::copy_if(rows.begin(), rows.end(), std::back_inserter(others), [&](const NetworkRow& other) {
-    return other.id != row.id && !other.device.empty() && other.up_boot == context_.boot_id;
+    return other.id != row.id && other.driver == "bridge" && other.up_boot == context_.boot_id;
   });
   return others;
+}
+
+// The link of a VLAN that is the parent of several networks.
+Result<bool> Bridges::is_device_shared(const NetworkRow& row) {
+  if (!has_sub_links(row.driver) || row.device.empty()) return false;
+  POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
+  POUCH_ASSIGN_OR_RETURN(const auto rows, all_networks(snapshot, true));
+  return std::any_of(rows.begin(), rows.end(), [&](const NetworkRow& other) {
+    return other.id != row.id && other.device == row.device && other.up_boot == context_.boot_id;
+  });
 }
 
 Status Bridges::bring_up(const std::string& network_id, const Call& call) {
   const std::lock_guard guard(mutex_);
   POUCH_ASSIGN_OR_RETURN(const auto lock, sys::FileLock::acquire(lock_path(), Deadline::after_ms(kLockMs)));
   POUCH_ASSIGN_OR_RETURN(NetworkRow row, read_row(network_id));
-  if (row.up_boot == context_.boot_id || row.device.empty()) return {};  // another was first
+  if (row.up_boot == context_.boot_id) return {};  // another was first
+  if (row.driver != "bridge" && !has_sub_links(row.driver)) return {};
   return make(call, row).prefix("bring up the network " + quote(row.name));
 }
 
 // What a crash left goes; what is somebody else's stays.
 Status Bridges::clear_place(const NetworkRow& row, sys::Links& links) {
+  if (row.device.empty()) return {};
+  POUCH_ASSIGN_OR_RETURN(const bool shared, is_device_shared(row));
+  if (shared) return {};
   const auto found = links.find(row.device);
   if (found.code() == Code::kNotFound) return {};
   if (!found.is_ok()) return found.status();
@@ -191,7 +206,7 @@ Status Bridges::clear_place(const NetworkRow& row, sys::Links& links) {
 
 // The lock is held, the row says down.
 Status Bridges::make(const Call& call, NetworkRow& row) {
-  POUCH_RETURN_IF_ERROR(allow_forwarding(row.ipv4, row.ipv6));
+  if (row.driver == "bridge") POUCH_RETURN_IF_ERROR(allow_forwarding(row.ipv4, row.ipv6));
   POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
   POUCH_RETURN_IF_ERROR(clear_place(row, links));
   for (int attempt = 0; attempt < kSubnetAttempts; ++attempt) {
@@ -222,12 +237,16 @@ Status Bridges::pick_subnets(NetworkRow& row, sys::Links& links, const Call& cal
 Status Bridges::write_pools(store::Transaction& transaction, const NetworkRow& row) {
   POUCH_RETURN_IF_ERROR(drop_old_addresses(transaction, row.id, context_.boot_id));
   POUCH_RETURN_IF_ERROR(set_pools(transaction, row));
+  if (row.device.empty()) return {};  // nothing of its own is made
   return put_intent(transaction, kBridgeKind, row.device, context_.owner_token, "{}");
 }
 
 // Another root may have chosen the same just now: whoever sees the other's address gives way, so that of two
 // that add theirs and then look, at least one does.
 Status Bridges::make_once(const NetworkRow& row, sys::Links& links, bool& collides) {
+  if (has_sub_links(row.driver)) {
+    return make_device(row, alias_of(context_.root_dir(), context_.root_id, row), links);
+  }
   POUCH_ASSIGN_OR_RETURN(const BridgeOptions options, bridge_options(row.options));
   const int mtu = options.mtu > 0 ? options.mtu : mtu_of_uplink(links);
   POUCH_RETURN_IF_ERROR(links.add_bridge(row.device, random_mac(), mtu));
@@ -317,13 +336,14 @@ Status Bridges::take_down(const NetworkRow& row, const Call& call) {
 
 Status Bridges::unmake(const NetworkRow& row, const Call& call) {
   POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
-  const Status removed = links.remove(row.device);
+  POUCH_ASSIGN_OR_RETURN(const bool shared, is_device_shared(row));
+  const Status removed = shared ? Status() : links.remove(row.device);
   if (!removed.is_ok() && removed.code() != Code::kNotFound) return removed;
-  POUCH_RETURN_IF_ERROR(take_out_of_table(row));
+  if (row.driver == "bridge") POUCH_RETURN_IF_ERROR(take_out_of_table(row));
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
                          context_.db->begin(store::Durability::kBootScoped, call));
   POUCH_RETURN_IF_ERROR(set_up_boot(transaction, row.id, ""));
-  POUCH_RETURN_IF_ERROR(drop_intent(transaction, kBridgeKind, row.device));
+  if (!shared) POUCH_RETURN_IF_ERROR(drop_intent(transaction, kBridgeKind, row.device));
   return transaction.commit();
 }
 

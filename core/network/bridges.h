@@ -52,6 +52,7 @@ class Bridges {
   Status write_up(const NetworkRow& row, const std::string& boot, const Call& call);
   Status add_to_table(const NetworkRow& row);
   Status take_out_of_table(const NetworkRow& row);
+  Result<bool> is_device_shared(const NetworkRow& row);
   Result<NetworkRow> read_row(const std::string& network_id);
   Result<std::vector<NetworkRow>> others_up(const NetworkRow& row);
   std::string lock_path() const { return context_.run_dir() + "/network.lock"; }

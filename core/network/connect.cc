@@ -10,6 +10,8 @@
 #include "core/network/legs.h"
 #include "core/network/mode.h"
 #include "core/network/network_manager.h"
+#include "core/network/routes.h"
+#include "core/network/sub_links.h"
 #include "core/sys/net_namespace.h"
 
 namespace pouch {
@@ -28,17 +30,6 @@ Call own_call() {
 
 bool runs(const ContainerPlace& place) {
   return place.state == "running";
-}
-
-Status set_route(sys::Links& links, const std::vector<NetworkLeg>& legs, bool v4) {
-  for (const NetworkLeg& leg : legs) {
-    if (!(v4 ? leg.is_default4 : leg.is_default6)) continue;
-    POUCH_ASSIGN_OR_RETURN(const sys::Link link, links.find(leg.link));
-    POUCH_ASSIGN_OR_RETURN(const sys::IpAddress gateway,
-                           sys::IpAddress::parse(v4 ? leg.gateway : leg.gateway6));
-    return links.set_default_route(link.index, gateway);
-  }
-  return {};
 }
 
 }  // namespace
@@ -203,6 +194,20 @@ Result<std::optional<NetworkManager::Change>> NetworkManager::begin_disconnect(c
   return std::optional<Change>(std::move(change));
 }
 
+// NotFound: its link is gone, or its namespace.
+Status NetworkManager::leave(const Change& change) {
+  if (!network::has_sub_links(change.network.driver)) {
+    POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
+    return links.remove(network::veth_name(context_.root_id, change.endpoint.endpoint_id));
+  }
+  POUCH_ASSIGN_OR_RETURN(const UniqueFd netns,
+                         sys::open_net_namespace(netns_path(change.place.id, change.endpoint.generation)));
+  return sys::in_net_namespace(netns.get(), [&change]() -> Status {
+    POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
+    return links.remove(change.endpoint.link);
+  });
+}
+
 // Its address is free when the link is gone, not before.
 Status NetworkManager::finish_disconnect(const Change& change, bool tell, const Call& call) {
   if (!tell) {
@@ -211,8 +216,7 @@ Status NetworkManager::finish_disconnect(const Change& change, bool tell, const 
     POUCH_RETURN_IF_ERROR(network::set_endpoint_state(transaction, change.endpoint, "leaving"));
     POUCH_RETURN_IF_ERROR(transaction.commit());
   }
-  POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
-  const Status removed = links.remove(network::veth_name(context_.root_id, change.endpoint.endpoint_id));
+  const Status removed = leave(change);
   if (!removed.is_ok() && removed.code() != Code::kNotFound) return removed;
   const Status refreshed = refresh(change.place);
   if (!refreshed.is_ok() && refreshed.code() != Code::kNotFound) return refreshed;
@@ -265,8 +269,8 @@ Status NetworkManager::refresh(const ContainerPlace& place) {
                          sys::open_net_namespace(netns_path(place.id, place.generation)));
   const auto set_routes = [&plan]() -> Status {
     POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
-    POUCH_RETURN_IF_ERROR(set_route(links, plan.legs, true));
-    return set_route(links, plan.legs, false);
+    for (const NetworkLeg& leg : plan.legs) POUCH_RETURN_IF_ERROR(network::set_default_routes(links, leg));
+    return {};
   };
   POUCH_RETURN_IF_ERROR(sys::in_net_namespace(netns.get(), set_routes));
   return containers_->write_hosts(place.id, plan);

@@ -103,6 +103,11 @@ Status check_families(const api::NetworkCreateConfig& config, const std::vector<
                               " subnet, but " + (v4 ? "EnableIPv4" : "EnableIPv6") + " is false");
     }
     if (count > 1) {
+      const std::string driver = config.driver.value_or("");
+      if (driver == "macvlan" || driver == "ipvlan") {
+        return not_implemented("IPAM.Config: several subnets of one family in a network of driver " + driver +
+                               " are not supported");
+      }
       return {Code::kPermissionDenied, "bridge driver doesn't support multiple subnets"};
     }
   }

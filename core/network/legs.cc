@@ -4,6 +4,7 @@
 
 #include "core/network/mode.h"
 #include "core/network/options.h"
+#include "core/network/sub_links.h"
 #include "core/sys/ip_net.h"
 
 namespace pouch::network {
@@ -30,13 +31,32 @@ bool is_better_gateway(const Place& a, const Place& b) {
   return first != second ? first > second : a.network.name < b.network.name;
 }
 
+Status share_parent(const NetworkRow& network, const BridgeOptions& options, NetworkLeg& leg) {
+  POUCH_ASSIGN_OR_RETURN(const SubLinkOptions shared, sub_link_options(network.driver, network.options));
+  leg.parent = shared.parent.empty() ? network.device : shared.parent;
+  leg.mode = shared.mode;
+  leg.flag = shared.flag;
+  leg.mtu = options.mtu;
+  return {};
+}
+
+bool leads_out(const NetworkLeg& leg, bool v4) {
+  if (leg.is_routed) return !(v4 ? leg.address : leg.address6).empty();
+  return !(v4 ? leg.gateway : leg.gateway6).empty();
+}
+
 Result<NetworkLeg> leg_of(const std::string& root_id, const Place& place) {
   const NetworkRow& network = place.network;
   POUCH_ASSIGN_OR_RETURN(const BridgeOptions options, bridge_options(network.options));
   NetworkLeg leg;
   leg.network_id = network.id;
-  leg.bridge = network.device;
-  leg.veth = veth_name(root_id, place.endpoint.endpoint_id);
+  leg.driver = network.driver;
+  if (has_sub_links(network.driver)) {
+    POUCH_RETURN_IF_ERROR(share_parent(network, options, leg));
+  } else {
+    leg.bridge = network.device;
+    leg.veth = veth_name(root_id, place.endpoint.endpoint_id);
+  }
   leg.link = place.endpoint.link;
   leg.mac = place.endpoint.mac;
   leg.is_isolated = !options.icc;
@@ -44,8 +64,10 @@ Result<NetworkLeg> leg_of(const std::string& root_id, const Place& place) {
   const PoolRow* pool6 = network.pool(false);
   leg.address = with_prefix(pool, place.endpoint.address);
   leg.address6 = with_prefix(pool6, place.endpoint.address6);
-  if (!network.internal && !leg.address.empty()) leg.gateway = pool->gateway;
-  if (!network.internal && !leg.address6.empty()) leg.gateway6 = pool6->gateway;
+  leg.is_routed = is_routed(network) && !is_dead_end(network);
+  const bool has_gateway = !is_dead_end(network) && !leg.is_routed;
+  if (has_gateway && !leg.address.empty()) leg.gateway = pool->gateway;
+  if (has_gateway && !leg.address6.empty()) leg.gateway6 = pool6->gateway;
   const api::EndpointIPAMConfig ipam = place.asked.ipam_config.value_or(api::EndpointIPAMConfig{});
   leg.link_local = ipam.link_local_ips.value_or(std::vector<std::string>{});
   return leg;
@@ -91,8 +113,8 @@ Result<std::vector<NetworkLeg>> legs_of(const std::string& root_id, const std::v
   const Place* way6 = nullptr;
   for (const Place& place : places) {
     POUCH_ASSIGN_OR_RETURN(NetworkLeg leg, leg_of(root_id, place));
-    if (!leg.gateway.empty() && (way4 == nullptr || is_better_gateway(place, *way4))) way4 = &place;
-    if (!leg.gateway6.empty() && (way6 == nullptr || is_better_gateway(place, *way6))) way6 = &place;
+    if (leads_out(leg, true) && (way4 == nullptr || is_better_gateway(place, *way4))) way4 = &place;
+    if (leads_out(leg, false) && (way6 == nullptr || is_better_gateway(place, *way6))) way6 = &place;
     legs.push_back(std::move(leg));
   }
   for (size_t i = 0; i < places.size(); ++i) {
@@ -109,17 +131,18 @@ api::EndpointSettings shown_settings(const Place& place, const std::vector<std::
   if (network.name != kBridgeName || place.endpoint.generation > 0) shown.network_id = network.id;
   if (network.name != kBridgeName) shown.dns_names = names;
   if (!place.endpoint.is_running()) return shown;
+  const bool has_gateway = !is_dead_end(network) && !is_routed(network);
   shown.endpoint_id = place.endpoint.endpoint_id;
   shown.mac_address = place.endpoint.mac;
   if (const PoolRow* pool = network.pool(true); pool != nullptr && !place.endpoint.address.empty()) {
     shown.ip_address = place.endpoint.address;
     shown.ip_prefix_len = prefix_len(pool->subnet);
-    if (!network.internal) shown.gateway = pool->gateway;
+    if (has_gateway) shown.gateway = pool->gateway;
   }
   if (const PoolRow* pool = network.pool(false); pool != nullptr && !place.endpoint.address6.empty()) {
     shown.global_ipv6_address = place.endpoint.address6;
     shown.global_ipv6_prefix_len = prefix_len(pool->subnet);
-    if (!network.internal) shown.ipv6_gateway = pool->gateway;
+    if (has_gateway) shown.ipv6_gateway = pool->gateway;
   }
   return shown;
 }

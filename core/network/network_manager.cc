@@ -10,6 +10,7 @@
 #include "core/network/legs.h"
 #include "core/network/mode.h"
 #include "core/network/options.h"
+#include "core/network/sub_links.h"
 #include "core/sys/bridge_firewall.h"
 
 namespace pouch {
@@ -51,6 +52,9 @@ Status check_place(const NetworkRow& row, const api::EndpointSettings& asked) {
   if (asked.driver_opts && !asked.driver_opts->empty()) {
     return not_implemented("DriverOpts of an endpoint are not supported yet");
   }
+  if (row.driver == network::kIpvlan && !asked.mac_address.value_or("").empty()) {
+    return invalid_argument("ipvlan interfaces do not support custom mac address assignment");
+  }
   if (is_default_bridge(row)) {
     if (!ipam.ipv4_address.value_or("").empty() || !ipam.ipv6_address.value_or("").empty()) {
       return invalid_argument("user specified IP address is supported on user defined networks only");
@@ -82,7 +86,7 @@ std::vector<std::string> NetworkManager::warnings(const api::HostConfig& host) {
     auto snapshot = context_.db->read();
     if (!snapshot.is_ok()) return {};
     const auto row = network::resolve_network(*snapshot, mode);
-    if (!row.is_ok() || row->device.empty() || row->internal) return {};
+    if (!row.is_ok() || row->driver != "bridge" || row->internal) return {};
     device = row->device;
   }
   auto firewall = sys::BridgeFirewall::open(network::table_name(context_.root_id));
@@ -159,6 +163,7 @@ Status NetworkManager::give_addresses(store::Session& session, NetworkRow& row, 
   endpoint.boot_id = context_.boot_id;
   endpoint.link = network::free_link_name(options.link_prefix, siblings);
   POUCH_RETURN_IF_ERROR(network::assign_addresses(session, row, asked, endpoint));
+  if (row.driver == network::kIpvlan) endpoint.mac.clear();  // its parent's
   return network::set_running(session, endpoint);
 }
 

@@ -106,6 +106,7 @@ class NetworkManager final : public ContainerNetworks {
   Result<std::optional<Change>> begin_disconnect(const std::string& reference, const std::string& container,
                                                  const Call& call);
   Status finish_disconnect(const Change& change, bool tell, const Call& call);
+  Status leave(const Change& change);
   Status forget_place(store::Transaction& transaction, const Change& change);
   /// Default routes and /etc/hosts of a running container, as its rows have them.
   Status refresh(const ContainerPlace& place);
@@ -128,6 +129,7 @@ class NetworkManager final : public ContainerNetworks {
   /// Held while something runs, or waits to run.
   std::shared_ptr<void> enter();
   Status join(const NetworkLeg& leg, int netns, const Call& call);
+  Status add_port(const NetworkLeg& leg, sys::Links& host, int netns, const Call& call);
   std::string netns_dir() const { return context_.run_dir() + "/netns"; }
   std::string netns_path(const ContainerId& id, int64_t generation) const {
     return netns_dir() + "/" + network::sandbox_key(id, generation);

@@ -10,6 +10,7 @@
 #include "core/network/mode.h"
 #include "core/network/network_manager.h"
 #include "core/network/options.h"
+#include "core/network/sub_links.h"
 #include "core/store/session_objects.h"
 
 namespace pouch {
@@ -57,10 +58,7 @@ Status check_kind(const api::NetworkCreateConfig& config) {
     return {Code::kPermissionDenied, "only one instance of \"" + driver + "\" network is allowed"};
   }
   if (driver == "overlay") return not_implemented("Driver \"overlay\" is not supported: there is no swarm");
-  if (driver == "macvlan" || driver == "ipvlan") {
-    return not_implemented("Driver " + quote(driver) + " is not supported yet");
-  }
-  if (!driver.empty() && driver != "bridge" && driver != "default") {
+  if (!driver.empty() && driver != "bridge" && driver != "default" && !network::has_sub_links(driver)) {
     return not_found("could not find plugin " + driver + " in v1 plugin registry: plugin \"" + driver +
                      "\" not found");
   }
@@ -80,7 +78,8 @@ Result<NetworkRow> row_of(const api::NetworkCreateConfig& config, const std::str
   POUCH_RETURN_IF_ERROR(check_name(row.name));
   POUCH_RETURN_IF_ERROR(check_kind(config));
   row.id = new_object_id();
-  row.driver = "bridge";
+  const std::string driver = config.driver.value_or("");
+  row.driver = network::has_sub_links(driver) ? driver : "bridge";
   row.state = network::state::kCreating;
   row.options = config.options.value_or(network::Texts{});
   row.labels = config.labels.value_or(network::Texts{});
@@ -92,7 +91,12 @@ Result<NetworkRow> row_of(const api::NetworkCreateConfig& config, const std::str
   row.created = Timestamp::now();
   if (!row.ipv4 && !row.ipv6) return invalid_argument("IPv4 or IPv6 must be enabled");
   POUCH_ASSIGN_OR_RETURN(const network::BridgeOptions options, network::bridge_options(row.options));
-  row.device = options.device.empty() ? network::bridge_name(root_id, row.id) : options.device;
+  if (network::has_sub_links(row.driver)) {
+    POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
+    POUCH_RETURN_IF_ERROR(network::choose_device(row, root_id, links));
+  } else {
+    row.device = options.device.empty() ? network::bridge_name(root_id, row.id) : options.device;
+  }
   POUCH_ASSIGN_OR_RETURN(row.pools, network::pools_of(config));
   return row;
 }
@@ -101,7 +105,7 @@ api::IPAM shown_ipam(const NetworkRow& row) {
   api::IPAM out;
   out.driver = "default";
   if (row.ipam_options) out.options = *row.ipam_options;
-  if (row.device.empty()) return out;  // host, none
+  if (row.driver != "bridge" && !network::has_sub_links(row.driver)) return out;  // host, none
   std::vector<api::IPAMConfig> pools;
   for (const network::PoolRow& pool : row.pools) {
     api::IPAMConfig shown;
@@ -211,11 +215,13 @@ Status NetworkManager::insert_new(NetworkRow& row, const std::string& session, c
   if (holder) return {Code::kAlreadyExists, "network with name " + row.name + " already exists"};
   POUCH_ASSIGN_OR_RETURN(const auto all, network::all_networks(transaction, true));
   for (const NetworkRow& other : all) {
-    if (other.device != row.device) continue;
+    if (other.driver != "bridge" || other.device != row.device) continue;
     return {Code::kPermissionDenied, "cannot create network " + row.id + " (" + row.device +
                                          "): conflicts with network " + other.id + " (" + other.device +
                                          "): networks have same bridge name"};
   }
+  POUCH_RETURN_IF_ERROR(network::check_parent(row, all));
+  network::share_device(row, all);
   POUCH_ASSIGN_OR_RETURN(const auto others, network::subnets_of_networks(transaction, row.id));
   POUCH_RETURN_IF_ERROR(network::check_overlaps(row, others));
   POUCH_RETURN_IF_ERROR(network::insert_network(transaction, row));

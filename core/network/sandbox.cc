@@ -11,6 +11,8 @@
 #include "core/base/text.h"
 #include "core/network/network_manager.h"
 #include "core/network/records.h"
+#include "core/network/routes.h"
+#include "core/network/sub_links.h"
 #include "core/sys/bridge_firewall.h"
 #include "core/sys/file.h"
 #include "core/sys/mounts.h"
@@ -92,18 +94,20 @@ Status configure(const NetworkLeg& leg) {
     POUCH_RETURN_IF_ERROR(links.add_address(link.index, address));
   }
   POUCH_RETURN_IF_ERROR(links.set_up(link.index));
-  for (const std::string& text : {leg.is_default4 ? leg.gateway : "", leg.is_default6 ? leg.gateway6 : ""}) {
-    if (text.empty()) continue;
-    POUCH_ASSIGN_OR_RETURN(const sys::IpAddress gateway, sys::IpAddress::parse(text));
-    POUCH_RETURN_IF_ERROR(links.set_default_route(link.index, gateway));
-  }
-  return {};
+  return network::set_default_routes(links, leg);
 }
 
 }  // namespace
 
 Status NetworkManager::join(const NetworkLeg& leg, int netns, const Call& call) {
   POUCH_ASSIGN_OR_RETURN(sys::Links host, sys::Links::open());
+  const bool is_shared = network::has_sub_links(leg.driver);
+  POUCH_RETURN_IF_ERROR(is_shared ? network::add_sub_link(leg, host, netns)
+                                  : add_port(leg, host, netns, call));
+  return sys::in_net_namespace(netns, [&leg] { return configure(leg); });
+}
+
+Status NetworkManager::add_port(const NetworkLeg& leg, sys::Links& host, int netns, const Call& call) {
   auto bridge = host.find(leg.bridge);
   POUCH_ASSIGN_OR_RETURN(auto firewall, sys::BridgeFirewall::open(network::table_name(context_.root_id)));
   if (bridge.code() == Code::kNotFound || firewall.find().code() == Code::kNotFound) {
@@ -123,7 +127,7 @@ Status NetworkManager::join(const NetworkLeg& leg, int netns, const Call& call) 
     POUCH_ASSIGN_OR_RETURN(const sys::Link port, host.find(leg.veth));
     POUCH_RETURN_IF_ERROR(host.isolate_port(port.index));
   }
-  return sys::in_net_namespace(netns, [&leg] { return configure(leg); });
+  return {};
 }
 
 Status NetworkManager::build(const NetworkPlan& plan, const Call& call) {
@@ -134,7 +138,9 @@ Status NetworkManager::build(const NetworkPlan& plan, const Call& call) {
   auto made = sys::create_net_namespace(plan.netns_path, sandbox_settings());
   if (!made.is_ok()) return made.status();
   for (const NetworkLeg& leg : plan.legs) {
-    POUCH_RETURN_IF_ERROR(join(leg, made->fd.get(), call).prefix("join bridge " + leg.bridge));
+    POUCH_RETURN_IF_ERROR(join(leg, made->fd.get(), call)
+                              .prefix("join " + (leg.bridge.empty() ? "the network of " + leg.parent
+                                                                    : "bridge " + leg.bridge)));
   }
   return {};
 }
@@ -150,7 +156,7 @@ Status empty_namespace(const std::string& path) {
     POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
     POUCH_ASSIGN_OR_RETURN(const auto all, links.list());
     for (const sys::Link& link : all) {
-      if (link.kind != "veth") continue;
+      if (link.kind != "veth" && !network::has_sub_links(link.kind)) continue;
       const Status removed = links.remove(link.name);
       if (!removed.is_ok() && removed.code() != Code::kNotFound) return removed;
     }

@@ -110,6 +110,45 @@ bool is_no_route(const Status& status) {
 
 constexpr uint16_t kCreate = NLM_F_CREATE | NLM_F_EXCL;
 
+// EOPNOTSUPP, which means many things elsewhere.
+Status told_kind(Status status) {
+  if (status.message().find("Unknown device type") == std::string::npos) return status;
+  return not_implemented(status.message());
+}
+
+const char* kind_name(SubLinkKind kind) {
+  switch (kind) {
+    case SubLinkKind::kMacvlan:
+      return "macvlan";
+    case SubLinkKind::kIpvlan:
+      return "ipvlan";
+    default:
+      return "vlan";
+  }
+}
+
+void put_sub_link_data(NetlinkMessage& message, const SubLinkSpec& spec) {
+  const auto mode = static_cast<uint16_t>(spec.mode);
+  if (spec.kind == SubLinkKind::kMacvlan) {
+    message.put(IFLA_MACVLAN_MODE, spec.mode);
+  } else if (spec.kind == SubLinkKind::kIpvlan) {
+    message.put_bytes(IFLA_IPVLAN_MODE, &mode, sizeof mode);
+    message.put_bytes(IFLA_IPVLAN_FLAGS, &spec.flags, sizeof spec.flags);
+  } else {
+    message.put_bytes(IFLA_VLAN_ID, &mode, sizeof mode);
+  }
+}
+
+rtmsg& fill_default_route(NetlinkMessage& message, int family) {
+  auto* info = message.header<rtmsg>();
+  info->rtm_family = static_cast<uint8_t>(family);
+  info->rtm_table = RT_TABLE_MAIN;
+  info->rtm_protocol = RTPROT_BOOT;
+  info->rtm_scope = RT_SCOPE_UNIVERSE;
+  info->rtm_type = RTN_UNICAST;
+  return *info;
+}
+
 }  // namespace
 
 Result<Links> Links::open() {
@@ -191,6 +230,31 @@ Status Links::add_veth(const VethSpec& spec) {
   return socket_.request(message, "netlink.add_veth", "create veth pair " + quote(spec.name));
 }
 
+Status Links::add_dummy(const std::string& name) {
+  NetlinkMessage message(RTM_NEWLINK, kCreate);
+  message.header<ifinfomsg>()->ifi_family = AF_UNSPEC;
+  message.put(IFLA_IFNAME, name);
+  message.nest(IFLA_LINKINFO, [&] { message.put(IFLA_INFO_KIND, "dummy"); });
+  return told_kind(socket_.request(message, "netlink.add_dummy", "create dummy link " + quote(name)));
+}
+
+Status Links::add_sub_link(const SubLinkSpec& spec) {
+  NetlinkMessage message(RTM_NEWLINK, kCreate);
+  message.header<ifinfomsg>()->ifi_family = AF_UNSPEC;
+  message.put(IFLA_IFNAME, spec.name);
+  message.put(IFLA_LINK, static_cast<uint32_t>(spec.parent));
+  if (spec.netns >= 0) message.put(IFLA_NET_NS_FD, static_cast<uint32_t>(spec.netns));
+  if (spec.mtu > 0) message.put(IFLA_MTU, static_cast<uint32_t>(spec.mtu));
+  if (spec.mac) message.put_bytes(IFLA_ADDRESS, spec.mac->data(), spec.mac->size());
+  const char* kind = kind_name(spec.kind);
+  message.nest(IFLA_LINKINFO, [&] {
+    message.put(IFLA_INFO_KIND, kind);
+    message.nest(IFLA_INFO_DATA, [&] { put_sub_link_data(message, spec); });
+  });
+  return told_kind(socket_.request(message, "netlink.add_sub_link",
+                                   std::string("create ") + kind + " link " + quote(spec.name)));
+}
+
 Status Links::add_address(int link, const IpNet& address) {
   NetlinkMessage message(RTM_NEWADDR, kCreate);
   auto* info = message.header<ifaddrmsg>();
@@ -232,16 +296,21 @@ Status Links::set_default_route(int link, const IpAddress& gateway) {
   const Status removed = gateway.is_v4() ? Status() : remove_default_route(AF_INET6);
   if (!removed.is_ok() && removed.code() != Code::kNotFound) return removed;
   NetlinkMessage message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
-  auto* info = message.header<rtmsg>();
-  info->rtm_family = static_cast<uint8_t>(gateway.family());
-  info->rtm_table = RT_TABLE_MAIN;
-  info->rtm_protocol = RTPROT_BOOT;
-  info->rtm_scope = RT_SCOPE_UNIVERSE;
-  info->rtm_type = RTN_UNICAST;
+  fill_default_route(message, gateway.family());
   message.put_bytes(RTA_GATEWAY, gateway.data(), gateway.size());
   message.put(RTA_OIF, static_cast<uint32_t>(link));
   return socket_.request(message, "netlink.add_route",
                          "add the default route through " + gateway.to_string());
+}
+
+Status Links::set_default_route_on_link(int link, int family) {
+  const Status removed = remove_default_route(family);
+  if (!removed.is_ok() && removed.code() != Code::kNotFound) return removed;
+  NetlinkMessage message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+  fill_default_route(message, family).rtm_scope = RT_SCOPE_LINK;
+  message.put(RTA_OIF, static_cast<uint32_t>(link));
+  return socket_.request(message, "netlink.add_route",
+                         "add the default route on link " + std::to_string(link));
 }
 
 Status Links::remove_default_route(int family) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,20 @@ struct VethSpec {
   int peer_netns = -1;  ///< descriptor of the namespace for the other end
 };
 
+enum class SubLinkKind { kMacvlan, kIpvlan, kVlan };
+
+/// A link that shares another one's hardware.
+struct SubLinkSpec {
+  SubLinkKind kind = SubLinkKind::kMacvlan;
+  std::string name;
+  int parent = 0;                 ///< index, here
+  int netns = -1;                 ///< descriptor of the namespace where it is made; -1: here
+  int mtu = 0;                    ///< 0: the parent's
+  std::optional<MacAddress> mac;  ///< none: the kernel's choice
+  uint32_t mode = 0;              ///< MACVLAN_MODE_…, IPVLAN_MODE_…, or the id of the VLAN
+  uint16_t flags = 0;             ///< IPVLAN_F_…
+};
+
 /// Links, addresses and routes of the network namespace in which it was opened, by netlink. One thread at a
 /// time. What there is already is AlreadyExists, what is not there NotFound.
 class Links {
@@ -56,6 +71,9 @@ class Links {
   Result<std::vector<Route>> routes();
 
   Status add_bridge(const std::string& name, const MacAddress& mac, int mtu);
+  /// One that leads nowhere. NotImplemented when the kernel has none, as of the next.
+  Status add_dummy(const std::string& name);
+  Status add_sub_link(const SubLinkSpec& spec);
   /// The end that stays is up afterwards.
   Status add_veth(const VethSpec& spec);
   /// An IPv6 address is usable at once: nobody is asked whether it is a duplicate.
@@ -66,6 +84,8 @@ class Links {
   Status set_up(int link);
   /// One of the two families of `gateway`; the one there was goes.
   Status set_default_route(int link, const IpAddress& gateway);
+  /// The same without a gateway: all are neighbours.
+  Status set_default_route_on_link(int link, int family);
   /// Of family AF_INET or AF_INET6; NotFound when there is none.
   Status remove_default_route(int family);
   /// A port of a bridge that reaches the bridge itself and no other such port.

@@ -53,6 +53,16 @@ Result<NetNamespace> create_net_namespace(const std::string& pin, const NetSetti
   return made;
 }
 
+Result<UniqueFd> short_lived_net_namespace() {
+  Result<UniqueFd> made = Status(Code::kInternal, "not run");
+  std::thread maker = start_thread([&] {
+    made = ::unshare(CLONE_NEWNET) == 0 ? open_file(kOwn, O_RDONLY)
+                                        : Result<UniqueFd>(errno_status(errno, "create a network namespace"));
+  });
+  maker.join();
+  return made;
+}
+
 Status in_net_namespace(int netns, const std::function<Status()>& work) {
   Status done;
   std::thread worker = start_thread([&] {

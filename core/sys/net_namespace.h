@@ -24,6 +24,8 @@ using NetSettings = std::vector<std::pair<std::string, std::string>>;
 /// thread of its own, which ends: no thread of the caller ever changes its namespace. A setting that the
 /// kernel does not have is left out.
 Result<NetNamespace> create_net_namespace(const std::string& pin, const NetSettings& settings);
+/// One that nothing pins: it ends when the descriptor is closed.
+Result<UniqueFd> short_lived_net_namespace();
 /// Calls `work` on a thread of its own that is in the namespace; the thread ends with it.
 Status in_net_namespace(int netns, const std::function<Status()>& work);
 /// Unpins it; the kernel ends it, with all links in it, once nobody uses it. Ok when it is gone already.

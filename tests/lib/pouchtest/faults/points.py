@@ -24,6 +24,8 @@ UNMET = {
     "keeper.close_waiters": _NOBODY,
     "keeper.hello": "of each connection, before there is a call to fail",
     "keeper.shutdown": _RESET,
+    "netlink.add_dummy": "of macvlan networks without a parent (tests/e2e/test_macvlan.py)",
+    "netlink.add_sub_link": "of macvlan and ipvlan networks (tests/e2e/test_macvlan.py)",
     "netlink.isolate_port": "of networks whose containers do not reach each other (tests/e2e/test_networks.py)",
     "netlink.remove_route": "of IPv6 (tests/e2e/test_networks.py)",
     "row.containers.update-dead": _FAILURE,

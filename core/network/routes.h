@@ -1,0 +1,12 @@
+#pragma once
+
+#include "core/base/status.h"
+#include "core/container/container_networks.h"
+#include "core/sys/links.h"
+
+namespace pouch::network {
+
+/// Those that go through the leg, in the namespace where `links` was opened.
+Status set_default_routes(sys::Links& links, const NetworkLeg& leg);
+
+}  // namespace pouch::network
