@@ -175,8 +175,6 @@ TEST(Validation, NamesWhatIsNotSupported) {
     EXPECT_EQ(status.code(), Code::kNotImplemented) << option << ": " << status.message();
     EXPECT_THAT(status.message(), HasSubstr(option));
   };
-  expect("PublishAllPorts", [](auto& c) { c.host_config->publish_all_ports = true; });
-  expect("PortBindings", [](auto& c) { c.host_config->port_bindings.emplace()["80/tcp"]; });
   expect("Volumes", [](auto& c) { c.volumes.emplace()["/data"]; });
   expect("VolumesFrom", [](auto& c) { c.host_config->volumes_from = {"x"}; });
   expect("RestartPolicy", [](auto& c) { c.host_config->restart_policy.emplace().name = "always"; });

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <utility>
@@ -33,20 +34,32 @@ struct NetworkLeg {
   std::string gateway6;                 ///< "fd00::1"; "": no way out
   std::vector<std::string> link_local;  ///< further addresses
   bool is_routed = false;               ///< no gateway is needed: all are neighbours
+  bool is_hairpin = false;              ///< what it sends to the host's ports may come back to it
   bool is_isolated = false;             ///< it reaches no other container in its network
   bool is_default4 = false;             ///< the default route goes through it
   bool is_default6 = false;             ///< the same for IPv6
+};
+
+/// A port of the host that leads to one of a container.
+struct PublishedPort {
+  std::string protocol;      ///< "tcp", "udp", "sctp"
+  std::string host_address;  ///< "0.0.0.0" or "::" for all of the host's
+  uint16_t host_port = 0;
+  std::string address;  ///< the container's, of the same family
+  uint16_t port = 0;
 };
 
 /// One start's place in its networks: decided and written down, nothing is made outside yet.
 struct NetworkPlan {
   std::string netns_path;  ///< "": none is made for it; the runtime makes one, or it has the host's
   std::vector<NetworkLeg> legs;
+
   /// Of other containers, for /etc/hosts: address and names, as Links ask for them.
   std::vector<std::pair<std::string, std::string>> links;
   /// HostConfig.NetworkMode container: whose namespace, files and host name it has.
   ContainerId shared_with;
   bool is_host = false;  ///< it has the host's network
+  std::vector<PublishedPort> ports;
 };
 
 /// What networks must know of a container when it is made.
@@ -61,6 +74,7 @@ struct NetworkView {
   std::map<std::string, api::EndpointSettings> networks;
   std::string sandbox_id;
   std::string sandbox_key;
+  std::vector<PublishedPort> ports;
 };
 
 /// How the container manager sees networks. Thread-safe. Those that take a session work in it and make no
@@ -75,7 +89,8 @@ class ContainerNetworks {
   virtual Status add_endpoints(store::Session& session, const NewContainer& container,
                                const api::HostConfig& host, const EndpointRequests& requests) = 0;
 
-  /// Gives a start its addresses, and writes down what build() is going to make. Brings up the networks.
+  /// Gives a start its addresses and the ports of HostConfig.PortBindings, and writes down what build() is
+  /// going to make. Brings up the networks. Conflict: somebody else has such a port.
   virtual Result<NetworkPlan> attach(const ContainerId& id, int64_t generation, const api::HostConfig& host,
                                      const Call& call) = 0;
   /// Makes it: namespace, links, routes. What a failure leaves sweep_soon() removes.

@@ -160,13 +160,15 @@ bool ListFilter::matches_labels(const FilterSubject& subject) const {
 bool ListFilter::matches_objects(const FilterSubject& subject) const {
   if (values_.contains("ancestor") && !ancestors_.contains(std::string(subject.image_id))) return false;
   if (!any("network", subject.networks) || !any("volume", subject.volumes)) return false;
-  if (!any("isolation", {"", "default"}) || values_.contains("publish"))
-    return false;  // no port is published
-  const std::vector<std::string> exposed = values("expose");
-  return exposed.empty() || std::any_of(exposed.begin(), exposed.end(), [&](const std::string& wanted) {
-           return std::any_of(subject.exposed_ports.begin(), subject.exposed_ports.end(),
-                              [&](const std::string& port) { return port_matches(wanted, port); });
-         });
+  if (!any("isolation", {"", "default"})) return false;
+  const auto has_one = [](const std::vector<std::string>& wanted, const std::vector<std::string>& ports) {
+    return wanted.empty() || std::any_of(wanted.begin(), wanted.end(), [&](const std::string& one) {
+             return std::any_of(ports.begin(), ports.end(),
+                                [&](const std::string& port) { return port_matches(one, port); });
+           });
+  };
+  return has_one(values("expose"), subject.exposed_ports) &&
+         has_one(values("publish"), subject.published_ports);
 }
 
 bool ListFilter::matches(const FilterSubject& subject) const {

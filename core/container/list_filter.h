@@ -26,9 +26,10 @@ struct FilterSubject {
   std::string_view image_id;
   Timestamp created;
   const std::map<std::string, std::string>* labels = nullptr;
-  std::vector<std::string> networks;       ///< names and ids
-  std::vector<std::string> volumes;        ///< names and destinations
-  std::vector<std::string> exposed_ports;  ///< "80/tcp"
+  std::vector<std::string> networks;         ///< names and ids
+  std::vector<std::string> volumes;          ///< names and destinations
+  std::vector<std::string> exposed_ports;    ///< "80/tcp"
+  std::vector<std::string> published_ports;  ///< of the host: "8080/tcp"
 };
 
 /// Compiled filters of container.list. Values of one key are alternatives, except labels, which must all

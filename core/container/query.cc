@@ -8,6 +8,7 @@
 #include "core/container/manager_impl.h"
 #include "core/container/status_text.h"
 #include "core/ctrd/snapshots.h"
+#include "core/spec/ports.h"
 
 namespace pouch {
 
@@ -60,9 +61,10 @@ api::ContainerState state_of(const ContainerRow& row) {
 }
 
 // The fields beside Networks repeat the default bridge's, as older clients read them.
-void show_networks(NetworkView view, api::NetworkSettings& out) {
+void show_networks(NetworkView view, spec::PortMap ports, api::NetworkSettings& out) {
   out.sandbox_id = std::move(view.sandbox_id);
   out.sandbox_key = std::move(view.sandbox_key);
+  out.ports = std::move(ports);
   if (const auto at = view.networks.find("bridge"); at != view.networks.end()) {
     const api::EndpointSettings& bridge = at->second;
     out.endpoint_id = bridge.endpoint_id.value_or("");
@@ -83,10 +85,45 @@ bool has_ports(const api::HostConfig& host) {
   return mode != "none" && mode != "host";
 }
 
-using Endpoints = std::map<std::string, api::EndpointSettings>;
+// While it runs: all that it exposes, and what leads there.
+spec::PortMap ports_shown(const ContainerRow& row, const api::ContainerConfig& config,
+                          const api::HostConfig& host, const NetworkView& view) {
+  spec::PortMap ports;
+  if (!row.is_running() || !has_ports(host)) return ports;
+  for (const auto& [port, empty] : config.exposed_ports.value_or(std::map<std::string, api::Empty>{})) {
+    ports[port];
+  }
+  for (const PublishedPort& published : view.ports) {
+    auto& list = ports[spec::ContainerPort{published.protocol, published.port}.text()].value;
+    api::PortBinding binding;
+    binding.host_ip = published.host_address;
+    binding.host_port = std::to_string(published.host_port);
+    if (!list) list.emplace();
+    list->push_back(std::move(binding));
+  }
+  return ports;
+}
+
+std::vector<api::PortSummary> port_summaries(const spec::PortMap& ports) {
+  std::vector<api::PortSummary> out;
+  for (const auto& [text, bindings] : ports) {
+    const auto port = spec::parse_container_port(text);
+    if (!port.is_ok()) continue;  // of an image whose config is odd
+    api::PortSummary summary;
+    summary.private_port = port->port;
+    summary.type = port->protocol;
+    if (!bindings.value) out.push_back(summary);
+    for (const api::PortBinding& binding : bindings.value.value_or(std::vector<api::PortBinding>{})) {
+      summary.ip = binding.host_ip;
+      summary.public_port = std::stol(*binding.host_port);
+      out.push_back(summary);
+    }
+  }
+  return out;
+}
 
 bool filter_matches(const ListFilter& filter, const ContainerRow& row, const api::ContainerConfig& config,
-                    const api::HostConfig& host, const Endpoints& networks) {
+                    const api::HostConfig& host, const NetworkView& view) {
   container::FilterSubject subject;
   const std::string shown = shown_state(row);
   subject.id = row.id.str();
@@ -99,13 +136,16 @@ bool filter_matches(const ListFilter& filter, const ContainerRow& row, const api
   subject.image_id = row.image_id.str();
   subject.created = row.created;
   if (config.labels) subject.labels = &*config.labels;
-  for (const auto& [name, endpoint] : networks) {
+  for (const auto& [name, endpoint] : view.networks) {
     subject.networks.push_back(name);
     if (endpoint.network_id) subject.networks.push_back(*endpoint.network_id);
   }
   for (const api::MountPoint& mount : mounts_of(host)) {
     subject.volumes.push_back(mount.destination);
     if (!mount.source.empty()) subject.volumes.push_back(mount.source);
+  }
+  for (const PublishedPort& port : view.ports) {
+    subject.published_ports.push_back(spec::ContainerPort{port.protocol, port.host_port}.text());
   }
   if (!has_ports(host)) return filter.matches(subject);
   for (const auto& [port, empty] : config.exposed_ports.value_or(std::map<std::string, api::Empty>{})) {
@@ -124,7 +164,7 @@ struct Listing {
   bool all = false;
   int64_t limit = 0;
   bool size = false;
-  std::map<ContainerId, std::map<std::string, api::EndpointSettings>> networks;
+  std::map<ContainerId, NetworkView> networks;
   std::map<std::string, std::string> image_ids;  ///< by reference; empty: the name is gone
 };
 
@@ -192,7 +232,7 @@ Result<std::optional<api::ContainerSummary>> ContainerManager::Impl::summarize(c
   out.image_id = row.image_id.str();
   out.command = command_text(container::command_line(config));
   out.created = row.created.ns / 1'000'000'000;
-  out.ports = std::vector<api::PortSummary>{};
+  out.ports = port_summaries(ports_shown(row, config, host, listing.networks.at(row.id)));
   out.labels = config.labels.value_or(container::Attributes{});
   out.state = shown_state(row);
   out.status =
@@ -200,7 +240,7 @@ Result<std::optional<api::ContainerSummary>> ContainerManager::Impl::summarize(c
   out.host_config.network_mode = host.network_mode;
   out.host_config.annotations = host.annotations;
   api::ContainerSummaryNetworkSettings shown;
-  shown.networks = listing.networks.at(row.id);
+  shown.networks = listing.networks.at(row.id).networks;
   out.network_settings = std::move(shown);
   out.mounts = mounts_of(host);
   if (listing.size) {
@@ -222,7 +262,7 @@ Result<std::vector<api::ContainerSummary>> ContainerManager::Impl::list(
       if (!listing.all && !row.is_running()) continue;
       POUCH_ASSIGN_OR_RETURN(const api::HostConfig host, row.host_config());
       POUCH_ASSIGN_OR_RETURN(NetworkView view, networks.view(snapshot, row.id, row.generation, host));
-      listing.networks[row.id] = std::move(view.networks);
+      listing.networks[row.id] = std::move(view);
     }
   }
   std::vector<api::ContainerSummary> out;
@@ -280,8 +320,8 @@ Result<api::ContainerInspect> ContainerManager::Impl::inspect(const std::string&
   if (!exec_ids.empty()) out.exec_ids = std::move(exec_ids);
   out.graph_driver.name = row.snapshotter;
   out.mounts = mounts_of(out.host_config);
-  out.network_settings.ports = std::map<std::string, api::Nullable<std::vector<api::PortBinding>>>{};
-  show_networks(std::move(network), out.network_settings);
+  spec::PortMap ports = ports_shown(row, out.config, out.host_config, network);
+  show_networks(std::move(network), std::move(ports), out.network_settings);
   if (options.size.value_or(false)) {
     POUCH_RETURN_IF_ERROR(measure(row, call, out.size_rw, out.size_root_fs));
   }

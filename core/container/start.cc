@@ -16,6 +16,7 @@
 #include "core/container/validation.h"
 #include "core/ctrd/containers.h"
 #include "core/ctrd/snapshots.h"
+#include "core/spec/ports.h"
 #include "core/sys/systemd_scope.h"
 
 namespace pouch {
@@ -247,7 +248,8 @@ Status ContainerManager::Impl::launch(StartJob& job) {
     const bool has_run = job.previous_state == state::kExited;
     return has_run ? client->containers().remove(call, job.row.id) : Status();
   });
-  POUCH_ASSIGN_OR_RETURN(job.network, networks.attach(job.row.id, job.row.generation, job.host, call));
+  POUCH_ASSIGN_OR_RETURN(job.network, networks.attach(job.row.id, job.row.generation,
+                                                      spec::with_all_published(job.config, job.host), call));
   container::Beside build_network(*context.executor, [&] { return networks.build(job.network, call); });
   POUCH_ASSIGN_OR_RETURN(const auto rootfs,
                          client->snapshots().mounts(call, job.row.snapshotter, job.row.snapshot_key));

@@ -10,7 +10,9 @@
 #include "core/base/text.h"
 #include "core/container/signals.h"
 #include "core/spec/oci_spec.h"
+#include "core/spec/ports.h"
 #include "core/spec/security.h"
+#include "core/sys/ip_net.h"
 
 namespace pouch::container {
 namespace {
@@ -25,6 +27,13 @@ bool has(const std::optional<T>& value) {
 
 Status unsupported(const std::string& option) {
   return not_implemented(option + " is not supported yet");
+}
+
+Status check_exposed(const api::ContainerCreateConfig& request) {
+  for (const auto& [port, empty] : request.exposed_ports.value_or(std::map<std::string, api::Empty>{})) {
+    POUCH_RETURN_IF_ERROR(spec::parse_container_port(port).status());
+  }
+  return {};
 }
 
 Status check_environment(const std::optional<std::vector<std::string>>& env, const char* where) {
@@ -71,6 +80,17 @@ std::string network_of(const api::HostConfig& host) {
   return mode.empty() || mode == "default" ? "bridge" : mode;
 }
 
+Status check_ports(const api::HostConfig& host) {
+  POUCH_ASSIGN_OR_RETURN(const auto requests,
+                         spec::port_requests(host.port_bindings.value_or(spec::PortMap{})));
+  for (const spec::PortRequest& request : requests) {
+    if (!request.host_address.empty() && !sys::IpAddress::parse(request.host_address).is_ok()) {
+      return invalid_argument("HostConfig.PortBindings: invalid IP address: " + quote(request.host_address));
+    }
+  }
+  return {};
+}
+
 bool joins_another(const api::HostConfig& host) {
   return network_of(host).starts_with("container:");
 }
@@ -104,8 +124,7 @@ Status check_network(const api::ContainerCreateConfig& request, const api::HostC
         "conflicting options: host type networking can't be used with links. This would result in undefined "
         "behavior");
   }
-  if (has(host.port_bindings)) return unsupported("HostConfig.PortBindings");
-  if (host.publish_all_ports.value_or(false)) return unsupported("HostConfig.PublishAllPorts");
+  POUCH_RETURN_IF_ERROR(check_ports(host));
   return {};
 }
 
@@ -302,6 +321,7 @@ Status validate_request(const api::ContainerCreateConfig& request) {
   POUCH_RETURN_IF_ERROR(check_host(host));
   POUCH_RETURN_IF_ERROR(api::check_console_size(host.console_size, "HostConfig.ConsoleSize"));
   POUCH_RETURN_IF_ERROR(check_config(config));
+  POUCH_RETURN_IF_ERROR(check_exposed(request));
   POUCH_RETURN_IF_ERROR(check_network(request, host));
   const api::NetworkingConfig networks = request.networking_config.value_or(api::NetworkingConfig{});
   return check_endpoints(request, host, networks.endpoints_config.value_or(EndpointRequests{}));

@@ -250,6 +250,17 @@ Status KeeperClient::close_stdin(const std::string& stream_id, Deadline deadline
   return call(static_cast<uint8_t>(Op::kCloseStdin), {{"id", stream_id}}, deadline).status();
 }
 
+Result<HoldAnswer> KeeperClient::hold_ports(const std::string& id, const std::vector<HeldPort>& ports,
+                                            Deadline deadline) {
+  POUCH_ASSIGN_OR_RETURN(const Fields answer,
+                         call(static_cast<uint8_t>(Op::kHoldPorts), encode_ports(id, ports), deadline));
+  return decode_hold_answer(answer);
+}
+
+Status KeeperClient::release_ports(const std::string& id, Deadline deadline) {
+  return call(static_cast<uint8_t>(Op::kReleasePorts), {{"id", id}}, deadline).status();
+}
+
 Status KeeperClient::shutdown(bool force, Deadline deadline) {
   return call(static_cast<uint8_t>(Op::kShutdown), {{"force", force ? "1" : "0"}}, deadline).status();
 }

@@ -112,6 +112,11 @@ class KeeperClient {
                                                    Deadline deadline);
   /// Closes the process's stdin, whoever is attached.
   Status close_stdin(const std::string& stream_id, Deadline deadline);
+  /// Holds ports of the host for `id`, a run that publishes them, so that nobody else gets them: exactly
+  /// these, from now until release_ports(). NotImplemented when the keeper is too old for that.
+  Result<HoldAnswer> hold_ports(const std::string& id, const std::vector<HeldPort>& ports, Deadline deadline);
+  /// Ok when there are none.
+  Status release_ports(const std::string& id, Deadline deadline);
   /// Asks the keeper to end; Conflict while streams are open, unless `force` (they can be adopted again
   /// later).
   Status shutdown(bool force, Deadline deadline);

@@ -17,6 +17,7 @@
 #include "core/base/scope_guard.h"
 #include "core/base/text.h"
 #include "core/io/connection.h"
+#include "core/io/held_ports.h"
 #include "core/io/stream.h"
 #include "core/io/wire.h"
 #include "core/sys/event_loop.h"
@@ -71,7 +72,8 @@ struct KeeperServer::Impl : RequestHandler {
                 options.run_dir + "/io",
                 options.drain_grace_ms,
                 options.vault,
-                options.return_grace_ms} {
+                options.return_grace_ms},
+        ports(*loop, options.vault) {
     limits.max_unsent = options.max_unsent;
     limits.max_stall_ms = options.max_stall_ms;
     limits.max_linger_ms = options.max_linger_ms;
@@ -91,6 +93,7 @@ struct KeeperServer::Impl : RequestHandler {
   void attach(Connection& connection, const Fields& fields);
   void end_waiters(const std::string& id, EndReason reason, const std::string& message);
   void reply_status(Connection& connection);
+  void hold_ports(Connection& connection, const std::string& id, const Fields& fields);
   void shutdown(Connection& connection, bool force);
   Connection* find(uint64_t id);
   Stream* find_stream(const std::string& id);
@@ -100,6 +103,7 @@ struct KeeperServer::Impl : RequestHandler {
   const std::unique_ptr<sys::EventLoop> loop;
   const std::unique_ptr<ScratchPipe> scratch;
   StreamContext context;
+  HeldPorts ports;
   ConnectionLimits limits;
   uint64_t next_id = 1;
   // Streams know their clients and clients their stream; each takes itself off the other when destroyed, so
@@ -116,6 +120,7 @@ Status KeeperServer::Impl::start() {
   if (::mkdir(context.io_dir.c_str(), 0700) != 0 && errno != EEXIST) {
     return errno_status(errno, "make folder " + quote(context.io_dir));
   }
+  for (const auto& [name, fd] : options.inherited) ports.adopt(name, fd);
   adopt_all();
   POUCH_ASSIGN_OR_RETURN(listen_watch,
                          loop->add(options.listener.get(), EPOLLIN, [this](uint32_t) { accept_all(); }));
@@ -224,6 +229,11 @@ void KeeperServer::Impl::on_request(Connection& connection, Op op, const Fields&
       return attach(connection, fields);
     case Op::kCloseStdin:
       if (Stream* stream = find_stream(id)) stream->close_stdin();
+      return connection.reply({});
+    case Op::kHoldPorts:
+      return hold_ports(connection, id, fields);
+    case Op::kReleasePorts:
+      ports.release(id);
       return connection.reply({});
     case Op::kShutdown:
       return shutdown(connection, bool_field(fields, "force"));
@@ -342,6 +352,12 @@ void KeeperServer::Impl::reply_status(Connection& connection) {
     fields["generation." + id] = std::to_string(stream->spec().generation);
   }
   connection.reply(fields);
+}
+
+void KeeperServer::Impl::hold_ports(Connection& connection, const std::string& id, const Fields& fields) {
+  const Result<std::vector<HeldPort>> wanted = decode_ports(fields);
+  if (!wanted.is_ok()) return connection.fail(wanted.status());
+  connection.reply(encode_hold_answer(ports.hold(id, *wanted)));
 }
 
 void KeeperServer::Impl::shutdown(Connection& connection, bool force) {

@@ -4,6 +4,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/base/status.h"
 #include "core/base/unique_fd.h"
@@ -24,6 +26,7 @@ struct KeeperServerOptions {
   int keeper_pid = 0;               ///< the supervisor's, for status
   KeeperHooks* hooks = nullptr;     ///< may be null; outlives the server
   FifoVault* vault = nullptr;       ///< likewise
+  std::vector<std::pair<std::string, int>> inherited;  ///< what an earlier worker had left in the vault
 };
 
 /// The worker's work: stdio, logs and attach for all containers of a root, on the one thread that calls

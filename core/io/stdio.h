@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "core/base/status.h"
+
 namespace pouch::io {
 
 /// Where a stream's output is kept. `driver` "" and "none" keep nothing.
@@ -27,6 +29,19 @@ struct StdioSpec {
   bool stdin_once = false;  ///< the first stdin client that leaves closes the process's stdin
   bool tty = false;         ///< one output stream (stdout); no stderr FIFO
   LogSpec log;
+};
+
+/// A port of the host that a container has.
+struct HeldPort {
+  std::string protocol;  ///< "tcp", "udp", "sctp"
+  std::string address;   ///< of the host; "0.0.0.0" or "::" for all
+  uint16_t port = 0;
+};
+
+/// Whether ports could be had.
+struct HoldAnswer {
+  int taken = -1;  ///< the first that could not, by its number in the list; -1: all are held
+  Status why;      ///< Conflict: somebody else has it; InvalidArgument: the address is none of the host's
 };
 
 /// Paths for Tasks.Create; "" for a stream that does not exist.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/text.h"
+#include "core/io/held_ports.h"
 #include "core/io/json_text.h"
 
 namespace pouch::io {
@@ -25,9 +26,9 @@ bool has_feature(std::string_view name) {
 }
 
 std::string_view op_name(Op op) {
-  constexpr std::array<std::string_view, 11> kNames = {
-      "hello",   "ping",          "status", "open_stdio",  "mark_started", "drain",
-      "discard", "close_waiters", "attach", "close_stdin", "shutdown"};
+  constexpr std::array<std::string_view, 13> kNames = {
+      "hello",         "ping",   "status",      "open_stdio", "mark_started", "drain",        "discard",
+      "close_waiters", "attach", "close_stdin", "shutdown",   "hold_ports",   "release_ports"};
   const size_t index = static_cast<size_t>(op) - static_cast<size_t>(Op::kHello);
   return index < kNames.size() ? kNames[index] : std::string_view("unknown request");
 }
@@ -194,6 +195,35 @@ Status check_stream_id(const std::string& id) {
         is_good && (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-');
   }
   return is_good ? Status() : invalid_argument("stream id " + quote(id) + ": not a usable name");
+}
+
+Fields encode_ports(const std::string& id, const std::vector<HeldPort>& ports) {
+  std::vector<std::string> texts;
+  texts.reserve(ports.size());
+  for (const HeldPort& port : ports) texts.push_back(port_text(port));
+  return {{"id", id}, {"ports", join(texts, ",")}};
+}
+
+Result<std::vector<HeldPort>> decode_ports(const Fields& fields) {
+  std::vector<HeldPort> ports;
+  const std::string list = text_field(fields, "ports");
+  if (list.empty()) return ports;
+  for (const std::string& text : split(list, ',')) {
+    POUCH_ASSIGN_OR_RETURN(HeldPort port, parse_port(text));
+    ports.push_back(std::move(port));
+  }
+  return ports;
+}
+
+Fields encode_hold_answer(const HoldAnswer& answer) {
+  Fields fields = encode_status(answer.why);
+  fields["taken"] = std::to_string(answer.taken);
+  return fields;
+}
+
+HoldAnswer decode_hold_answer(const Fields& fields) {
+  const auto taken = static_cast<int>(int_field(fields, "taken", -1));
+  return {taken, taken < 0 ? Status() : decode_status(fields)};
 }
 
 Fields encode_status(const Status& status) {

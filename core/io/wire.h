@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/status.h"
 #include "core/io/stdio.h"
@@ -38,6 +39,8 @@ enum class Op : uint8_t {
   kAttach = 72,
   kCloseStdin = 73,
   kShutdown = 74,
+  kHoldPorts = 75,
+  kReleasePorts = 76,
   kOk = 128,
   kError = 129,
 };
@@ -49,6 +52,8 @@ std::string_view op_name(Op op);
 inline constexpr char kRequestIdField[] = "request_id";
 /// A feature; in an attach: the client would come back; in its answer: it will be told where it stands.
 inline constexpr char kResumeField[] = "resume";
+/// A feature: the requests about ports are known.
+inline constexpr char kPortsFeature[] = "ports";
 
 using Fields = std::map<std::string, std::string>;
 
@@ -90,6 +95,12 @@ std::string encode_origin(const AttachPosition& position);
 AttachPosition decode_origin(std::string_view body, const AttachPosition& otherwise);
 /// InvalidArgument unless it can name a folder: letters, digits, '.', '_', '-', not first '.', at most 128.
 Status check_stream_id(const std::string& id);
+
+Fields encode_ports(const std::string& id, const std::vector<HeldPort>& ports);
+/// InvalidArgument for what is none.
+Result<std::vector<HeldPort>> decode_ports(const Fields& fields);
+Fields encode_hold_answer(const HoldAnswer& answer);
+HoldAnswer decode_hold_answer(const Fields& fields);
 
 Fields encode_status(const Status& status);
 Status decode_status(const Fields& fields);

@@ -15,6 +15,7 @@
 #include "core/network/ipam.h"
 #include "core/network/mode.h"
 #include "core/network/options.h"
+#include "core/network/port_rows.h"
 #include "core/network/sub_links.h"
 #include "core/network/subnets.h"
 #include "core/sys/file.h"
@@ -268,6 +269,9 @@ Status Bridges::configure(const NetworkRow& row, sys::Links& links, const sys::L
   if (row.ipv6) {
     POUCH_RETURN_IF_ERROR(sys::set_net_setting(settings + "disable_ipv6", "0"));
     POUCH_RETURN_IF_ERROR(sys::set_net_setting(settings + "accept_ra", "0"));
+    // Neighbours of forwarded packets are asked for under the link-local address, which would be tentative for
+    // a second or two after the first container has come.
+    POUCH_RETURN_IF_ERROR(sys::set_net_setting(settings + "dad_transmits", "0"));
   }
   for (const PoolRow& pool : row.pools) {
     POUCH_ASSIGN_OR_RETURN(const sys::IpNet subnet, sys::IpNet::parse(pool.subnet));
@@ -281,11 +285,22 @@ Status Bridges::add_to_table(const NetworkRow& row) {
   POUCH_ASSIGN_OR_RETURN(auto firewall, sys::BridgeFirewall::open(table_name(context_.root_id)));
   const Status found = firewall.find();
   if (found.is_ok()) return firewall.add(rules_of(row));
-  if (found.code() != Code::kNotFound) return found;
+  return found.code() == Code::kNotFound ? make_table(row, firewall) : found;
+}
+
+// With all that belongs into it: it may be there, and be an older build's.
+Status Bridges::make_table(const NetworkRow& row, sys::BridgeFirewall& firewall) {
   POUCH_ASSIGN_OR_RETURN(const auto others, others_up(row));
-  std::vector<sys::BridgeRules> all{rules_of(row)};
-  for (const NetworkRow& other : others) all.push_back(rules_of(other));
-  return firewall.create(all, context_.root_dir());
+  std::vector<sys::BridgeRules> bridges{rules_of(row)};
+  for (const NetworkRow& other : others) bridges.push_back(rules_of(other));
+  std::vector<PublishedPort> ports;
+  {
+    POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
+    POUCH_ASSIGN_OR_RETURN(const auto rows, live_ports(snapshot, context_.boot_id, false));
+    for (const PortRow& port : rows) ports.push_back(port.port);
+  }
+  POUCH_ASSIGN_OR_RETURN(const auto rules, port_rules_of(ports));
+  return firewall.create(bridges, rules, context_.root_dir());
 }
 
 // The last bridge takes the table along.
@@ -317,8 +332,9 @@ Status Bridges::mend(const std::string& network_id, const Call&) {
     return conflict("bridge " + row.device + " was removed, and its subnet is in use");
   }
   log_warning("network", "nftables table " + table_name(context_.root_id) +
-                             " was removed by somebody else and is made anew");
-  return add_to_table(row);
+                             " was removed by somebody else, or is an older build's, and is made anew");
+  POUCH_ASSIGN_OR_RETURN(auto firewall, sys::BridgeFirewall::open(table_name(context_.root_id)));
+  return make_table(row, firewall);
 }
 
 // Taken out of the rules when it has no ports any more: until then they keep others out.

@@ -51,6 +51,7 @@ class Bridges {
   Status unmake(const NetworkRow& row, const Call& call);
   Status write_up(const NetworkRow& row, const std::string& boot, const Call& call);
   Status add_to_table(const NetworkRow& row);
+  Status make_table(const NetworkRow& row, sys::BridgeFirewall& firewall);
   Status take_out_of_table(const NetworkRow& row);
   Result<bool> is_device_shared(const NetworkRow& row);
   Result<NetworkRow> read_row(const std::string& network_id);

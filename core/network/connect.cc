@@ -259,6 +259,20 @@ Status NetworkManager::disconnect(const std::string& reference, const api::Netwo
   });
 }
 
+// To the network that leads out now.
+Status NetworkManager::move_ports(const ContainerPlace& place, const NetworkPlan& plan) {
+  if (plan.ports.empty()) return {};
+  std::vector<std::string> bridges;
+  POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
+  for (const NetworkLeg& leg : plan.legs) {
+    if (!leg.is_hairpin) continue;
+    bridges.push_back(leg.bridge);
+    POUCH_ASSIGN_OR_RETURN(const sys::Link port, links.find(leg.veth));
+    POUCH_RETURN_IF_ERROR(links.set_hairpin(port.index));
+  }
+  return ports_.lead_to(place.id, place.generation, network::port_targets(plan), bridges, own_call());
+}
+
 Status NetworkManager::refresh(const ContainerPlace& place) {
   NetworkPlan plan;
   {
@@ -273,6 +287,7 @@ Status NetworkManager::refresh(const ContainerPlace& place) {
     return {};
   };
   POUCH_RETURN_IF_ERROR(sys::in_net_namespace(netns.get(), set_routes));
+  POUCH_RETURN_IF_ERROR(move_ports(place, plan));
   return containers_->write_hosts(place.id, plan);
 }
 

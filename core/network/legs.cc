@@ -73,6 +73,11 @@ Result<NetworkLeg> leg_of(const std::string& root_id, const Place& place) {
   return leg;
 }
 
+// Ports are published in the network that leads out, if that is a bridge: one for each family.
+bool has_ports(const NetworkLeg& leg) {
+  return leg.driver == "bridge" && (leg.is_default4 || leg.is_default6);
+}
+
 }  // namespace
 
 // Why a container in a mode without links of its own cannot be in that network besides.
@@ -122,6 +127,22 @@ Result<std::vector<NetworkLeg>> legs_of(const std::string& root_id, const std::v
     legs[i].is_default6 = &places[i] == way6;
   }
   return legs;
+}
+
+std::vector<sys::IpAddress> port_targets(const NetworkPlan& plan) {
+  std::vector<sys::IpAddress> targets;
+  for (const NetworkLeg& leg : plan.legs) {
+    if (!has_ports(leg)) continue;
+    for (const std::string& text :
+         {leg.is_default4 ? leg.address : "", leg.is_default6 ? leg.address6 : ""}) {
+      if (const auto net = sys::IpNet::parse(text); net.is_ok()) targets.push_back(net->address);
+    }
+  }
+  return targets;
+}
+
+void mark_hairpins(NetworkPlan& plan) {
+  for (NetworkLeg& leg : plan.legs) leg.is_hairpin = !plan.ports.empty() && has_ports(leg);
 }
 
 api::EndpointSettings shown_settings(const Place& place, const std::vector<std::string>& names) {

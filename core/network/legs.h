@@ -8,6 +8,7 @@
 #include "core/container/container_networks.h"
 #include "core/network/endpoints.h"
 #include "core/network/records.h"
+#include "core/sys/ip_net.h"
 
 // From rows to links: pure functions.
 
@@ -32,6 +33,11 @@ std::string free_link_name(const std::string& prefix, const std::vector<Endpoint
 /// The links of the places, in their order; which of them has the default routes: of the networks that lead
 /// out that with the highest GwPriority, of several the first by name.
 Result<std::vector<NetworkLeg>> legs_of(const std::string& root_id, const std::vector<Place>& places);
+
+/// Where the ports of a container are led to: at most one address of each family.
+std::vector<sys::IpAddress> port_targets(const NetworkPlan& plan);
+/// Of the legs that ports are led to.
+void mark_hairpins(NetworkPlan& plan);
 
 /// What inspect shows of one.
 api::EndpointSettings shown_settings(const Place& place, const std::vector<std::string>& names);

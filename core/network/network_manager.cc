@@ -79,21 +79,21 @@ std::pair<std::string, std::string> parse_link(const std::string& text) {
 }  // namespace
 
 std::vector<std::string> NetworkManager::warnings(const api::HostConfig& host) {
-  if (!network::has_own_links(host)) return {};
+  std::vector<std::string> out = network::port_warnings(host);
+  if (!network::has_own_links(host)) return out;
   std::string device = network::bridge_name(context_.root_id);
   const std::string mode = network::mode_of(host);
   if (mode != network::kBridgeName) {
     auto snapshot = context_.db->read();
-    if (!snapshot.is_ok()) return {};
+    if (!snapshot.is_ok()) return out;
     const auto row = network::resolve_network(*snapshot, mode);
-    if (!row.is_ok() || row->driver != "bridge" || row->internal) return {};
+    if (!row.is_ok() || row->driver != "bridge" || row->internal) return out;
     device = row->device;
   }
   auto firewall = sys::BridgeFirewall::open(network::table_name(context_.root_id));
-  if (!firewall.is_ok()) return {};  // the start says what is missing
+  if (!firewall.is_ok()) return out;  // the start says what is missing
   const auto chains = firewall->dropping_chains(device);
-  if (!chains.is_ok()) return {};
-  std::vector<std::string> out;
+  if (!chains.is_ok()) return out;
   for (const sys::DroppingChain& chain : *chains) {
     if (chain.mentions_device) continue;
     const bool iptables = chain.family == "ip" && chain.table == "filter" && chain.chain == "FORWARD";
@@ -102,7 +102,9 @@ std::vector<std::string> NetworkManager::warnings(const api::HostConfig& host) {
                                       : "accept packets from and to " + device + " there";
     out.push_back("The chain " + chain.chain + " of nftables table " + chain.family + " " + chain.table +
                   " drops forwarded packets: containers on the network " + mode +
-                  " cannot reach other hosts. To let them: " + rule);
+                  " cannot reach other hosts" +
+                  (network::publishes(host) ? ", nor be reached from there at published ports" : "") +
+                  ". To let them: " + rule);
   }
   return out;
 }
@@ -215,6 +217,8 @@ Result<NetworkPlan> NetworkManager::plan_of(store::Session& session, const Conta
     places.push_back({std::move(*network), std::move(row), std::move(asked)});
   }
   POUCH_ASSIGN_OR_RETURN(plan.legs, network::legs_of(context_.root_id, places));
+  POUCH_ASSIGN_OR_RETURN(plan.ports, network::ports_of(session, id, generation));
+  network::mark_hairpins(plan);
   return plan;
 }
 
@@ -281,6 +285,15 @@ Status NetworkManager::join_another(const api::HostConfig& host, const Container
   return invalid_argument("HostConfig.NetworkMode: too many containers that join each other");
 }
 
+Status NetworkManager::claim_ports(const ContainerId& id, int64_t generation, const api::HostConfig& host,
+                                   NetworkPlan& plan, const Call& call) {
+  const std::vector<sys::IpAddress> targets = network::port_targets(plan);
+  if (targets.empty()) return {};  // nothing leads out, and so nothing in, as with Docker
+  POUCH_ASSIGN_OR_RETURN(plan.ports, ports_.claim(id, generation, host, targets, call));
+  network::mark_hairpins(plan);
+  return {};
+}
+
 Result<NetworkPlan> NetworkManager::attach(const ContainerId& id, int64_t generation,
                                            const api::HostConfig& host, const Call& call) {
   NetworkPlan plan;
@@ -292,7 +305,10 @@ Result<NetworkPlan> NetworkManager::attach(const ContainerId& id, int64_t genera
   if (!network::has_own_links(host)) return plan;
   for (int attempt = 0; attempt < kAttachAttempts; ++attempt) {
     POUCH_ASSIGN_OR_RETURN(const std::string down, try_attach(id, generation, host, plan, call));
-    if (down.empty()) return plan;
+    if (down.empty()) {
+      POUCH_RETURN_IF_ERROR(claim_ports(id, generation, host, plan, call));
+      return plan;
+    }
     POUCH_RETURN_IF_ERROR(bridges_.bring_up(down, call));
   }
   return unavailable("the network " + network::mode_of(host) + " is taken down again and again");
@@ -330,11 +346,15 @@ Result<NetworkView> NetworkManager::view(store::Session& session, const Containe
   if (!out.sandbox_key.empty()) {
     const std::string key = network::sandbox_key(id, generation);
     out.sandbox_id = sha256_digest(key).substr(sizeof "sha256:" - 1);
+    POUCH_ASSIGN_OR_RETURN(out.ports, network::ports_of(session, id, generation));
   }
   return out;
 }
 
 Status NetworkManager::take_down_idle(const Call& call) {
+  // No keeper serves any more: it is this one, whose sockets go with it.
+  holds_ports_ = true;
+  POUCH_RETURN_IF_ERROR(ports_.free_ended(call, false));
   POUCH_RETURN_IF_ERROR(sweep(call));
   return bridges_.take_down_idle(call);
 }

@@ -14,6 +14,7 @@
 #include "core/network/bridges.h"
 #include "core/network/endpoints.h"
 #include "core/network/network_containers.h"
+#include "core/network/ports.h"
 #include "core/store/engine_context.h"
 
 namespace pouch {
@@ -109,6 +110,7 @@ class NetworkManager final : public ContainerNetworks {
   Status leave(const Change& change);
   Status forget_place(store::Transaction& transaction, const Change& change);
   /// Default routes and /etc/hosts of a running container, as its rows have them.
+  Status move_ports(const ContainerPlace& place, const NetworkPlan& plan);
   Status refresh(const ContainerPlace& place);
   Result<ContainerPlace> find_settled(store::Session& session, const std::string& reference);
   Status wait_for_others(const std::string& container, const Call& call);
@@ -130,6 +132,11 @@ class NetworkManager final : public ContainerNetworks {
   std::shared_ptr<void> enter();
   Status join(const NetworkLeg& leg, int netns, const Call& call);
   Status add_port(const NetworkLeg& leg, sys::Links& host, int netns, const Call& call);
+  Status publish(const NetworkPlan& plan, const Call& call);
+  /// Takes the ports that a start is to have. Conflict: somebody else has one.
+  Status claim_ports(const ContainerId& id, int64_t generation, const api::HostConfig& host,
+                     NetworkPlan& plan, const Call& call);
+  Status free_ports(const Call& call);
   std::string netns_dir() const { return context_.run_dir() + "/netns"; }
   std::string netns_path(const ContainerId& id, int64_t generation) const {
     return netns_dir() + "/" + network::sandbox_key(id, generation);
@@ -138,6 +145,8 @@ class NetworkManager final : public ContainerNetworks {
   EngineContext& context_;
   NetworkContainers* containers_ = nullptr;
   network::Bridges bridges_;
+  network::Ports ports_;
+  std::atomic<bool> holds_ports_ = false;  ///< a keeper's: those of running containers
   std::shared_ptr<Background> background_;
 };
 

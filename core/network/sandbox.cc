@@ -46,7 +46,7 @@ struct NetworkManager::Background {
 };
 
 NetworkManager::NetworkManager(EngineContext& context)
-    : context_(context), bridges_(context), background_(std::make_shared<Background>()) {}
+    : context_(context), bridges_(context), ports_(context), background_(std::make_shared<Background>()) {}
 
 NetworkManager::~NetworkManager() {
   close();
@@ -127,6 +127,10 @@ Status NetworkManager::add_port(const NetworkLeg& leg, sys::Links& host, int net
     POUCH_ASSIGN_OR_RETURN(const sys::Link port, host.find(leg.veth));
     POUCH_RETURN_IF_ERROR(host.isolate_port(port.index));
   }
+  if (leg.is_hairpin) {
+    POUCH_ASSIGN_OR_RETURN(const sys::Link port, host.find(leg.veth));
+    POUCH_RETURN_IF_ERROR(host.set_hairpin(port.index));
+  }
   return {};
 }
 
@@ -142,7 +146,32 @@ Status NetworkManager::build(const NetworkPlan& plan, const Call& call) {
                               .prefix("join " + (leg.bridge.empty() ? "the network of " + leg.parent
                                                                     : "bridge " + leg.bridge)));
   }
-  return {};
+  return publish(plan, call);
+}
+
+Status NetworkManager::publish(const NetworkPlan& plan, const Call& call) {
+  std::vector<std::string> bridges;
+  std::string network_id;
+  for (const NetworkLeg& leg : plan.legs) {
+    if (!leg.is_hairpin) continue;
+    bridges.push_back(leg.bridge);
+    network_id = leg.network_id;
+  }
+  const Status published = ports_.publish(plan.ports, bridges);
+  if (published.code() != Code::kNotFound) return published;
+  POUCH_RETURN_IF_ERROR(bridges_.mend(network_id, call));
+  return ports_.publish(plan.ports, bridges);
+}
+
+// A keeper first takes what the one before it had.
+Status NetworkManager::free_ports(const Call& call) {
+  if (context_.options.role == EngineRole::kKeeper && !holds_ports_.exchange(true)) {
+    if (Status held = ports_.hold_running(call); !held.is_ok()) {
+      holds_ports_ = false;
+      return held;
+    }
+  }
+  return ports_.free_ended(call, true);
 }
 
 namespace {
@@ -169,6 +198,7 @@ Status empty_namespace(const std::string& path) {
 // The kernel ends a namespace, and both ends of its veths, some time after its last user and its pin are
 // gone: nobody waits for the grace periods.
 Status NetworkManager::sweep(const Call& call) {
+  Status first = free_ports(call);
   std::vector<network::SandboxIntent> ended;
   bool has_guests = false;
   {
@@ -178,7 +208,7 @@ Status NetworkManager::sweep(const Call& call) {
       POUCH_ASSIGN_OR_RETURN(has_guests, network::has_guests(snapshot));
     }
   }
-  Status first = recover_networks(call);
+  if (const Status recovered = recover_networks(call); first.is_ok()) first = recovered;
   if (const Status recovered = recover_endpoints(call); first.is_ok()) first = recovered;
   if (ended.empty()) return first;
   for (auto at = ended.begin(); at != ended.end();) {

@@ -230,6 +230,23 @@ CREATE TRIGGER session_network_gone AFTER DELETE ON networks BEGIN
 END;
 )sql";
 
+// Ports of the host that lead to containers. A row goes when nothing is left of it outside: socket and rule.
+// It is of a run; once that has ended whoever comes removes it.
+constexpr const char* kPorts = R"sql(
+CREATE TABLE published_ports (
+  protocol      TEXT NOT NULL,             -- tcp udp sctp
+  host_port     INTEGER NOT NULL,
+  host_address  TEXT NOT NULL,             -- 0.0.0.0 or :: for all
+  container_id  TEXT NOT NULL,             -- whose row may be gone before
+  generation    INTEGER NOT NULL,
+  boot_id       TEXT NOT NULL,
+  address       TEXT NOT NULL,             -- of the container
+  port          INTEGER NOT NULL,
+  PRIMARY KEY (protocol, host_port, host_address)
+) WITHOUT ROWID;
+CREATE INDEX published_ports_by_container ON published_ports(container_id);
+)sql";
+
 #ifdef POUCH_TEST_NEXT_FORMAT
 // What a coming version may do, for tests of the versions' living together (core/store/CMakeLists.txt).
 constexpr const char* kNext = R"sql(
@@ -249,8 +266,9 @@ constexpr std::array kMigrations = {
     Migration{.to_format = 2, .min_reader = 0, .min_writer = 0, .sql = kSessions},
     Migration{.to_format = 3, .min_reader = 0, .min_writer = 0, .sql = kNetworks},
     Migration{.to_format = 4, .min_reader = 0, .min_writer = 0, .sql = kUserNetworks},
+    Migration{.to_format = 5, .min_reader = 0, .min_writer = 0, .sql = kPorts},
 #ifdef POUCH_TEST_NEXT_FORMAT
-    Migration{.to_format = 5, .min_reader = 0, .min_writer = POUCH_TEST_NEXT_FORMAT, .sql = kNext},
+    Migration{.to_format = 6, .min_reader = 0, .min_writer = POUCH_TEST_NEXT_FORMAT, .sql = kNext},
 #endif
 };
 

@@ -5,6 +5,7 @@
 #include <libnftnl/common.h>
 #include <libnftnl/rule.h>
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter_ipv4.h>
@@ -48,6 +49,7 @@ void add_forward_rules(NftBatch& batch, const std::string& table) {
     r.meta(NFT_META_OIFNAME, NFT_REG_1).in_set(NFT_REG_1, "bridges", true).verdict(NF_ACCEPT);
   });
   rule([](NftRule& r) { r.ct_state_any_of(kEstablishedOrRelated).verdict(NF_ACCEPT); });
+  rule([](NftRule& r) { r.ct_status_any_of(IPS_DST_NAT).verdict(NF_ACCEPT); });
   // Within one bridge, which comes here where the kernel filters bridged packets too.
   rule([](NftRule& r) {
     r.meta(NFT_META_IIFNAME, NFT_REG_1).meta(NFT_META_OIFNAME, NFT_REG_2);
@@ -104,7 +106,8 @@ Status BridgeFirewall::find() {
   return socket_.query(message, "find nftables table " + quote(table_), [](const nlmsghdr*) {});
 }
 
-Status BridgeFirewall::create(const std::vector<BridgeRules>& bridges, const std::string& comment) {
+Status BridgeFirewall::create(const std::vector<BridgeRules>& bridges, const std::vector<PortRule>& ports,
+                              const std::string& comment) {
   NftBatch batch(socket_, table_);
   batch.add_table().delete_table().add_table(comment);  // whatever was there
   batch.add_set("bridges", NftKey::kIfName)
@@ -118,6 +121,8 @@ Status BridgeFirewall::create(const std::vector<BridgeRules>& bridges, const std
   add_forward_rules(batch, table_);
   add_masquerade(batch, table_, true);
   add_masquerade(batch, table_, false);
+  add_port_chains(batch, table_);
+  add_port_elements(batch, ports);
   return batch.send("create nftables table " + quote(table_));
 }
 

@@ -281,6 +281,17 @@ Status Links::set_alias(int link, const std::string& text) {
   return socket_.request(message, "netlink.set_alias", "describe network link " + std::to_string(link));
 }
 
+Status Links::set_hairpin(int bridge_port) {
+  NetlinkMessage message(RTM_SETLINK, 0);
+  auto* info = message.header<ifinfomsg>();
+  info->ifi_family = AF_BRIDGE;
+  info->ifi_index = bridge_port;
+  constexpr uint8_t kOn = 1;
+  message.nest(IFLA_PROTINFO | NLA_F_NESTED, [&] { message.put_bytes(IFLA_BRPORT_MODE, &kOn, sizeof kOn); });
+  return socket_.request(message, "netlink.set_hairpin",
+                         "let bridge port " + std::to_string(bridge_port) + " send packets back");
+}
+
 Status Links::set_up(int link) {
   NetlinkMessage message(RTM_NEWLINK, 0);
   auto* info = message.header<ifinfomsg>();

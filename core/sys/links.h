@@ -80,6 +80,9 @@ class Links {
   Status add_address(int link, const IpNet& address);
   /// Text for people, at most 255 bytes, which `ip link` and /sys/class/net show.
   Status set_alias(int link, const std::string& text);
+  /// The bridge sends a packet back through the port that it came from: from a container through the host's
+  /// published port to itself, where the kernel filters bridged packets too.
+  Status set_hairpin(int bridge_port);
   /// Also when it is up already.
   Status set_up(int link);
   /// One of the two families of `gateway`; the one there was goes.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "core/sys/links.h"
 #include "core/sys/mounts.h"
 #include "core/sys/net_namespace.h"
+#include "core/sys/port_rules.h"
 
 namespace pouch::sys {
 namespace {
@@ -158,7 +160,7 @@ TEST_F(NetworkTest, FirewallIsWhatNftShows) {
     const BridgeRules a{"pb-a", {*IpNet::parse("10.9.0.1/22")}};
     const BridgeRules b{"pb-0123456789ab", {*IpNet::parse("10.9.4.1/22")}};
     for (int i = 0; i < 2; ++i) {  // again over what is there
-      const Status made = firewall->create({a, b}, "whose");
+      const Status made = firewall->create({a, b}, {}, "whose");
       ASSERT_TRUE(made.is_ok()) << made.to_string();
     }
     EXPECT_TRUE(firewall->find().is_ok());
@@ -177,11 +179,61 @@ TEST_F(NetworkTest, FirewallIsWhatNftShows) {
   });
 }
 
+PortRule port(const char* host, uint16_t number, const char* target, uint16_t to,
+              uint8_t protocol = IPPROTO_TCP) {
+  return {protocol, *IpAddress::parse(host), number, *IpAddress::parse(target), to};
+}
+
+TEST_F(NetworkTest, PublishedPortsAreElements) {
+  apart([] {
+    auto firewall = BridgeFirewall::open("pouch_t2");
+    auto ports = PortRules::open("pouch_t2");
+    ASSERT_TRUE(firewall.is_ok() && ports.is_ok());
+    const PortRule all = port("0.0.0.0", 8080, "10.9.0.2", 80);
+    const PortRule one = port("127.0.0.1", 53, "10.9.0.2", 5353, IPPROTO_UDP);
+    const PortRule six = port("::", 80, "fd00::2", 80, IPPROTO_SCTP);
+    const PortRule six_one = port("fd00::1", 80, "fd00::2", 81);
+    EXPECT_EQ(ports->add({all}).code(), Code::kNotFound);
+    EXPECT_TRUE(ports->remove({all}).is_ok());
+    const Status made = firewall->create({{"pb-t2", {*IpNet::parse("10.9.0.1/22")}}}, {all}, "");
+    ASSERT_TRUE(made.is_ok()) << made.to_string();
+    const size_t rules = ruleset().size();
+    const Status added = ports->add({all, one, six, six_one});  // again, and more
+    ASSERT_TRUE(added.is_ok()) << added.to_string();
+    for (const char* line :
+         {"elements = { tcp . 8080 : 10.9.0.2 . 80 }",
+          "elements = { 127.0.0.1 . udp . 53 : 10.9.0.2 . 5353 }", "elements = { sctp . 80 : fd00::2 . 80 }",
+          "elements = { fd00::1 . tcp . 80 : fd00::2 . 81 }",
+          "dnat ip to ip daddr . meta l4proto . th dport map @ports4\n",
+          "dnat ip to meta l4proto . th dport map @ports4_all\n",
+          "dnat ip6 to ip6 daddr . meta l4proto . th dport map @ports6\n",
+          "dnat ip6 to meta l4proto . th dport map @ports6_all\n", "fib daddr type local jump ports",
+          "ip daddr 127.0.0.0/8 return", "ip daddr 127.0.0.0/8 iifname @bridges drop",
+          "ip saddr 127.0.0.0/8 iifname @bridges drop", "ip6 daddr ::1 return", "ct status dnat accept",
+          "ip saddr 127.0.0.0/8 oifname @bridges masquerade",
+          "ct status dnat ip saddr @masqueraded oifname @bridges masquerade"}) {
+      EXPECT_NE(ruleset().find(line), std::string::npos) << line << " in\n" << ruleset();
+    }
+    ASSERT_TRUE(ports->add({port("0.0.0.0", 8080, "10.9.0.3", 81)}).is_ok());  // leads elsewhere now
+    EXPECT_NE(ruleset().find("tcp . 8080 : 10.9.0.3 . 81"), std::string::npos) << ruleset();
+    EXPECT_EQ(ruleset().find("10.9.0.2 . 80"), std::string::npos);
+    EXPECT_TRUE(ports->remove({one, port("0.0.0.0", 9, "10.9.0.3", 9), six}).is_ok());
+    EXPECT_TRUE(ports->remove({six_one}).is_ok());
+    EXPECT_EQ(ruleset().size(), rules);
+    // Many at once: the rules are as few as before.
+    std::vector<PortRule> many;
+    for (uint16_t i = 1; i <= 2000; ++i) many.push_back(port("0.0.0.0", i, "10.9.0.2", i));
+    ASSERT_TRUE(ports->add(many).is_ok());
+    EXPECT_TRUE(ports->remove(many).is_ok());
+    EXPECT_EQ(ruleset().size(), rules);
+  });
+}
+
 TEST_F(NetworkTest, ForeignChainsThatDropAreNamed) {
   apart([] {
     auto firewall = BridgeFirewall::open("pouch_t1");
     ASSERT_TRUE(firewall.is_ok());
-    ASSERT_TRUE(firewall->create({{"pb-t1", {}}}, "").is_ok());
+    ASSERT_TRUE(firewall->create({{"pb-t1", {}}}, {}, "").is_ok());
     EXPECT_TRUE(firewall->dropping_chains("pb-t1")->empty());
     const auto table = [](const std::string& name, const std::string& hook, const std::string& rule) {
       return "table " + name + " {\nchain FORWARD {\ntype filter hook " + hook +

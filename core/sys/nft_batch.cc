@@ -10,7 +10,9 @@
 #include <libnftnl/udata.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/rtnetlink.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <memory>
@@ -35,10 +37,40 @@ size_t aligned(uint32_t size) {
 }
 
 uint32_t size_of(NftKey key) {
-  return key == NftKey::kIpv4     ? 4
-         : key == NftKey::kIpv6   ? 16
-         : key == NftKey::kIfName ? kNameSize
-                                  : 2 * kNameSize;
+  switch (key) {
+    case NftKey::kIpv4:
+      return 4;
+    case NftKey::kIpv6:
+      return 16;
+    case NftKey::kIfName:
+      return kNameSize;
+    case NftKey::kIfNamePair:
+      return 2 * kNameSize;
+    case NftKey::kPort:
+    case NftKey::kIpv4Target:
+      return 8;
+    case NftKey::kIpv4Port:
+      return 12;
+    case NftKey::kIpv6Target:
+      return 20;
+    case NftKey::kIpv6Port:
+      return 24;
+  }
+  return 0;
+}
+
+uint32_t byte_order_of(NftKey key) {
+  return key == NftKey::kIfName || key == NftKey::kIfNamePair ? kHostEndian : kBigEndian;
+}
+
+using Set = std::unique_ptr<nftnl_set, void (*)(const nftnl_set*)>;
+
+// By name alone, for a change of its elements.
+Set set_named(const std::string& table, const char* name) {
+  Set set(nftnl_set_alloc(), nftnl_set_free);
+  nftnl_set_set_str(set.get(), NFTNL_SET_TABLE, table.c_str());
+  nftnl_set_set_str(set.get(), NFTNL_SET_NAME, name);
+  return set;
 }
 
 }  // namespace
@@ -71,8 +103,16 @@ NftRule& NftRule::in_set(uint32_t reg, const char* set, bool invert) {
 }
 
 NftRule& NftRule::payload(uint32_t offset, uint32_t size, uint32_t reg) {
+  return load(NFT_PAYLOAD_NETWORK_HEADER, offset, size, reg);
+}
+
+NftRule& NftRule::transport(uint32_t offset, uint32_t size, uint32_t reg) {
+  return load(NFT_PAYLOAD_TRANSPORT_HEADER, offset, size, reg);
+}
+
+NftRule& NftRule::load(uint32_t base, uint32_t offset, uint32_t size, uint32_t reg) {
   nftnl_expr* expr = nftnl_expr_alloc("payload");
-  nftnl_expr_set_u32(expr, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
+  nftnl_expr_set_u32(expr, NFTNL_EXPR_PAYLOAD_BASE, base);
   nftnl_expr_set_u32(expr, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
   nftnl_expr_set_u32(expr, NFTNL_EXPR_PAYLOAD_LEN, size);
   nftnl_expr_set_u32(expr, NFTNL_EXPR_PAYLOAD_DREG, reg);
@@ -90,16 +130,62 @@ NftRule& NftRule::equals(uint32_t reg, const void* value, uint32_t size) {
 }
 
 NftRule& NftRule::ct_state_any_of(uint32_t states) {
+  return ct_any_of(NFT_CT_STATE, states);
+}
+
+NftRule& NftRule::ct_status_any_of(uint32_t status) {
+  return ct_any_of(NFT_CT_STATUS, status);
+}
+
+NftRule& NftRule::to_local_address() {
+  constexpr uint32_t kLocal = RTN_LOCAL;
+  nftnl_expr* fib = nftnl_expr_alloc("fib");
+  nftnl_expr_set_u32(fib, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
+  nftnl_expr_set_u32(fib, NFTNL_EXPR_FIB_FLAGS, NFTA_FIB_F_DADDR);
+  nftnl_expr_set_u32(fib, NFTNL_EXPR_FIB_DREG, NFT_REG_1);
+  nftnl_rule_add_expr(rule_, fib);
+  return equals(NFT_REG_1, &kLocal, sizeof kLocal);
+}
+
+NftRule& NftRule::look_up(uint32_t reg, const char* map, uint32_t to) {
+  nftnl_expr* expr = nftnl_expr_alloc("lookup");
+  nftnl_expr_set_u32(expr, NFTNL_EXPR_LOOKUP_SREG, reg);
+  nftnl_expr_set_str(expr, NFTNL_EXPR_LOOKUP_SET, map);
+  nftnl_expr_set_u32(expr, NFTNL_EXPR_LOOKUP_DREG, to);
+  nftnl_rule_add_expr(rule_, expr);
+  return *this;
+}
+
+NftRule& NftRule::dnat(uint32_t family, uint32_t address, uint32_t port) {
+  nftnl_expr* expr = nftnl_expr_alloc("nat");
+  nftnl_expr_set_u32(expr, NFTNL_EXPR_NAT_TYPE, NFT_NAT_DNAT);
+  nftnl_expr_set_u32(expr, NFTNL_EXPR_NAT_FAMILY, family);
+  nftnl_expr_set_u32(expr, NFTNL_EXPR_NAT_REG_ADDR_MIN, address);
+  nftnl_expr_set_u32(expr, NFTNL_EXPR_NAT_REG_PROTO_MIN, port);
+  nftnl_rule_add_expr(rule_, expr);
+  return *this;
+}
+
+NftRule& NftRule::jump(const char* chain) {
+  nftnl_expr* expr = nftnl_expr_alloc("immediate");
+  nftnl_expr_set_u32(expr, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
+  nftnl_expr_set_u32(expr, NFTNL_EXPR_IMM_VERDICT, static_cast<uint32_t>(NFT_JUMP));
+  nftnl_expr_set_str(expr, NFTNL_EXPR_IMM_CHAIN, chain);
+  nftnl_rule_add_expr(rule_, expr);
+  return *this;
+}
+
+NftRule& NftRule::ct_any_of(uint32_t key, uint32_t bits) {
   constexpr uint32_t kZero = 0;
   nftnl_expr* load = nftnl_expr_alloc("ct");
-  nftnl_expr_set_u32(load, NFTNL_EXPR_CT_KEY, NFT_CT_STATE);
+  nftnl_expr_set_u32(load, NFTNL_EXPR_CT_KEY, key);
   nftnl_expr_set_u32(load, NFTNL_EXPR_CT_DREG, NFT_REG_1);
   nftnl_rule_add_expr(rule_, load);
   nftnl_expr* mask = nftnl_expr_alloc("bitwise");
   nftnl_expr_set_u32(mask, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
   nftnl_expr_set_u32(mask, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
-  nftnl_expr_set_u32(mask, NFTNL_EXPR_BITWISE_LEN, sizeof states);
-  nftnl_expr_set(mask, NFTNL_EXPR_BITWISE_MASK, &states, sizeof states);
+  nftnl_expr_set_u32(mask, NFTNL_EXPR_BITWISE_LEN, sizeof bits);
+  nftnl_expr_set(mask, NFTNL_EXPR_BITWISE_MASK, &bits, sizeof bits);
   nftnl_expr_set(mask, NFTNL_EXPR_BITWISE_XOR, &kZero, sizeof kZero);
   nftnl_rule_add_expr(rule_, mask);
   nftnl_expr* compare = nftnl_expr_alloc("cmp");
@@ -170,15 +256,13 @@ NftBatch& NftBatch::delete_table() {
 }
 
 NftBatch& NftBatch::add_set(const char* name, NftKey key, bool intervals) {
-  const std::unique_ptr<nftnl_set, void (*)(const nftnl_set*)> set(nftnl_set_alloc(), nftnl_set_free);
-  nftnl_set_set_str(set.get(), NFTNL_SET_TABLE, table_.c_str());
-  nftnl_set_set_str(set.get(), NFTNL_SET_NAME, name);
+  const Set set = set_named(table_, name);
   nftnl_set_set_u32(set.get(), NFTNL_SET_FAMILY, kFamily);
   nftnl_set_set_u32(set.get(), NFTNL_SET_KEY_TYPE, static_cast<uint32_t>(key));
   nftnl_set_set_u32(set.get(), NFTNL_SET_KEY_LEN, size_of(key));
   nftnl_set_set_u32(set.get(), NFTNL_SET_ID, ++next_set_id_);
   // For nft(8) alone, which would show names backwards.
-  const uint32_t byte_order = key == NftKey::kIpv4 || key == NftKey::kIpv6 ? kBigEndian : kHostEndian;
+  const uint32_t byte_order = byte_order_of(key);
   const std::unique_ptr<nftnl_udata_buf, void (*)(const nftnl_udata_buf*)> notes(nftnl_udata_buf_alloc(64),
                                                                                  nftnl_udata_buf_free);
   nftnl_udata_put_u32(notes.get(), NFTNL_UDATA_SET_KEYBYTEORDER, byte_order);
@@ -202,9 +286,7 @@ NftBatch& NftBatch::delete_elements(const char* name, const std::vector<std::pai
 
 void NftBatch::elements(uint16_t type, uint16_t flags, const char* name,
                         const std::vector<std::pair<std::string, bool>>& keys) {
-  const std::unique_ptr<nftnl_set, void (*)(const nftnl_set*)> set(nftnl_set_alloc(), nftnl_set_free);
-  nftnl_set_set_str(set.get(), NFTNL_SET_TABLE, table_.c_str());
-  nftnl_set_set_str(set.get(), NFTNL_SET_NAME, name);
+  const Set set = set_named(table_, name);
   for (const auto& [key, is_end] : keys) {
     nftnl_set_elem* element = nftnl_set_elem_alloc();
     nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, key.data(), static_cast<uint32_t>(key.size()));
@@ -212,6 +294,58 @@ void NftBatch::elements(uint16_t type, uint16_t flags, const char* name,
     nftnl_set_elem_add(set.get(), element);
   }
   message(type, flags, [&](nlmsghdr* head) { nftnl_set_elems_nlmsg_build_payload(head, set.get()); });
+}
+
+NftBatch& NftBatch::add_map(const char* name, NftKey key, NftKey data) {
+  const Set map = set_named(table_, name);
+  nftnl_set_set_u32(map.get(), NFTNL_SET_FAMILY, kFamily);
+  nftnl_set_set_u32(map.get(), NFTNL_SET_FLAGS, NFT_SET_MAP);
+  nftnl_set_set_u32(map.get(), NFTNL_SET_KEY_TYPE, static_cast<uint32_t>(key));
+  nftnl_set_set_u32(map.get(), NFTNL_SET_KEY_LEN, size_of(key));
+  nftnl_set_set_u32(map.get(), NFTNL_SET_DATA_TYPE, static_cast<uint32_t>(data));
+  nftnl_set_set_u32(map.get(), NFTNL_SET_DATA_LEN, size_of(data));
+  nftnl_set_set_u32(map.get(), NFTNL_SET_ID, ++next_set_id_);
+  message(NFT_MSG_NEWSET, NLM_F_CREATE,
+          [&](nlmsghdr* head) { nftnl_set_nlmsg_build_payload(head, map.get()); });
+  return *this;
+}
+
+void NftBatch::change_entries(const char* map, const std::vector<NftPair>& entries, bool add) {
+  // A message has an end; some hundreds fit into one.
+  constexpr size_t kPerMessage = 400;
+  for (size_t first = 0; first < entries.size(); first += kPerMessage) {
+    const Set set = set_named(table_, map);
+    for (size_t i = first; i < std::min(entries.size(), first + kPerMessage); ++i) {
+      nftnl_set_elem* element = nftnl_set_elem_alloc();
+      const auto& [key, data] = entries[i];
+      nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, key.data(), static_cast<uint32_t>(key.size()));
+      if (add)
+        nftnl_set_elem_set(element, NFTNL_SET_ELEM_DATA, data.data(), static_cast<uint32_t>(data.size()));
+      nftnl_set_elem_add(set.get(), element);
+    }
+    message(add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM, add ? NLM_F_CREATE : 0,
+            [&](nlmsghdr* head) { nftnl_set_elems_nlmsg_build_payload(head, set.get()); });
+  }
+}
+
+NftBatch& NftBatch::add_entries(const char* map, const std::vector<NftPair>& entries) {
+  change_entries(map, entries, true);
+  return *this;
+}
+
+NftBatch& NftBatch::delete_entries(const char* map, const std::vector<NftPair>& entries) {
+  change_entries(map, entries, false);
+  return *this;
+}
+
+NftBatch& NftBatch::add_chain(const char* name) {
+  const std::unique_ptr<nftnl_chain, void (*)(const nftnl_chain*)> chain(nftnl_chain_alloc(),
+                                                                         nftnl_chain_free);
+  nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_TABLE, table_.c_str());
+  nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_NAME, name);
+  message(NFT_MSG_NEWCHAIN, NLM_F_CREATE,
+          [&](nlmsghdr* head) { nftnl_chain_nlmsg_build_payload(head, chain.get()); });
+  return *this;
 }
 
 NftBatch& NftBatch::add_base_chain(const char* name, const char* type, uint32_t hook, int32_t priority) {

@@ -111,6 +111,7 @@ Status serve(const KeeperConfig& config, const WorkerPlace& place) {
   options.hooks = hooks.get();
   VaultClient vault(place.vault_socket);
   options.vault = &vault;
+  options.inherited = place.inherited;
   POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<io::KeeperServer> server,
                          io::KeeperServer::create(std::move(options)));
   POUCH_RETURN_IF_ERROR(stop_signal.on_stop([&server] { server->stop(); }));

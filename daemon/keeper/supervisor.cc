@@ -67,13 +67,14 @@ Result<Belongings> gather(const std::string& run_dir) {
   return Belongings{std::move(listener), std::move(signals), std::move(vault)};
 }
 
-int start_worker(const WorkerMain& worker_main, const Belongings& belongings) {
+int start_worker(const WorkerMain& worker_main, Belongings& belongings) {
   const int supervisor = ::getpid();
   const int pid = ::fork();
   if (pid != 0) return pid;
   const sigset_t set = watched_signals();
   ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
-  ::_exit(worker_main({belongings.listener.get(), belongings.vault.worker_end(), supervisor}));
+  ::_exit(worker_main({belongings.listener.get(), belongings.vault.worker_end(), supervisor,
+                        belongings.vault.inherit()}));
 }
 
 struct WorkerEnd {
@@ -112,6 +113,7 @@ void log_end(int status) {
 void keep_worker(const WorkerMain& worker_main, Belongings& belongings) {
   int pause_ms = 0;
   for (;;) {
+    belongings.vault.receive_all();  // what the worker before sent last
     const int64_t began = boot_now_ns();
     const int pid = start_worker(worker_main, belongings);
     const WorkerEnd end = pid > 0 ? wait_worker(pid, belongings) : WorkerEnd{false, 1 << 8};

@@ -2,6 +2,8 @@
 
 #include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/base/status.h"
 
@@ -12,6 +14,7 @@ struct WorkerPlace {
   int listener = -1;
   int vault_socket = -1;  ///< for VaultClient
   int supervisor_pid = 0;
+  std::vector<std::pair<std::string, int>> inherited;  ///< what the worker before it had left in the vault
 };
 
 /// A worker's main: serves on the listening socket, answers its exit code; 0 ends the keeper.

@@ -82,6 +82,15 @@ Result<Vault> Vault::create() {
   return vault;
 }
 
+std::vector<std::pair<std::string, int>> Vault::inherit() {
+  std::vector<std::pair<std::string, int>> all;
+  for (auto& [name, fds] : held_) {
+    for (UniqueFd& fd : fds) all.emplace_back(name, fd.release());
+  }
+  held_.clear();
+  return all;
+}
+
 void Vault::receive_all() {
   while (receive_one()) {
   }

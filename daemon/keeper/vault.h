@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/status.h"
@@ -28,6 +29,8 @@ class Vault {
   static Result<Vault> create();
   int worker_end() const { return worker_end_.get(); }
   int own_end() const { return own_end_.get(); }
+  /// In a worker just forked: all that is held, by its name. It is the worker's then.
+  std::vector<std::pair<std::string, int>> inherit();
   /// Takes the messages that have come.
   void receive_all();
 

@@ -1,0 +1,390 @@
+#include "core/network/ports.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "core/base/log.h"
+#include "core/base/text.h"
+#include "core/io/held_ports.h"
+#include "core/io/keeper_client.h"
+#include "core/network/bridges.h"
+#include "core/network/mode.h"
+#include "core/network/records.h"
+#include "core/sys/file.h"
+#include "core/sys/net_namespace.h"
+
+namespace pouch::network {
+namespace {
+
+constexpr int kFreeAttempts = 5;  // to remove what ended runs have, against others that end
+constexpr int64_t kLockMs = 30'000;
+
+struct PortRange {
+  uint16_t first = 49153;  // Docker's where the kernel does not tell
+  uint16_t last = 65535;
+
+  uint32_t size() const { return uint32_t{last} - first + 1; }
+};
+
+// From where the kernel takes the ports of connections.
+PortRange ephemeral_range() {
+  PortRange range;
+  const auto text = sys::read_file("/proc/sys/net/ipv4/ip_local_port_range", 64);
+  if (!text.is_ok()) return range;
+  unsigned first = 0;
+  unsigned last = 0;
+  if (::sscanf(text->c_str(), "%u %u", &first, &last) == 2 && first > 0 && first <= last && last <= 65535) {
+    range.first = static_cast<uint16_t>(first);
+    range.last = static_cast<uint16_t>(last);
+  }
+  return range;
+}
+
+// Somewhere: many roots and many processes look for one at the same time.
+uint32_t random_below(uint32_t limit) {
+  uint32_t number = 0;
+  [[maybe_unused]] const ssize_t got = ::getrandom(&number, sizeof number, 0);
+  return number % limit;
+}
+
+std::string shown(const std::string& address) {
+  return address.find(':') == std::string::npos ? address : "[" + address + "]";
+}
+
+Result<sys::IpAddress> address_asked_for(const std::string& text) {
+  const auto address = sys::IpAddress::parse(text);
+  return address.is_ok() ? *address : Result<sys::IpAddress>(invalid_argument("invalid IP address: " + text));
+}
+
+const sys::IpAddress* of_family(const std::vector<sys::IpAddress>& targets, bool v4) {
+  const auto at = std::find_if(targets.begin(), targets.end(),
+                               [v4](const sys::IpAddress& address) { return address.is_v4() == v4; });
+  return at == targets.end() ? nullptr : &*at;
+}
+
+// From which addresses of the host to which of the container.
+Result<std::vector<std::pair<sys::IpAddress, sys::IpAddress>>> ways_of(
+    const spec::PortRequest& request, const std::vector<sys::IpAddress>& targets) {
+  std::vector<std::pair<sys::IpAddress, sys::IpAddress>> ways;
+  std::vector<std::string> wanted = {request.host_address};
+  const bool any = request.host_address.empty();
+  if (any) wanted = {"0.0.0.0", "::"};
+  for (const std::string& text : wanted) {
+    POUCH_ASSIGN_OR_RETURN(const sys::IpAddress host, address_asked_for(text));
+    if (const sys::IpAddress* target = of_family(targets, host.is_v4())) {
+      ways.emplace_back(host, *target);
+    } else if (!any) {
+      return not_implemented("HostConfig.PortBindings: HostIp " + quote(text) +
+                             " is not supported for a container without an IPv" + (host.is_v4() ? "4" : "6") +
+                             " address");
+    }
+  }
+  return ways;
+}
+
+std::vector<io::HeldPort> to_held(const std::vector<PublishedPort>& ports) {
+  std::vector<io::HeldPort> held;
+  held.reserve(ports.size());
+  for (const PublishedPort& port : ports) held.push_back({port.protocol, port.host_address, port.host_port});
+  return held;
+}
+
+// What a keeper of an older build cannot do: looks only, so that at least a wrong start is seen.
+io::HoldAnswer look(const std::vector<io::HeldPort>& ports) {
+  for (size_t i = 0; i < ports.size(); ++i) {
+    const auto bound = io::bind_port(ports[i]);
+    if (!bound.is_ok()) return {static_cast<int>(i), bound.status()};
+  }
+  return {};
+}
+
+Status all_taken(const spec::PortRequest& request, const std::string& host) {
+  const std::string where = "Bind for " + shown(host);
+  if (request.is_fixed()) {
+    return conflict(where + ":" + std::to_string(request.first) + " failed: port is already allocated");
+  }
+  const std::string range = request.first == 0
+                                ? std::string()
+                                : ":" + std::to_string(request.first) + "-" + std::to_string(request.last);
+  return conflict(where + range + " failed: all ports are allocated");
+}
+
+// Ports in the order in which they are tried.
+std::vector<uint16_t> candidates(const spec::PortRequest& request) {
+  PortRange range{request.first, request.last};
+  uint32_t start = 0;
+  if (request.first == 0) {
+    range = ephemeral_range();
+    start = random_below(range.size());
+  }
+  std::vector<uint16_t> out;
+  out.reserve(range.size());
+  for (uint32_t i = 0; i < range.size(); ++i) {
+    out.push_back(static_cast<uint16_t>(range.first + (start + i) % range.size()));
+  }
+  return out;
+}
+
+bool is_loopback(const std::string& address) {
+  return address.starts_with("127.") || address == "0.0.0.0";
+}
+
+}  // namespace
+
+bool publishes(const api::HostConfig& host) {
+  return (host.port_bindings && !host.port_bindings->empty()) || host.publish_all_ports.value_or(false);
+}
+
+std::vector<std::string> port_warnings(const api::HostConfig& host) {
+  if (!publishes(host)) return {};
+  const std::string mode = mode_of(host);
+  if (mode == "host") return {"Published ports are discarded when using host network mode"};
+  if (mode == "none") return {"Published ports are discarded when using the network none"};
+  const spec::PortMap bindings = host.port_bindings.value_or(spec::PortMap{});
+  const bool has_sctp = std::any_of(bindings.begin(), bindings.end(),
+                                    [](const auto& entry) { return entry.first.ends_with("/sctp"); });
+  const auto probe = has_sctp ? io::bind_port({"sctp", "127.0.0.1", 0}) : Result<UniqueFd>(UniqueFd());
+  if (!has_sctp || !probe.is_ok() || probe->is_valid()) return {};
+  return {
+      "The kernel has no SCTP (module sctp): the published ports of sctp lead to the container, which can "
+      "serve them only without the kernel's help"};
+}
+
+std::string Ports::table() const {
+  return table_name(context_.root_id);
+}
+
+Result<std::vector<PublishedPort>> Ports::claim(const ContainerId& id, int64_t generation,
+                                                const api::HostConfig& host,
+                                                const std::vector<sys::IpAddress>& targets,
+                                                const Call& call) {
+  const spec::PortMap bindings = host.port_bindings.value_or(spec::PortMap{});
+  POUCH_ASSIGN_OR_RETURN(const auto requests, spec::port_requests(bindings));
+  if (requests.empty()) return std::vector<PublishedPort>{};
+  const std::string key = sandbox_key(id, generation);
+  Avoided avoided;
+  while (true) {
+    POUCH_RETURN_IF_ERROR(call.check());
+    auto reserved = reserve(id, generation, requests, targets, avoided, call);
+    if (!reserved.is_ok()) return explain(id, reserved.status());
+    Status why;
+    POUCH_ASSIGN_OR_RETURN(const auto taken, hold(key, reserved->ports, why, call));
+    if (!taken) return std::move(reserved->ports);
+    POUCH_RETURN_IF_ERROR(give_back(id, generation, call));
+    const PublishedPort& port = reserved->ports[*taken];
+    if (reserved->is_fixed[*taken] || why.code() != Code::kConflict) {
+      return explain(id, why.prefix("failed to bind host port " + shown(port.host_address) + ":" +
+                                    std::to_string(port.host_port) + "/" + port.protocol));
+    }
+    avoided.emplace(port.protocol, port.host_port);
+  }
+}
+
+Result<Ports::Reservation> Ports::reserve(const ContainerId& id, int64_t generation,
+                                          const std::vector<spec::PortRequest>& requests,
+                                          const std::vector<sys::IpAddress>& targets, const Avoided& avoided,
+                                          const Call& call) {
+  for (int attempt = 0; attempt < kFreeAttempts; ++attempt) {
+    Reservation reserved;
+    {
+      POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
+                             context_.db->begin(store::Durability::kBootScoped, call));
+      const PortRow row{id, generation, context_.boot_id, {}};
+      for (const spec::PortRequest& request : requests) {
+        POUCH_ASSIGN_OR_RETURN(const Ways ways, ways_of(request, targets));
+        POUCH_RETURN_IF_ERROR(place(transaction, row, request, ways, avoided, reserved));
+        if (reserved.must_wait) break;
+      }
+      if (!reserved.must_wait) {
+        POUCH_RETURN_IF_ERROR(transaction.commit());
+        return reserved;
+      }
+    }
+    POUCH_RETURN_IF_ERROR(free_ended(call, true));
+  }
+  return unavailable("ports of ended containers are not free again");
+}
+
+// The first of its ports that is free at all addresses.
+Status Ports::place(store::Session& session, const PortRow& row, const spec::PortRequest& request,
+                    const Ways& ways, const Avoided& avoided, Reservation& out) {
+  if (ways.empty()) return invalid_argument("a container without an address publishes no ports");
+  bool has_ended = false;
+  for (const uint16_t candidate : candidates(request)) {
+    if (avoided.contains({request.port.protocol, candidate})) continue;
+    std::vector<PublishedPort> ports;
+    PortUse worst = PortUse::kFree;
+    for (const auto& [host, target] : ways) {
+      ports.push_back(
+          {request.port.protocol, host.to_string(), candidate, target.to_string(), request.port.port});
+      POUCH_ASSIGN_OR_RETURN(const PortUse use, use_of_port(session, context_.boot_id, ports.back()));
+      worst = std::max(worst, use);
+    }
+    has_ended = has_ended || worst == PortUse::kEnded;
+    if (worst != PortUse::kFree) continue;
+    for (PublishedPort& port : ports) {
+      PortRow mine = row;
+      mine.port = port;
+      POUCH_RETURN_IF_ERROR(insert_port(session, mine));
+      out.ports.push_back(std::move(port));
+      out.is_fixed.push_back(request.is_fixed());
+    }
+    return {};
+  }
+  if (!has_ended) return all_taken(request, ways.front().first.to_string());
+  out.must_wait = true;
+  return {};
+}
+
+// The number of one that somebody else has, and what the kernel says to it.
+Result<std::optional<size_t>> Ports::hold(const std::string& key, const std::vector<PublishedPort>& ports,
+                                          Status& why, const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(const auto keeper, context_.keeper(call));
+  const std::vector<io::HeldPort> wanted = to_held(ports);
+  auto answer = keeper->hold_ports(key, wanted, call.deadline);
+  if (answer.code() == Code::kNotImplemented) {
+    log_warning("network",
+                "the keeper is of an older build, and others on the host may take published ports");
+    answer = look(wanted);
+  }
+  if (!answer.is_ok()) return answer.status().prefix("hold published ports");
+  if (answer->taken < 0 || static_cast<size_t>(answer->taken) >= ports.size()) return std::optional<size_t>();
+  why = answer->why;
+  return std::optional<size_t>(static_cast<size_t>(answer->taken));
+}
+
+Status Ports::give_back(const ContainerId& id, int64_t generation, const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
+                         context_.db->begin(store::Durability::kBootScoped, call));
+  POUCH_RETURN_IF_ERROR(delete_ports(transaction, id, generation));
+  return transaction.commit();
+}
+
+// In Docker's words.
+Status Ports::explain(const ContainerId& id, const Status& why) {
+  if (why.code() != Code::kConflict && why.code() != Code::kInvalidArgument) return why;
+  std::string name;
+  std::string endpoint;
+  const auto look_up = [&]() -> Status {
+    POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
+    POUCH_ASSIGN_OR_RETURN(
+        auto find, snapshot.prepare("SELECT c.name, e.endpoint_id FROM containers c LEFT JOIN endpoints e "
+                                    "ON e.container_id = c.id AND e.endpoint_id <> '' WHERE c.id = ?1"));
+    POUCH_ASSIGN_OR_RETURN(const bool found, find.bind(id).step());
+    if (!found) return {};
+    name = find.optional_text(0).value_or("");
+    endpoint = find.optional_text(1).value_or("");
+    return {};
+  };
+  look_up().ignore();  // the reason counts
+  return why.prefix("driver failed programming external connectivity on endpoint " + name + " (" + endpoint +
+                    ")");
+}
+
+Status Ports::publish(const std::vector<PublishedPort>& ports, const std::vector<std::string>& bridges) {
+  if (ports.empty()) return {};
+  POUCH_ASSIGN_OR_RETURN(const auto rules, port_rules_of(ports));
+  POUCH_ASSIGN_OR_RETURN(auto table_rules, sys::PortRules::open(table()));
+  POUCH_RETURN_IF_ERROR(table_rules.add(rules));
+  const bool needs_loopback = std::any_of(
+      ports.begin(), ports.end(), [](const PublishedPort& port) { return is_loopback(port.host_address); });
+  if (!needs_loopback) return {};
+  // The table keeps out of 127.0.0.0/8 what comes from there.
+  for (const std::string& bridge : bridges) {
+    POUCH_RETURN_IF_ERROR(sys::set_net_setting("ipv4/conf/" + bridge + "/route_localnet", "1")
+                              .prefix("let 127.0.0.1 lead to bridge " + bridge));
+  }
+  return {};
+}
+
+// Rows first: who makes the table anew reads them.
+Status Ports::lead_to(const ContainerId& id, int64_t generation, const std::vector<sys::IpAddress>& targets,
+                      const std::vector<std::string>& bridges, const Call& call) {
+  std::vector<PublishedPort> moved;
+  std::vector<PublishedPort> cut_off;
+  {
+    POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
+                           context_.db->begin(store::Durability::kBootScoped, call));
+    POUCH_ASSIGN_OR_RETURN(const auto ports, ports_of(transaction, id, generation));
+    for (const PublishedPort& port : ports) {
+      POUCH_ASSIGN_OR_RETURN(const sys::IpAddress old, sys::IpAddress::parse(port.address));
+      const sys::IpAddress* target = of_family(targets, old.is_v4());
+      if (target != nullptr && *target == old) continue;
+      (target == nullptr ? cut_off : moved).push_back(port);
+      if (target == nullptr) continue;
+      moved.back().address = target->to_string();
+      POUCH_RETURN_IF_ERROR(set_target(transaction, moved.back()));
+    }
+    POUCH_RETURN_IF_ERROR(transaction.commit());
+  }
+  if (!cut_off.empty()) {
+    POUCH_ASSIGN_OR_RETURN(const auto rules, port_rules_of(cut_off));
+    POUCH_ASSIGN_OR_RETURN(auto table_rules, sys::PortRules::open(table()));
+    POUCH_RETURN_IF_ERROR(table_rules.remove(rules));
+  }
+  return publish(moved, bridges);
+}
+
+Status Ports::free_ended(const Call& call, bool keeper_serves) {
+  {
+    POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
+    POUCH_ASSIGN_OR_RETURN(const auto ended, ended_ports(snapshot, context_.boot_id));
+    if (ended.empty()) return {};
+  }
+  // One at a time: a row that goes may be another's at once, and with it socket and element.
+  POUCH_ASSIGN_OR_RETURN(const auto lock,
+                         sys::FileLock::acquire(context_.run_dir() + "/ports.lock",
+                                                call.deadline.earlier(Deadline::after_ms(kLockMs))));
+  std::vector<PortRow> ended;
+  {
+    POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
+    POUCH_ASSIGN_OR_RETURN(ended, ended_ports(snapshot, context_.boot_id));
+  }
+  std::vector<sys::PortRule> rules;
+  std::set<std::string> keys;
+  for (const PortRow& row : ended) {
+    if (row.boot_id != context_.boot_id) continue;  // went with its boot
+    POUCH_ASSIGN_OR_RETURN(const sys::PortRule rule, port_rule_of(row.port));
+    rules.push_back(rule);
+    keys.insert(sandbox_key(row.container_id, row.generation));
+  }
+  POUCH_ASSIGN_OR_RETURN(auto table_rules, sys::PortRules::open(table()));
+  POUCH_RETURN_IF_ERROR(table_rules.remove(rules));
+  if (keeper_serves && !keys.empty()) {
+    POUCH_ASSIGN_OR_RETURN(const auto keeper, context_.keeper(call));
+    for (const std::string& key : keys) {
+      const Status released = keeper->release_ports(key, call.deadline);
+      if (released.code() != Code::kNotImplemented) POUCH_RETURN_IF_ERROR(released.prefix("release ports"));
+    }
+  }
+  POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
+                         context_.db->begin(store::Durability::kBootScoped, call));
+  for (const PortRow& row : ended) POUCH_RETURN_IF_ERROR(delete_port(transaction, row));
+  return transaction.commit();
+}
+
+Status Ports::hold_running(const Call& call) {
+  std::map<std::string, std::vector<PublishedPort>> runs;
+  {
+    POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
+    POUCH_ASSIGN_OR_RETURN(const auto rows, live_ports(snapshot, context_.boot_id, true));
+    for (const PortRow& row : rows) {
+      runs[sandbox_key(row.container_id, row.generation)].push_back(row.port);
+    }
+  }
+  for (const auto& [key, ports] : runs) {
+    Status why;
+    POUCH_ASSIGN_OR_RETURN(const auto taken, hold(key, ports, why, call));
+    if (!taken) continue;
+    const PublishedPort& port = ports[*taken];
+    log_warning("network", "published port " + shown(port.host_address) + ":" +
+                               std::to_string(port.host_port) + "/" + port.protocol + " of " + key +
+                               " still leads to its container, but: " + why.message());
+  }
+  return {};
+}
+
+}  // namespace pouch::network

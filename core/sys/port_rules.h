@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/sys/ip_net.h"
+#include "core/sys/netlink.h"
+
+namespace pouch::sys {
+
+class NftBatch;
+
+/// One port of the host that leads to one of a container. Both addresses are of one family.
+struct PortRule {
+  uint8_t protocol = 0;  ///< IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP
+  IpAddress host;        ///< 0.0.0.0 or ::, all of the host's; or one of them
+  uint16_t host_port = 0;
+  IpAddress target;
+  uint16_t target_port = 0;
+};
+
+/// What a root's nftables table has for published ports: the same few rules whatever is published, and maps
+/// with an element for each port. Packets to an address of the host are led to the container, from other
+/// hosts, containers and the host itself; 127.0.0.1 is for the host alone. The source stays what it is, but
+/// for packets from 127.0.0.1, which become the bridge's, and from containers, whose answers would not come
+/// back this way. Needs the table's sets "bridges", "masqueraded" and "masqueraded6".
+void add_port_chains(NftBatch& batch, const std::string& table);
+/// The elements. With add_port_chains() in one batch, or later.
+void add_port_elements(NftBatch& batch, const std::vector<PortRule>& rules);
+
+/// The elements of a table that is there. One thread at a time.
+class PortRules {
+ public:
+  static Result<PortRules> open(std::string table);
+
+  /// All or none. NotFound when the table is not there or has no maps; what leads elsewhere is replaced.
+  Status add(const std::vector<PortRule>& rules);
+  /// Ok for what is not there.
+  Status remove(const std::vector<PortRule>& rules);
+
+ private:
+  PortRules(std::string table, NetlinkSocket socket) : table_(std::move(table)), socket_(std::move(socket)) {}
+
+  std::string table_;
+  NetlinkSocket socket_;
+};
+
+}  // namespace pouch::sys

@@ -1,0 +1,266 @@
+"""Published ports, asked from other hosts, the host itself and containers: the servers tell who came to them."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+
+import pytest
+from pouchtest import echo, networks, procs
+from pouchtest.ports import free_port
+from pouchtest.pouchd import Pouchd
+
+pytest_plugins = ["pouchtest.fixtures"]
+
+_NUMBER = os.getpid() % 10**6
+_HOST = "198.18.90.1"
+_WORLD = "198.18.90.2"
+
+
+@pytest.fixture(scope="module")
+def pouchd(busybox_tar):
+    with Pouchd() as daemon:
+        daemon.docker("load", "--input", busybox_tar)
+        daemon.root_id = daemon.docker("info", "--format", "{{.ID}}").out.strip()
+        yield daemon
+
+
+@pytest.fixture
+def docker(pouchd):
+    yield pouchd.docker
+    ids = pouchd.docker("ps", "--all", "--quiet").lines
+    if ids:
+        pouchd.docker("rm", "--force", *ids)
+    made = pouchd.docker("network", "ls", "--quiet", "--filter", "type=custom").lines
+    if made:
+        pouchd.docker("network", "rm", *made)
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Another host; it knows no route but to its neighbour."""
+    with networks.outside_host(f"pzp{_NUMBER}", f"{_HOST}/24", f"{_WORLD}/24") as name:
+        networks.ip("address", "add", "fd00:90::1/64", "dev", f"{name}h", "nodad")
+        networks.ip("-netns", name, "address", "add", "fd00:90::2/64", "dev", "eth0", "nodad")
+        yield name
+
+
+class Container:
+    """A sleeping container, whose servers run in its network namespace."""
+
+    def __init__(self, docker, name, *args):
+        self.docker, self.name = docker, name
+        docker("run", "--detach", "--name", name, *args, "busybox", "sleep", "1000")
+        self.read()
+
+    def read(self):
+        found = json.loads(self.docker("inspect", self.name).out)[0]
+        self.pid = found["State"]["Pid"]
+        self.networks = found["NetworkSettings"]["Networks"]
+        self.ports = found["NetworkSettings"]["Ports"]
+        return self
+
+    @property
+    def address(self):
+        return next(iter(self.networks.values()))["IPAddress"]
+
+    def port(self, port="80/tcp"):
+        return int(self.ports[port][0]["HostPort"])
+
+    def serves(self, *ports):
+        return echo.server(self.name, *ports, pid=self.pid)
+
+
+def elements(pouchd):
+    """How many ports are in the rules."""
+    out = subprocess.run(["nft", "-j", "list", "table", "inet", f"pouch_{pouchd.root_id}"], capture_output=True, text=True,
+                         check=False).stdout
+    maps = [entry["map"] for entry in json.loads(out or '{"nftables": []}')["nftables"] if "map" in entry]
+    return sum(len(found.get("elem", [])) for found in maps)
+
+
+@pytest.mark.parametrize("network", ["bridge", "mine"])
+def test_who_reaches_a_port(pouchd, docker, world, network):
+    if network == "mine":
+        docker("network", "create", "mine")
+    web = Container(docker, "web", "--network", network, "--publish", "80", "--publish", "53:53/udp")
+    peer = Container(docker, "peer", "--network", network)
+    docker("network", "create", "other")
+    other = Container(docker, "other", "--network", "other")
+    port = web.port()
+    gateway = web.networks[network]["Gateway"]
+    with web.serves("80/tcp", "53/udp"):
+        for protocol, number in (("tcp", port), ("udp", 53)):
+            # From another host, as whom it is; from the host itself, also by 127.0.0.1.
+            assert echo.ask(_HOST, number, protocol, netns=world) == ["web", _WORLD]
+            assert echo.ask(_HOST, number, protocol)[0] == "web"
+            assert echo.ask("127.0.0.1", number, protocol) == ["web", gateway]
+            # From a container beside it, from one in another network, and from itself.
+            for client in (peer, other, web):
+                assert echo.ask(_HOST, number, protocol, pid=client.pid), (protocol, client.name)
+            assert echo.ask(gateway, number, protocol, pid=peer.pid)
+        # What is not published is not reached.
+        assert not echo.ask(web.address, 80, pid=other.pid, seconds=0.5)
+    assert elements(pouchd) == 2
+    docker("rm", "--force", "web")
+    assert procs.wait_until(lambda: elements(pouchd) == 0, 10)
+    assert not echo.ask("127.0.0.1", port)
+    with socket.socket() as mine:
+        mine.bind(("0.0.0.0", port))
+
+
+def test_addresses_of_the_host(docker, world):
+    port = free_port()
+    first = Container(docker, "first", "--publish", f"{_HOST}:{port}:80")
+    second = Container(docker, "second", "--publish", f"127.0.0.1:{port}:80")
+    assert docker("port", "first").out == f"80/tcp -> {_HOST}:{port}\n"
+    with first.serves("80/tcp"), second.serves("80/tcp"):
+        assert echo.ask(_HOST, port, netns=world)[0] == "first"
+        assert echo.ask(_HOST, port)[0] == "first"
+        assert echo.ask("127.0.0.1", port)[0] == "second"
+        # Loopback is the host's alone, whatever others send to it.
+        networks.ip("-netns", world, "route", "add", "127.0.0.0/8", "via", _HOST, check=False)
+        assert not echo.ask("127.0.0.1", port, netns=world, seconds=0.5)
+
+
+def test_ranges_and_random_ports(pouchd, docker):
+    taken = Container(docker, "c1", "--publish", "7000-7002:7000-7002", "--publish", "80", "--expose", "90-91", "--publish-all")
+    assert [taken.port(f"{number}/tcp") for number in (7000, 7001, 7002)] == [7000, 7001, 7002]
+    assert len({taken.port(f"{number}/tcp") for number in (80, 90, 91)}) == 3
+    # One of a range.
+    second = Container(docker, "c2", "--publish", "7000-7005:80")
+    assert second.port() == 7003
+    with second.serves("80/tcp"):
+        assert echo.ask("127.0.0.1", 7003)[0] == "c2"
+    shown = docker("ps", "--filter", "name=c2", "--format", "{{.Ports}}").out
+    assert "0.0.0.0:7003->80/tcp" in shown
+    assert docker("ps", "--filter", "publish=7003", "--format", "{{.Names}}").lines == ["c2"]
+    assert docker("ps", "--filter", "expose=90", "--format", "{{.Names}}").lines == ["c1"]
+    assert "7003" in docker("port", "c2", "80").out
+
+
+def test_taken_ports(docker):
+    web = Container(docker, "web", "--publish", "80")
+    port = web.port()
+    for args in ((f"{port}:80",), (f"127.0.0.1:{port}:80",)):
+        refused = docker("run", "--name", "late", "--publish", *args, "busybox", "true", check=False)
+        assert refused.code == 125, refused.err
+        assert "driver failed programming external connectivity on endpoint late" in refused.err
+        assert "failed: port is already allocated" in refused.err
+        docker("rm", "late")
+    with socket.socket() as others:
+        others.bind(("0.0.0.0", 0))
+        others.listen()
+        number = others.getsockname()[1]
+        refused = docker("run", "--rm", "--publish", f"{number}:80", "busybox", "true", check=False)
+        assert refused.code == 125 and "address already in use" in refused.err, refused.err
+    # What failed keeps nothing.
+    again = Container(docker, "again", "--publish", f"{number}:80")
+    assert again.port() == number
+    # And others are kept out while it is ours.
+    with socket.socket() as others, pytest.raises(OSError):
+        others.bind(("0.0.0.0", number))
+
+
+def test_started_again(docker):
+    port = free_port()
+    web = Container(docker, "web", "--publish", f"{port}:80", "--publish", "81")
+    for _ in range(3):
+        docker("stop", "--time", "0", "web")
+        assert docker("port", "web").out == ""
+        docker("start", "web")
+        web.read()
+        with web.serves("80/tcp"):
+            assert echo.ask("127.0.0.1", port)[0] == "web"
+
+
+def test_ipv6(docker, world):
+    docker("network", "create", "--ipv6", "dual")
+    web = Container(docker, "web", "--network", "dual", "--publish", "80", "--publish", "[::1]:5353:53/udp")
+    peer = Container(docker, "peer", "--network", "dual")
+    port = web.port()
+    assert {binding["HostIp"] for binding in web.ports["80/tcp"]} == {"0.0.0.0", "::"}
+    with web.serves("80/tcp", "53/udp"):
+        assert echo.ask("fd00:90::1", port, netns=world) == ["web", "fd00:90::2"]
+        assert echo.ask(_HOST, port, netns=world) == ["web", _WORLD]
+        assert echo.ask("fd00:90::1", port)[0] == "web"
+        for client in (peer, web):
+            assert echo.ask("fd00:90::1", port, pid=client.pid), client.name
+
+
+def test_a_container_whose_way_out_changes(docker, world):
+    for name in ("net1", "net2"):
+        docker("network", "create", name)
+    web = Container(docker, "web", "--network", "net1", "--publish", "80")
+    port = web.port()
+    with web.serves("80/tcp"):
+        assert echo.ask(_HOST, port, netns=world) == ["web", _WORLD]
+        docker("network", "connect", "net2", "web")
+        docker("network", "disconnect", "net1", "web")
+        assert web.read().port() == port
+        assert echo.ask(_HOST, port, netns=world) == ["web", _WORLD]
+        assert echo.ask(_HOST, port, pid=web.pid)
+        docker("network", "disconnect", "net2", "web")
+        assert not echo.ask(_HOST, port, netns=world, seconds=0.5)
+        docker("network", "connect", "net1", "web")
+        assert echo.ask(_HOST, port, netns=world) == ["web", _WORLD]
+
+
+@pytest.mark.parametrize("who", ["pouchd", "keeper"])
+def test_killed_amid_work(busybox_tar, world, who):
+    with Pouchd() as daemon:
+        daemon.docker("load", "--input", busybox_tar)
+        web = Container(daemon.docker, "web", "--publish", "80")
+        port = web.port()
+        with web.serves("80/tcp"):
+            if who == "pouchd":
+                daemon.kill()
+            else:
+                for pid in procs.mentioning(str(daemon.dir)):
+                    if "pouch-keeper" in procs.cmdline(pid) and "worker" in procs.cmdline(pid):
+                        os.kill(pid, 9)
+            assert echo.ask(_HOST, port, netns=world) == ["web", _WORLD]
+            # Its port is nobody else's.
+            with socket.socket() as others, pytest.raises(OSError):
+                others.bind(("0.0.0.0", port))
+            if who == "pouchd":
+                daemon.start()
+            assert web.read().port() == port
+            assert echo.ask("127.0.0.1", port)[0] == "web"
+        daemon.docker("rm", "--force", "web")
+
+        def is_free():
+            with contextlib.suppress(OSError), socket.socket() as mine:
+                mine.bind(("0.0.0.0", port))
+                return True
+            return False
+        assert procs.wait_until(is_free, 10)
+
+
+def test_removed_rules_are_made_again(pouchd, docker):
+    first = Container(docker, "first", "--publish", "80")
+    subprocess.run(["nft", "delete", "table", "inet", f"pouch_{pouchd.root_id}"], check=True)
+    second = Container(docker, "second", "--publish", "80")
+    with first.serves("80/tcp"), second.serves("80/tcp"):
+        assert echo.ask("127.0.0.1", first.port())[0] == "first"
+        assert echo.ask("127.0.0.1", second.port())[0] == "second"
+
+
+def test_without_a_way_out(docker):
+    docker("network", "create", "--internal", "in1")
+    web = Container(docker, "web", "--network", "in1", "--publish", "80")
+    assert not web.ports.get("80/tcp")
+    for mode in ("host", "none"):
+        made = docker("create", "--network", mode, "--publish", "80", "busybox", "true")
+        assert "Published ports are discarded" in made.err, made.err
+
+
+@pytest.mark.parametrize("text, words", [
+    ("10.9.9.9.9:80:80", "10.9.9.9.9"),
+    ("80:80/xyz", "xyz"),
+    ("99999:80", "99999"),
+])
+def test_refused(docker, text, words):
+    result = docker("run", "--rm", "--publish", text, "busybox", "true", check=False)
+    assert result.code == 125 and words in result.err, result.err
