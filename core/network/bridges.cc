@@ -269,8 +269,8 @@ Status Bridges::configure(const NetworkRow& row, sys::Links& links, const sys::L
   if (row.ipv6) {
     POUCH_RETURN_IF_ERROR(sys::set_net_setting(settings + "disable_ipv6", "0"));
     POUCH_RETURN_IF_ERROR(sys::set_net_setting(settings + "accept_ra", "0"));
-    // Neighbours of forwarded packets are asked for under the link-local address, which would be tentative for
-    // a second or two after the first container has come.
+    // Neighbours of forwarded packets are asked for under the link-local address, which would be tentative
+    // for a second or two after the first container has come.
     POUCH_RETURN_IF_ERROR(sys::set_net_setting(settings + "dad_transmits", "0"));
   }
   for (const PoolRow& pool : row.pools) {

@@ -208,8 +208,14 @@ Status NetworkManager::leave(const Change& change) {
   });
 }
 
-// Its address is free when the link is gone, not before.
 Status NetworkManager::finish_disconnect(const Change& change, bool tell, const Call& call) {
+  const Status done = disconnect_claimed(change, tell, call);
+  note_end(network::endpoint_key(change.endpoint), done);
+  return done;
+}
+
+// Its address is free when the link is gone, not before.
+Status NetworkManager::disconnect_claimed(const Change& change, bool tell, const Call& call) {
   if (!tell) {
     POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
                            context_.db->begin(store::Durability::kBootScoped, call));

@@ -94,6 +94,7 @@ class NetworkManager final : public ContainerNetworks {
   Status insert_new(network::NetworkRow& row, const std::string& session, const Call& call);
   Status finish_create(const network::NetworkRow& row, const Call& call);
   Status claim_removal(network::NetworkRow& row, const Call& call);
+  Status remove_claimed(const network::NetworkRow& row, bool tell, const Call& call);
   Status finish_removal(const network::NetworkRow& row, bool tell, const Call& call);
   Status ensure_predefined(const Call& call);
   Status remove_of_session(const std::string& id, const Call& call);
@@ -108,6 +109,7 @@ class NetworkManager final : public ContainerNetworks {
                                                  const Call& call);
   Status finish_disconnect(const Change& change, bool tell, const Call& call);
   Status leave(const Change& change);
+  Status disconnect_claimed(const Change& change, bool tell, const Call& call);
   Status forget_place(store::Transaction& transaction, const Change& change);
   /// Default routes and /etc/hosts of a running container, as its rows have them.
   Status move_ports(const ContainerPlace& place, const NetworkPlan& plan);
@@ -116,7 +118,12 @@ class NetworkManager final : public ContainerNetworks {
   Status wait_for_others(const std::string& container, const Call& call);
 
   // recover.cc
-  bool is_orphan(const std::string& owner) const;
+  /// Whether nobody is at what an intent says.
+  bool is_orphan(const std::string& key, const std::string& owner) const;
+  /// What an intent says has been tried here. When it failed half-way a sweep, which comes soon, goes on with
+  /// it.
+  void note_end(const std::string& key, const Status& done);
+  bool is_abandoned(const std::string& key) const;
   Status recover_networks(const Call& call);
   Status recover_endpoints(const Call& call);
   Status recover_endpoint(const std::string& key, const Call& call);

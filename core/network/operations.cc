@@ -276,6 +276,12 @@ Status NetworkManager::claim_removal(NetworkRow& row, const Call& call) {
 }
 
 Status NetworkManager::finish_removal(const NetworkRow& row, bool tell, const Call& call) {
+  const Status removed = remove_claimed(row, tell, call);
+  note_end(row.id, removed);
+  return removed;
+}
+
+Status NetworkManager::remove_claimed(const NetworkRow& row, bool tell, const Call& call) {
   POUCH_RETURN_IF_ERROR(bridges_.take_down(row, call));
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context_.db->begin(store::Durability::kKept, call));
   POUCH_ASSIGN_OR_RETURN(const auto there, network::load_network(transaction, row.id));

@@ -13,8 +13,9 @@ constexpr size_t kIdLength = 64;
 
 }  // namespace
 
-bool NetworkManager::is_orphan(const std::string& owner) const {
-  return owner.empty() || (owner != context_.owner_token && !context_.is_owner_alive(owner));
+bool NetworkManager::is_orphan(const std::string& key, const std::string& owner) const {
+  if (owner == context_.owner_token) return is_abandoned(key);
+  return owner.empty() || !context_.is_owner_alive(owner);
 }
 
 // One that was being made is unmade: nobody was told of it. One that was being removed is removed.
@@ -24,7 +25,7 @@ Status NetworkManager::recover_networks(const Call& call) {
     POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
     POUCH_ASSIGN_OR_RETURN(const auto owners, network::intent_owners(snapshot, network::kNetworkKind));
     for (const auto& [id, owner] : owners) {
-      if (!is_orphan(owner)) continue;
+      if (!is_orphan(id, owner)) continue;
       POUCH_ASSIGN_OR_RETURN(auto row, network::load_network(snapshot, id));
       if (row) left.push_back(std::move(*row));
     }
@@ -67,7 +68,7 @@ Status NetworkManager::recover_endpoints(const Call& call) {
   }
   Status first;
   for (const auto& [key, owner] : owners) {
-    const Status done = is_orphan(owner) ? recover_endpoint(key, call) : Status();
+    const Status done = is_orphan(key, owner) ? recover_endpoint(key, call) : Status();
     if (first.is_ok()) first = done;
   }
   return first;

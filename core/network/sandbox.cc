@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <set>
 
 #include "core/base/executor.h"
 #include "core/base/log.h"
@@ -43,6 +44,7 @@ struct NetworkManager::Background {
   bool again = false;
   bool closed = false;
   int operations = 0;
+  std::set<std::string> abandoned;  ///< keys of intents
 };
 
 NetworkManager::NetworkManager(EngineContext& context)
@@ -66,6 +68,24 @@ std::shared_ptr<void> NetworkManager::enter() {
             const std::lock_guard guard(state->mutex);
             if (--state->operations == 0) state->idle.notify_all();
           }};
+}
+
+void NetworkManager::note_end(const std::string& key, const Status& done) {
+  bool is_new = false;
+  {
+    const std::lock_guard lock(background_->mutex);
+    if (done.is_ok()) {
+      background_->abandoned.erase(key);
+    } else {
+      is_new = background_->abandoned.insert(key).second;
+    }
+  }
+  if (is_new) sweep_soon();
+}
+
+bool NetworkManager::is_abandoned(const std::string& key) const {
+  const std::lock_guard lock(background_->mutex);
+  return background_->abandoned.contains(key);
 }
 
 namespace {

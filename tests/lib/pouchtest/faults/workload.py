@@ -117,7 +117,8 @@ class Workload:
             self._wait("auto", made, condition="removed", step="remove")
 
     def _bridged(self):
-        made = self._create("bridged", f"ip route | grep -q default && {_COUNT % 3}", NetworkMode="bridge")
+        made = self._create("bridged", f"ip route | grep -q default && {_COUNT % 3}", NetworkMode="bridge",
+                            PortBindings={"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]})
         if made and self._start("bridged", made):
             self._wait("bridged", made)
         self._remove("bridged", made)
