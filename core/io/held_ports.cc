@@ -1,6 +1,5 @@
 #include "core/io/held_ports.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -14,35 +13,13 @@
 
 #include "core/base/log.h"
 #include "core/base/text.h"
+#include "core/io/socket_address.h"
 #include "core/sys/ip_net.h"
 
 namespace pouch::io {
 namespace {
 
 constexpr char kVaultPrefix[] = "port ";
-
-struct SocketAddress {
-  sockaddr_storage storage = {};
-  socklen_t size = 0;
-};
-
-SocketAddress socket_address(const sys::IpAddress& address, uint16_t port) {
-  SocketAddress out;
-  if (address.is_v4()) {
-    auto* v4 = reinterpret_cast<sockaddr_in*>(&out.storage);
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons(port);
-    ::memcpy(&v4->sin_addr, address.data(), address.size());
-    out.size = sizeof *v4;
-  } else {
-    auto* v6 = reinterpret_cast<sockaddr_in6*>(&out.storage);
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(port);
-    ::memcpy(&v6->sin6_addr, address.data(), address.size());
-    out.size = sizeof *v6;
-  }
-  return out;
-}
 
 // As the words of other programs have it, which begin small.
 Status bind_error(int error) {
@@ -58,11 +35,9 @@ bool has_no_protocol(int error) {
   return error == EPROTONOSUPPORT || error == ESOCKTNOSUPPORT || error == EAFNOSUPPORT;
 }
 
-void close_all_that_come(int listener) {
-  for (;;) {
-    const UniqueFd fd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd.is_valid() && errno != EINTR && errno != ECONNABORTED) return;
-  }
+bool read_number(const std::string& text, uint16_t& out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc() && end == text.data() + text.size();
 }
 
 }  // namespace
@@ -71,19 +46,26 @@ std::string port_text(const HeldPort& port) {
   return port.protocol + " " + port.address + " " + std::to_string(port.port);
 }
 
+std::string full_port_text(const HeldPort& port) {
+  if (port.target_address.empty()) return port_text(port);
+  return port_text(port) + " " + port.target_address + " " + std::to_string(port.target_port);
+}
+
 Result<HeldPort> parse_port(const std::string& text) {
   const std::vector<std::string> parts = split(text, ' ');
+  const Status bad = invalid_argument("held port " + quote(text) + ": not protocol, address and port");
   HeldPort port;
-  if (parts.size() == 3) {
-    port.protocol = parts[0];
-    port.address = parts[1];
-    const std::string& number = parts[2];
-    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), port.port);
-    const bool is_known = port.protocol == "tcp" || port.protocol == "udp" || port.protocol == "sctp";
-    const bool is_number = error == std::errc() && end == number.data() + number.size();
-    if (is_known && is_number && sys::IpAddress::parse(port.address).is_ok()) return port;
-  }
-  return invalid_argument("held port " + quote(text) + ": not protocol, address and port");
+  if (parts.size() != 3 && parts.size() != 5) return bad;
+  port.protocol = parts[0];
+  port.address = parts[1];
+  const bool is_known = port.protocol == "tcp" || port.protocol == "udp" || port.protocol == "sctp";
+  if (!is_known || !sys::IpAddress::parse(port.address).is_ok() || !read_number(parts[2], port.port))
+    return bad;
+  if (parts.size() == 3) return port;
+  port.target_address = parts[3];
+  const bool is_good =
+      sys::IpAddress::parse(port.target_address).is_ok() && read_number(parts[4], port.target_port);
+  return is_good ? Result<HeldPort>(port) : bad;
 }
 
 Result<UniqueFd> bind_port(const HeldPort& port) {
@@ -96,14 +78,9 @@ Result<UniqueFd> bind_port(const HeldPort& port) {
   // A port of IPv4 and one of IPv6 are two; and connections that linger are not in the way.
   if (!address.is_v4()) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   if (!is_udp) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  const SocketAddress where = socket_address(address, port.port);
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&where.storage), where.size) != 0) {
-    return bind_error(errno);
-  }
+  const SocketAddress where(address, port.port);
+  if (::bind(fd.get(), where.get(), where.size) != 0) return bind_error(errno);
   if (!is_udp && ::listen(fd.get(), SOMAXCONN) != 0) return bind_error(errno);
-  // Nothing is read from it: what comes all the same must not pile up.
-  const int least = 1;
-  if (is_udp) ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &least, sizeof least);
   return fd;
 }
 
@@ -122,16 +99,25 @@ std::string HeldPorts::vault_name(const std::string& key, const std::string& por
 Status HeldPorts::watch(Socket& socket) {
   int type = 0;
   socklen_t size = sizeof type;
-  ::getsockopt(socket.fd.get(), SOL_SOCKET, SO_TYPE, &type, &size);
-  if (type != SOCK_STREAM) return {};
   const int fd = socket.fd.get();
-  POUCH_ASSIGN_OR_RETURN(socket.watch, loop_.add(fd, EPOLLIN, [fd](uint32_t) { close_all_that_come(fd); }));
+  ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
+  const auto come = [this, fd, type, target = socket.target](uint32_t) {
+    type == SOCK_STREAM ? relay_.accept_all(fd, *target) : relay_.take_datagrams(fd, *target);
+  };
+  POUCH_ASSIGN_OR_RETURN(socket.watch, loop_.add(fd, EPOLLIN, come));
   return {};
 }
 
 void HeldPorts::drop(const std::string& key, const std::string& port, Socket& socket) {
   if (socket.watch != 0) loop_.remove(socket.watch);
+  relay_.forget(socket.fd.get());
   if (vault_ != nullptr) vault_->release(vault_name(key, port));
+}
+
+void HeldPorts::lead_to(Socket& socket, const HeldPort& port) {
+  if (socket.target->address == port.target_address && socket.target->port == port.target_port) return;
+  relay_.forget(socket.fd.get());
+  *socket.target = {port.target_address, port.target_port};
 }
 
 HoldAnswer HeldPorts::hold(const std::string& key, const std::vector<HeldPort>& ports) {
@@ -158,6 +144,7 @@ HoldAnswer HeldPorts::hold(const std::string& key, const std::vector<HeldPort>& 
       if (vault_ != nullptr) vault_->hold(vault_name(key, port), {socket.fd.get()});
     }
   }
+  for (const HeldPort& port : ports) lead_to(now[port_text(port)], port);
   release(key);
   if (!now.empty()) held_[key] = std::move(now);
   return {};

@@ -2,24 +2,26 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "core/base/status.h"
 #include "core/base/unique_fd.h"
 #include "core/io/keeper_hooks.h"
+#include "core/io/port_relay.h"
 #include "core/io/stdio.h"
 #include "core/sys/event_loop.h"
 
 namespace pouch::io {
 
-/// The sockets that keep published ports from everybody else, by the run that has them. No connection comes
-/// to them as long as the firewall's rules are there: these lead packets to the container before. A
-/// connection that comes all the same is closed. Loop's thread only.
+/// The sockets that keep published ports from everybody else, by the run that has them. Where the firewall's
+/// rules lead packets to the container nothing comes to them; what comes all the same is relayed. Loop's
+/// thread only.
 class HeldPorts {
  public:
   /// Both outlive it; the vault may be null.
-  HeldPorts(sys::EventLoop& loop, FifoVault* vault) : loop_(loop), vault_(vault) {}
+  HeldPorts(sys::EventLoop& loop, FifoVault* vault) : loop_(loop), vault_(vault), relay_(loop) {}
   ~HeldPorts();
   HeldPorts(const HeldPorts&) = delete;
   HeldPorts& operator=(const HeldPorts&) = delete;
@@ -34,21 +36,27 @@ class HeldPorts {
   struct Socket {
     UniqueFd fd;
     sys::EventLoop::WatchId watch = 0;
+    /// Unknown for one that was adopted, until it is asked for again.
+    std::shared_ptr<RelayTarget> target = std::make_shared<RelayTarget>();
   };
   using Sockets = std::map<std::string, Socket>;  // by the port's text
 
   Status watch(Socket& socket);
+  void lead_to(Socket& socket, const HeldPort& port);
   void drop(const std::string& key, const std::string& port, Socket& socket);
   std::string vault_name(const std::string& key, const std::string& port) const;
 
   sys::EventLoop& loop_;
   FifoVault* const vault_;
+  PortRelay relay_;
   std::map<std::string, Sockets> held_;
 };
 
-/// "tcp 0.0.0.0 80"
+/// "tcp 0.0.0.0 80": which one it is, wherever it leads to.
 std::string port_text(const HeldPort& port);
-/// InvalidArgument else.
+/// With its target, if it has one: "tcp 0.0.0.0 80 10.1.2.3 8080".
+std::string full_port_text(const HeldPort& port);
+/// Of either text. InvalidArgument else.
 Result<HeldPort> parse_port(const std::string& text);
 /// Bound, and for tcp listening, so that nobody else can have it; invalid where the kernel does not know the
 /// protocol, and nobody can. The error's text is the kernel's: "address already in use".

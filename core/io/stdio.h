@@ -36,6 +36,9 @@ struct HeldPort {
   std::string protocol;  ///< "tcp", "udp", "sctp"
   std::string address;   ///< of the host; "0.0.0.0" or "::" for all
   uint16_t port = 0;
+  /// Of the container, for what comes to the socket in spite of the firewall's rules; "" where nothing can.
+  std::string target_address;
+  uint16_t target_port = 0;
 };
 
 /// Whether ports could be had.

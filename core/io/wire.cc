@@ -200,7 +200,7 @@ Status check_stream_id(const std::string& id) {
 Fields encode_ports(const std::string& id, const std::vector<HeldPort>& ports) {
   std::vector<std::string> texts;
   texts.reserve(ports.size());
-  for (const HeldPort& port : ports) texts.push_back(port_text(port));
+  for (const HeldPort& port : ports) texts.push_back(full_port_text(port));
   return {{"id", id}, {"ports", join(texts, ",")}};
 }
 

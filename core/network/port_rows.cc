@@ -47,6 +47,16 @@ uint8_t number_of(const std::string& protocol) {
   return protocol == "udp" ? IPPROTO_UDP : protocol == "sctp" ? IPPROTO_SCTP : IPPROTO_TCP;
 }
 
+Result<sys::PortRule> rule_of(const PublishedPort& port) {
+  sys::PortRule rule;
+  rule.protocol = number_of(port.protocol);
+  POUCH_ASSIGN_OR_RETURN(rule.host, sys::IpAddress::parse(port.host_address));
+  POUCH_ASSIGN_OR_RETURN(rule.target, sys::IpAddress::parse(port.address));
+  rule.host_port = port.host_port;
+  rule.target_port = port.port;
+  return rule;
+}
+
 }  // namespace
 
 Result<PortUse> use_of_port(Session& session, const std::string& boot, const PublishedPort& port) {
@@ -140,21 +150,12 @@ Result<std::vector<PortRow>> live_ports(Session& session, const std::string& boo
   return read_all(find);
 }
 
-Result<sys::PortRule> port_rule_of(const PublishedPort& port) {
-  sys::PortRule rule;
-  rule.protocol = number_of(port.protocol);
-  POUCH_ASSIGN_OR_RETURN(rule.host, sys::IpAddress::parse(port.host_address));
-  POUCH_ASSIGN_OR_RETURN(rule.target, sys::IpAddress::parse(port.address));
-  rule.host_port = port.host_port;
-  rule.target_port = port.port;
-  return rule;
-}
-
 Result<std::vector<sys::PortRule>> port_rules_of(const std::vector<PublishedPort>& ports) {
   std::vector<sys::PortRule> rules;
   rules.reserve(ports.size());
   for (const PublishedPort& port : ports) {
-    POUCH_ASSIGN_OR_RETURN(sys::PortRule rule, port_rule_of(port));
+    if (is_v6(port.host_address) != is_v6(port.address)) continue;
+    POUCH_ASSIGN_OR_RETURN(sys::PortRule rule, rule_of(port));
     rules.push_back(rule);
   }
   return rules;

@@ -13,6 +13,7 @@
 #include "core/network/bridges.h"
 #include "core/network/mode.h"
 #include "core/network/records.h"
+#include "core/sys/conntrack.h"
 #include "core/sys/file.h"
 #include "core/sys/net_namespace.h"
 
@@ -65,6 +66,11 @@ const sys::IpAddress* of_family(const std::vector<sys::IpAddress>& targets, bool
   return at == targets.end() ? nullptr : &*at;
 }
 
+bool host_has_ipv6() {
+  const auto bound = io::bind_port({"tcp", "::1", 0, "", 0});
+  return bound.is_ok() && bound->is_valid();
+}
+
 // From which addresses of the host to which of the container.
 Result<std::vector<std::pair<sys::IpAddress, sys::IpAddress>>> ways_of(
     const spec::PortRequest& request, const std::vector<sys::IpAddress>& targets) {
@@ -74,7 +80,11 @@ Result<std::vector<std::pair<sys::IpAddress, sys::IpAddress>>> ways_of(
   if (any) wanted = {"0.0.0.0", "::"};
   for (const std::string& text : wanted) {
     POUCH_ASSIGN_OR_RETURN(const sys::IpAddress host, address_asked_for(text));
-    if (const sys::IpAddress* target = of_family(targets, host.is_v4())) {
+    const sys::IpAddress* target = of_family(targets, host.is_v4());
+    // The keeper relays, where the host has IPv6.
+    const bool is_relayed = target == nullptr && !host.is_v4() && request.port.protocol != "sctp";
+    if (is_relayed && (!any || host_has_ipv6())) target = of_family(targets, true);
+    if (target != nullptr) {
       ways.emplace_back(host, *target);
     } else if (!any) {
       return not_implemented("HostConfig.PortBindings: HostIp " + quote(text) +
@@ -88,7 +98,9 @@ Result<std::vector<std::pair<sys::IpAddress, sys::IpAddress>>> ways_of(
 std::vector<io::HeldPort> to_held(const std::vector<PublishedPort>& ports) {
   std::vector<io::HeldPort> held;
   held.reserve(ports.size());
-  for (const PublishedPort& port : ports) held.push_back({port.protocol, port.host_address, port.host_port});
+  for (const PublishedPort& port : ports) {
+    held.push_back({port.protocol, port.host_address, port.host_port, port.address, port.port});
+  }
   return held;
 }
 
@@ -146,7 +158,7 @@ std::vector<std::string> port_warnings(const api::HostConfig& host) {
   const spec::PortMap bindings = host.port_bindings.value_or(spec::PortMap{});
   const bool has_sctp = std::any_of(bindings.begin(), bindings.end(),
                                     [](const auto& entry) { return entry.first.ends_with("/sctp"); });
-  const auto probe = has_sctp ? io::bind_port({"sctp", "127.0.0.1", 0}) : Result<UniqueFd>(UniqueFd());
+  const auto probe = has_sctp ? io::bind_port({"sctp", "127.0.0.1", 0, "", 0}) : Result<UniqueFd>(UniqueFd());
   if (!has_sctp || !probe.is_ok() || probe->is_valid()) return {};
   return {
       "The kernel has no SCTP (module sctp): the published ports of sctp lead to the container, which can "
@@ -289,6 +301,7 @@ Status Ports::publish(const std::vector<PublishedPort>& ports, const std::vector
   POUCH_ASSIGN_OR_RETURN(const auto rules, port_rules_of(ports));
   POUCH_ASSIGN_OR_RETURN(auto table_rules, sys::PortRules::open(table()));
   POUCH_RETURN_IF_ERROR(table_rules.add(rules));
+  POUCH_RETURN_IF_ERROR(sys::forget_datagram_flows(rules));
   const bool needs_loopback = std::any_of(
       ports.begin(), ports.end(), [](const PublishedPort& port) { return is_loopback(port.host_address); });
   if (!needs_loopback) return {};
@@ -303,6 +316,7 @@ Status Ports::publish(const std::vector<PublishedPort>& ports, const std::vector
 // Rows first: who makes the table anew reads them.
 Status Ports::lead_to(const ContainerId& id, int64_t generation, const std::vector<sys::IpAddress>& targets,
                       const std::vector<std::string>& bridges, const Call& call) {
+  std::vector<PublishedPort> now;
   std::vector<PublishedPort> moved;
   std::vector<PublishedPort> cut_off;
   {
@@ -310,13 +324,17 @@ Status Ports::lead_to(const ContainerId& id, int64_t generation, const std::vect
                            context_.db->begin(store::Durability::kBootScoped, call));
     POUCH_ASSIGN_OR_RETURN(const auto ports, ports_of(transaction, id, generation));
     for (const PublishedPort& port : ports) {
-      POUCH_ASSIGN_OR_RETURN(const sys::IpAddress old, sys::IpAddress::parse(port.address));
-      const sys::IpAddress* target = of_family(targets, old.is_v4());
-      if (target != nullptr && *target == old) continue;
-      (target == nullptr ? cut_off : moved).push_back(port);
-      if (target == nullptr) continue;
-      moved.back().address = target->to_string();
-      POUCH_RETURN_IF_ERROR(set_target(transaction, moved.back()));
+      POUCH_ASSIGN_OR_RETURN(const sys::IpAddress host, sys::IpAddress::parse(port.host_address));
+      const sys::IpAddress* target = of_family(targets, host.is_v4());
+      if (target == nullptr && !host.is_v4()) target = of_family(targets, true);
+      now.push_back(port);
+      if (target == nullptr) {
+        cut_off.push_back(port);
+      } else if (target->to_string() != port.address) {
+        now.back().address = target->to_string();
+        POUCH_RETURN_IF_ERROR(set_target(transaction, now.back()));
+        moved.push_back(now.back());
+      }
     }
     POUCH_RETURN_IF_ERROR(transaction.commit());
   }
@@ -325,6 +343,8 @@ Status Ports::lead_to(const ContainerId& id, int64_t generation, const std::vect
     POUCH_ASSIGN_OR_RETURN(auto table_rules, sys::PortRules::open(table()));
     POUCH_RETURN_IF_ERROR(table_rules.remove(rules));
   }
+  Status why;
+  if (!moved.empty()) POUCH_RETURN_IF_ERROR(hold(sandbox_key(id, generation), now, why, call).status());
   return publish(moved, bridges);
 }
 
@@ -343,16 +363,17 @@ Status Ports::free_ended(const Call& call, bool keeper_serves) {
     POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
     POUCH_ASSIGN_OR_RETURN(ended, ended_ports(snapshot, context_.boot_id));
   }
-  std::vector<sys::PortRule> rules;
+  std::vector<PublishedPort> ports;
   std::set<std::string> keys;
   for (const PortRow& row : ended) {
     if (row.boot_id != context_.boot_id) continue;  // went with its boot
-    POUCH_ASSIGN_OR_RETURN(const sys::PortRule rule, port_rule_of(row.port));
-    rules.push_back(rule);
+    ports.push_back(row.port);
     keys.insert(sandbox_key(row.container_id, row.generation));
   }
+  POUCH_ASSIGN_OR_RETURN(const auto rules, port_rules_of(ports));
   POUCH_ASSIGN_OR_RETURN(auto table_rules, sys::PortRules::open(table()));
   POUCH_RETURN_IF_ERROR(table_rules.remove(rules));
+  POUCH_RETURN_IF_ERROR(sys::forget_datagram_flows(rules));
   if (keeper_serves && !keys.empty()) {
     POUCH_ASSIGN_OR_RETURN(const auto keeper, context_.keeper(call));
     for (const std::string& key : keys) {

@@ -185,8 +185,54 @@ def test_ipv6(docker, world):
         assert echo.ask("fd00:90::1", port, netns=world) == ["web", "fd00:90::2"]
         assert echo.ask(_HOST, port, netns=world) == ["web", _WORLD]
         assert echo.ask("fd00:90::1", port)[0] == "web"
+        assert echo.ask("::1", port)[0] == "web" and echo.ask("::1", 5353, "udp")[0] == "web"
         for client in (peer, web):
             assert echo.ask("fd00:90::1", port, pid=client.pid), client.name
+
+
+def test_ipv6_of_the_host_leads_to_a_container_that_has_none(docker, world):
+    web = Container(docker, "web", "--publish", "80", "--publish", "53:53/udp", "--publish", "[::1]:8181:81")
+    port = web.port()
+    assert docker("port", "web", "80").lines == [f"0.0.0.0:{port}", f"[::]:{port}"]
+    gateway = web.networks["bridge"]["Gateway"]
+    with web.serves("80/tcp", "53/udp", "81/tcp"):
+        for protocol, number in (("tcp", port), ("udp", 53)):
+            for address, netns in (("::1", None), ("fd00:90::1", None), ("fd00:90::1", world)):
+                assert echo.ask(address, number, protocol, netns=netns) == ["web", gateway], (protocol, address, netns)
+        assert echo.ask("::1", 8181) == ["web", gateway]
+    docker("stop", "--time", "0", "web")
+    assert procs.wait_until(lambda: not echo.ask("::1", port, seconds=0.5), 10)
+
+
+def test_much_goes_through_a_relay(docker):
+    web = Container(docker, "web", "--publish", "80")
+    with socket.socket(socket.AF_INET6) as client, echo.sink(web.pid, 80):
+        client.settimeout(20)
+        client.connect(("::1", web.port()))
+        sent = 0
+        for _ in range(256):
+            client.sendall(b"x" * 65536)
+            sent += 65536
+        client.shutdown(socket.SHUT_WR)
+        told = b""
+        while data := client.recv(100):
+            told += data
+        assert int(told) == sent
+
+
+def test_datagrams_find_a_container_that_comes_later(docker, world):
+    """Flows that the kernel remembers from before, to nobody, must not go on to nobody."""
+    port = free_port()
+    with echo.asking(_HOST, port, world) as client:
+        assert client() is None
+        for _ in range(2):
+            web = Container(docker, "web", "--publish", f"{port}:53/udp")
+            with web.serves("53/udp"):
+                assert client() == ["web", _WORLD]
+            docker("rm", "--force", "web")
+            blocker = Container(docker, "blocker")  # takes the address that was web's
+            assert client() is None
+            docker("rm", "--force", blocker.name)
 
 
 def test_a_container_whose_way_out_changes(docker, world):

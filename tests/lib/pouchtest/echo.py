@@ -49,6 +49,37 @@ print(client.recv(2048).decode())
 """
 
 
+_SINK = """
+import socket, sys
+server = socket.socket()
+server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+server.bind(("0.0.0.0", int(sys.argv[1])))
+server.listen()
+print("ready", flush=True)
+connection, _ = server.accept()
+count = 0
+while data := connection.recv(65536):
+    count += len(data)
+connection.sendall(str(count).encode())
+"""
+
+_ASKING = """
+import socket, sys
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.settimeout(1)
+for line in sys.stdin:
+    answer = ""
+    for _ in range(3):
+        client.sendto(b"x", (sys.argv[1], int(sys.argv[2])))
+        try:
+            answer = client.recv(2048).decode()
+            break
+        except OSError:
+            pass
+    print(answer, flush=True)
+"""
+
+
 def enter(pid):
     """The command that runs the rest in the network namespace of a process; in this one for None."""
     return [] if pid is None else ["nsenter", f"--net=/proc/{pid}/ns/net"]
@@ -65,6 +96,37 @@ def server(name, *ports, pid=None):
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+@contextlib.contextmanager
+def sink(pid, port):
+    """Takes one connection to its end in the network namespace of `pid`, and answers how many bytes came."""
+    process = subprocess.Popen([*enter(pid), sys.executable, "-c", _SINK, str(port)], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@contextlib.contextmanager
+def asking(address, port, netns):
+    """A function that asks by datagrams from one and the same socket, in a named network namespace."""
+    process = subprocess.Popen(["ip", "netns", "exec", netns, sys.executable, "-c", _ASKING, address, str(port)],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def once():
+        process.stdin.write("\n")
+        process.stdin.flush()
+        answer = process.stdout.readline().strip()
+        return json.loads(answer) if answer else None
+    try:
+        yield once
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def ask(address, port, protocol="tcp", pid=None, netns=None, seconds=2):
