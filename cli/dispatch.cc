@@ -24,6 +24,7 @@ constexpr const char* kInspect = "Return low-level information on objects";
 constexpr const char* kKill = "Kill one or more running containers";
 constexpr const char* kLoad = "Load an image from a tar archive or STDIN";
 constexpr const char* kLogs = "Fetch the logs of a container";
+constexpr const char* kPort = "List port mappings or a specific mapping for the container";
 constexpr const char* kPs = "List containers";
 constexpr const char* kPull = "Download an image from a registry";
 constexpr const char* kPush = "Upload an image to a registry";
@@ -57,6 +58,7 @@ constexpr Command kCommands[] = {
     {"", "login", "Authenticate to a registry", login_command},
     {"", "logout", "Log out from a registry", logout_command},
     {"", "logs", kLogs, logs_command},
+    {"", "port", kPort, port_command},
     {"", "ps", kPs, ps_command},
     {"", "pull", kPull, pull_command},
     {"", "push", kPush, push_command},
@@ -81,6 +83,7 @@ constexpr Command kCommands[] = {
     {"container", "list", "", ps_command},
     {"container", "logs", kLogs, logs_command},
     {"container", "ls", kPs, ps_command},
+    {"container", "port", kPort, port_command},
     {"container", "ps", "", ps_command},
     {"container", "remove", "", rm_command},
     {"container", "rename", kRename, rename_command},

@@ -37,6 +37,7 @@ int network_inspect_command(Context& context, const Invocation& invocation);
 int network_ls_command(Context& context, const Invocation& invocation);
 int network_prune_command(Context& context, const Invocation& invocation);
 int network_rm_command(Context& context, const Invocation& invocation);
+int port_command(Context& context, const Invocation& invocation);
 int ps_command(Context& context, const Invocation& invocation);
 int pull_command(Context& context, const Invocation& invocation);
 int push_command(Context& context, const Invocation& invocation);

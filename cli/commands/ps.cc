@@ -3,6 +3,7 @@
 #include "cli/commands/list_rows.h"
 #include "cli/format/human.h"
 #include "cli/format/listing.h"
+#include "cli/format/ports.h"
 #include "cli/time_value.h"
 
 namespace pouch::cli {
@@ -49,20 +50,6 @@ std::string image_of(const Json::Value& container, bool truncate) {
     return short_id(image);
   }
   return image.substr(0, image.find('@'));
-}
-
-std::string ports_of(const Json::Value& container) {
-  std::string out;
-  for (const Json::Value& port : container["Ports"]) {
-    std::string text = port["PrivatePort"].asString() + "/" + json_string(port, "Type");
-    if (port.isMember("PublicPort")) {
-      const std::string address = json_string(port, "IP");
-      const bool is_v6 = address.find(':') != std::string::npos;
-      text = (is_v6 ? "[" + address + "]" : address) + ":" + port["PublicPort"].asString() + "->" + text;
-    }
-    out = joined(out, text, ", ");
-  }
-  return out;
 }
 
 std::string mounts_of(const Json::Value& container, bool truncate) {
@@ -120,7 +107,7 @@ Row container_row(const Json::Value& container, bool truncate) {
   fields["Command"] = quoted(truncate ? ellipsis(command, kCommandWidth) : command);
   fields["CreatedAt"] = local_time(created);
   fields["RunningFor"] = human_duration(wall_clock_ns() / kSecond - created) + " ago";
-  fields["Ports"] = ports_of(container);
+  fields["Ports"] = shown_ports(container["Ports"]);
   fields["State"] = json_string(container, "State");
   fields["Status"] = json_string(container, "Status");
   fields["Size"] = size_of(container);

@@ -63,9 +63,7 @@ Status check_supported(const api::ContainerCreateConfig& config) {
     return invalid_argument("Minimum memory limit allowed is 6MB");
   }
   if (host.init.value_or(false)) return not_implemented("HostConfig.Init is not supported");
-  if (host.publish_all_ports.value_or(false))
-    return not_implemented("HostConfig.PublishAllPorts is not supported");
-  return {};
+  return mock::check_ports(host);
 }
 
 // With the lock held. NotFound for a network that is not there.
@@ -218,6 +216,7 @@ Status MockEngine::container_start(const std::string& id, const api::ContainerSt
     container->main.attached.clear();
     return known;
   }
+  POUCH_RETURN_IF_ERROR(mock::publish_ports(*state_, *container));
   const auto output = [state = state_, container](Channel channel, const std::string& bytes) {
     std::vector<mock::Attached> attached;
     {
@@ -404,7 +403,7 @@ Result<std::vector<api::ContainerSummary>> MockEngine::container_list(
     row.state = state_text(*container);
     row.status = status_text(*container);
     row.labels = container->config.labels.value_or(std::map<std::string, std::string>{});
-    row.ports = std::vector<api::PortSummary>{};
+    row.ports = mock::summarised_ports(*container);
     row.mounts = std::vector<api::MountPoint>{};
     row.host_config.network_mode = container->host.network_mode;
     row.network_settings = api::ContainerSummaryNetworkSettings{};
@@ -440,6 +439,7 @@ Result<api::ContainerInspect> MockEngine::container_inspect(const std::string& i
   out.graph_driver.name = "mock";
   out.mounts = std::vector<api::MountPoint>{};
   out.config = container->config;
+  out.network_settings.ports = mock::shown_ports(*container);
   out.network_settings.networks = mock::endpoints_of(*container);
   if (const auto at = out.network_settings.networks->find("bridge");
       at != out.network_settings.networks->end()) {

@@ -61,6 +61,7 @@ struct Container {
   Running main;
   /// Networks beside that of its NetworkMode, and what was asked of any.
   std::map<std::string, api::EndpointSettings> endpoints;
+  std::map<std::string, std::vector<api::PortBinding>> ports;  ///< of its last start, by "80/tcp"
   bool has_left = false;    ///< it was disconnected from that of its NetworkMode
   uint64_t generation = 0;  ///< counts starts
   bool removed = false;
@@ -146,5 +147,14 @@ api::ImageConfig image_config_of(const api::ContainerConfig& config);
 
 /// "busybox" -> "busybox:latest".
 std::string with_tag(const std::string& reference);
+
+using PortMap = std::map<std::string, api::Nullable<std::vector<api::PortBinding>>>;
+/// InvalidArgument for what is no port.
+Status check_ports(const api::HostConfig& host);
+/// Gives a container that starts the ports that it asks for. Conflict: a running one has one of them.
+Status publish_ports(const State& state, Container& container);
+/// What it exposes and publishes while it runs.
+PortMap shown_ports(const Container& container);
+std::vector<api::PortSummary> summarised_ports(const Container& container);
 
 }  // namespace pouch::mock

@@ -154,7 +154,7 @@ std::vector<std::string> port_warnings(const api::HostConfig& host) {
   if (!publishes(host)) return {};
   const std::string mode = mode_of(host);
   if (mode == "host") return {"Published ports are discarded when using host network mode"};
-  if (mode == "none") return {"Published ports are discarded when using the network none"};
+  if (!has_own_links(host)) return {};
   const spec::PortMap bindings = host.port_bindings.value_or(spec::PortMap{});
   const bool has_sctp = std::any_of(bindings.begin(), bindings.end(),
                                     [](const auto& entry) { return entry.first.ends_with("/sctp"); });

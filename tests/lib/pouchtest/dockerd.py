@@ -49,7 +49,7 @@ class PrivateDockerd(Daemon):
             "--ip6tables=false",
             "--ip-forward=false",
             "--ip-masq=false",
-            "--userland-proxy=false",
+            f"--userland-proxy={'true' if self._bridge else 'false'}",  # without one it publishes at no IPv6 address
         ]
 
     def start(self):

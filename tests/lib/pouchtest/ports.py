@@ -1,6 +1,20 @@
 """Loopback ports that nobody uses."""
 
+import contextlib
+import random
 import socket
+
+
+def free_ports(count):
+    """So many in a row, that nobody used a moment ago, and that the kernel gives to nobody who asks for any."""
+    while True:
+        first = random.randrange(20000, 32000 - count)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            for number in range(first, first + count):
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    sock = stack.enter_context(socket.socket(socket.AF_INET, kind))
+                    sock.bind(("0.0.0.0", number))
+            return list(range(first, first + count))
 
 
 def free_port():

@@ -35,7 +35,7 @@ class Step:
     def verb(self):
         """What the allow-list calls the step: the command, with its noun (`image inspect`)."""
         words = self.words
-        nouns = ("container", "image", "system")
+        nouns = ("container", "image", "network", "system", "volume")
         return " ".join(words[:2]) if words and words[0] in nouns else words[0] if words else "step"
 
 

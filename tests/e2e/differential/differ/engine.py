@@ -13,6 +13,7 @@ import urllib.parse
 
 from pouchtest.dockerd import PrivateDockerd
 from pouchtest.paths import docker_cli
+from pouchtest.ports import free_ports
 from pouchtest.pouchd import Pouchd, UnixConnection
 
 STEP_SECONDS = 90
@@ -29,12 +30,12 @@ class Answer:
 
 
 class Engine:
-    def __init__(self, name, daemon, version):
+    def __init__(self, name, daemon, version, ports):
         self.name = name
         self.daemon = daemon
         self.version = version
         self.images = {}
-        self.variables = {}  # of all cases
+        self.variables = {f"port{i}": str(port) for i, port in enumerate(ports)}  # of all cases
 
     def start(self, image_tar):
         self.daemon.start()
@@ -85,10 +86,11 @@ class Engine:
 
 def engines():
     """The oracle first."""
+    ports = free_ports(30)  # each publishes at its own
     return [
-        Engine("dockerd", PrivateDockerd(bridge=True), "1.41"),
-        Engine("pouchd", Pouchd(), "1.41"),
-        Engine("pouchd", Pouchd(), "1.50"),
+        Engine("dockerd", PrivateDockerd(bridge=True), "1.41", ports[:10]),
+        Engine("pouchd", Pouchd(), "1.41", ports[10:20]),
+        Engine("pouchd", Pouchd(), "1.50", ports[20:]),
     ]
 
 

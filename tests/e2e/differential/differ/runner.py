@@ -80,4 +80,5 @@ def _folders(engine):
     folder = engine.daemon.dir
     data = folder / ("data" if engine.name == "dockerd" else "home")
     return [(str(folder / "case"), "<dir>"), (str(data), "<data>"), (str(folder), "<root>"),
-            (engine.variables["mine"], "<mine>")]
+            (engine.variables["mine"], "<mine>"),
+            *((engine.variables[f"port{i}"], f"<port {i}>") for i in range(10))]
