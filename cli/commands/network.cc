@@ -153,7 +153,7 @@ Row row_of(const Json::Value& network, bool truncate) {
   fields["Internal"] = network["Internal"].asBool() ? "true" : "false";
   fields["Labels"] = labels_text(network["Labels"]);
   fields["CreatedAt"] = network["Created"];
-  const Json::Value labels = network["Labels"];
+  const Json::Value& labels = network["Labels"];
   row.methods["Label"] = [labels](const std::vector<Json::Value>& arguments) {
     return arguments.empty() ? Json::Value("") : labels.get(arguments.front().asString(), "");
   };

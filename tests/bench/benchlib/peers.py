@@ -62,10 +62,10 @@ class CommandPeer(Peer):
 class ResidentPeer(Peer):
     """bench_run_loop: a program that holds one client open and measures each run itself."""
 
-    def __init__(self, name, group, program, uri, runtime, env=None):
+    def __init__(self, name, group, program, uri, runtime, network="none", env=None):
         super().__init__(name, group)
         config = {"Image": BUSYBOX, "Cmd": ["true"],
-                  "HostConfig": {"NetworkMode": "none", "AutoRemove": True, "Runtime": runtime}}
+                  "HostConfig": {"NetworkMode": network, "AutoRemove": True, "Runtime": runtime}}
         self._process = subprocess.Popen([program, uri, json.dumps(config)], stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE, text=True, env={**os.environ, **(env or {})})
         self._answer()
