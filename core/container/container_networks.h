@@ -32,6 +32,7 @@ struct NetworkLeg {
   std::string gateway;                  ///< "10.192.0.1"; "": no way out
   std::string address6;                 ///< with prefix: "fd00::2/64"; "": no IPv6
   std::string gateway6;                 ///< "fd00::1"; "": no way out
+  std::string host_binding;             ///< for ports that are published without an address; "": all
   std::vector<std::string> link_local;  ///< further addresses
   bool is_routed = false;               ///< no gateway is needed: all are neighbours
   bool is_hairpin = false;              ///< what it sends to the host's ports may come back to it

@@ -60,6 +60,7 @@ Result<NetworkLeg> leg_of(const std::string& root_id, const Place& place) {
   leg.link = place.endpoint.link;
   leg.mac = place.endpoint.mac;
   leg.is_isolated = !options.icc;
+  leg.host_binding = options.host_binding;
   const PoolRow* pool = network.pool(true);
   const PoolRow* pool6 = network.pool(false);
   leg.address = with_prefix(pool, place.endpoint.address);

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/base/text.h"
+#include "core/sys/ip_net.h"
 
 namespace pouch::network {
 namespace {
@@ -15,8 +16,7 @@ constexpr size_t kMaxLinkPrefix = 12;  // a number follows
 constexpr int kMaxMtu = 65535;
 
 // Without effect would be a lie about them.
-constexpr std::array kUnsupported = {"com.docker.network.bridge.host_binding_ipv4",
-                                     "com.docker.network.bridge.gateway_mode_ipv4",
+constexpr std::array kUnsupported = {"com.docker.network.bridge.gateway_mode_ipv4",
                                      "com.docker.network.bridge.gateway_mode_ipv6",
                                      "com.docker.network.bridge.inhibit_ipv4",
                                      "com.docker.network.bridge.trusted_host_interfaces",
@@ -55,6 +55,11 @@ Status read_option(const std::string& name, const std::string& value, BridgeOpti
   if (name == "com.docker.network.bridge.name") {
     out.device = value;
     return is_link_name(value, kMaxLinkName) ? Status() : bad_value(name, value);
+  }
+  if (name == "com.docker.network.bridge.host_binding_ipv4") {
+    const auto address = sys::IpAddress::parse(value);
+    out.host_binding = value;
+    return address.is_ok() && address->is_v4() ? Status() : bad_value(name, value);
   }
   if (name == "com.docker.network.container_iface_prefix") {
     out.link_prefix = value;

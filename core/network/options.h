@@ -14,6 +14,7 @@ struct BridgeOptions {
   bool masquerade = true;
   int mtu = 0;  ///< 0: that of the host's default route
   std::string link_prefix = "eth";
+  std::string host_binding;  ///< IPv4 address for ports that are published without one; "": all of the host's
 };
 
 /// InvalidArgument for a bad value, NotImplemented for an option that is known and not supported. Others are

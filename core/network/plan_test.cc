@@ -31,6 +31,7 @@ TEST(BridgeOptionsTest, DockersNamesAndValues) {
                                        {"com.docker.network.bridge.enable_ip_masquerade", "FALSE"},
                                        {"com.docker.network.bridge.name", "br9"},
                                        {"com.docker.network.container_iface_prefix", "net"},
+                                       {"com.docker.network.bridge.host_binding_ipv4", "127.0.0.1"},
                                        {"com.docker.network.driver.mtu", "1400"},
                                        {"nobodys", "x"}});
   ASSERT_TRUE(options.is_ok());
@@ -39,19 +40,21 @@ TEST(BridgeOptionsTest, DockersNamesAndValues) {
   EXPECT_EQ(options->device, "br9");
   EXPECT_EQ(options->link_prefix, "net");
   EXPECT_EQ(options->mtu, 1400);
+  EXPECT_EQ(options->host_binding, "127.0.0.1");
 }
 
 TEST(BridgeOptionsTest, BadValuesAreNamed) {
   const std::pair<const char*, const char*> bad[] = {{"com.docker.network.bridge.enable_icc", "perhaps"},
                                                      {"com.docker.network.bridge.name", "a/b"},
                                                      {"com.docker.network.bridge.name", "sixteen-letters-"},
+                                                     {"com.docker.network.bridge.host_binding_ipv4", "::1"},
                                                      {"com.docker.network.container_iface_prefix", ""},
                                                      {"com.docker.network.driver.mtu", "12x"},
                                                      {"com.docker.network.driver.mtu", "-1"}};
   for (const auto& [name, value] : bad) {
     EXPECT_EQ(bridge_options({{name, value}}).code(), Code::kInvalidArgument) << name << "=" << value;
   }
-  const auto later = bridge_options({{"com.docker.network.bridge.host_binding_ipv4", "127.0.0.1"}});
+  const auto later = bridge_options({{"com.docker.network.bridge.inhibit_ipv4", "true"}});
   EXPECT_EQ(later.code(), Code::kNotImplemented);
 }
 

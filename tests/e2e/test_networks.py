@@ -270,7 +270,7 @@ def test_prune(docker):
     (("--subnet", "10.1.1.1/24", "n"), "invalid subnet 10.1.1.1/24: it should be 10.1.1.0/24"),
     (("--subnet", "10.190.1.0/24", "--gateway", "10.190.1.1", "--opt", "com.docker.network.bridge.enable_icc=perhaps", "n"),
      "failed to parse com.docker.network.bridge.enable_icc value"),
-    (("--opt", "com.docker.network.bridge.host_binding_ipv4=127.0.0.1", "n"), "host_binding_ipv4 is not supported yet"),
+    (("--opt", "com.docker.network.bridge.inhibit_ipv4=true", "n"), "inhibit_ipv4 is not supported yet"),
     (("--subnet", "10.190.1.0/24", "--subnet", "10.190.2.0/24", "n"), "bridge driver doesn't support multiple subnets"),
     (("host",), "operation is not permitted on predefined host network"),
     (("--opt", "com.docker.network.bridge.name=lo", "n"), "the host has a link"),

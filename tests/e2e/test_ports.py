@@ -124,6 +124,15 @@ def test_addresses_of_the_host(docker, world):
         assert not echo.ask("127.0.0.1", port, netns=world, seconds=0.5)
 
 
+def test_the_address_that_a_network_publishes_at(docker, world):
+    docker("network", "create", "--opt", "com.docker.network.bridge.host_binding_ipv4=127.0.0.1", "net1")
+    web = Container(docker, "web", "--network", "net1", "--publish", "80", "--publish", f"{_HOST}::81")
+    assert [binding["HostIp"] for binding in web.ports["80/tcp"]] == ["127.0.0.1"]
+    with web.serves("80/tcp", "81/tcp"):
+        assert echo.ask("127.0.0.1", web.port()) and not echo.ask(_HOST, web.port(), netns=world, seconds=0.5)
+        assert echo.ask(_HOST, web.port("81/tcp"), netns=world)
+
+
 def test_ranges_and_random_ports(pouchd, docker):
     taken = Container(docker, "c1", "--publish", "7000-7002:7000-7002", "--publish", "80", "--expose", "90-91", "--publish-all")
     assert [taken.port(f"{number}/tcp") for number in (7000, 7001, 7002)] == [7000, 7001, 7002]

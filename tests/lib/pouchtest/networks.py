@@ -22,6 +22,11 @@ def bridges():
             if link.get("ifname", "").startswith(("pb-", "pn"))}
 
 
+def all_links():
+    """Names of all links."""
+    return {link["ifname"] for link in json.loads(ip("-json", "link", "show") or "[]") if "ifname" in link}
+
+
 def ports(bridge):
     """Names of the links that are plugged into a bridge."""
     return {link["ifname"] for link in json.loads(ip("-json", "link", "show", "master", bridge) or "[]")}
