@@ -4,5 +4,6 @@ set(pouch_capi_generated
     src/exec_calls.gen.cc
     src/image_calls.gen.cc
     src/network_calls.gen.cc
-    src/system_calls.gen.cc)
-set(pouch_capi_nouns container exec image network system)
+    src/system_calls.gen.cc
+    src/volume_calls.gen.cc)
+set(pouch_capi_nouns container exec image network system volume)

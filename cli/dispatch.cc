@@ -123,6 +123,13 @@ constexpr Command kCommands[] = {
     {"system", "reset", "Remove a root of this host with all that it owns", reset_command},
     {"system", "events", "Get real time events from the engine", events_command},
     {"system", "info", "Display system-wide information", info_command},
+    {"volume", "create", "Create a volume", volume_create_command},
+    {"volume", "inspect", "Display detailed information on one or more volumes", volume_inspect_command},
+    {"volume", "list", "", volume_ls_command},
+    {"volume", "ls", "List volumes", volume_ls_command},
+    {"volume", "prune", "Remove unused local volumes", volume_prune_command},
+    {"volume", "remove", "", volume_rm_command},
+    {"volume", "rm", "Remove one or more volumes", volume_rm_command},
 };
 
 struct Group {
@@ -132,7 +139,8 @@ struct Group {
 constexpr Group kGroups[] = {{"container", "Manage containers"},
                              {"image", "Manage images"},
                              {"network", "Manage networks"},
-                             {"system", "Manage Pouch"}};
+                             {"system", "Manage Pouch"},
+                             {"volume", "Manage volumes"}};
 
 constexpr const char* kGlobalOptions =
     "\nGlobal Options:\n"

@@ -16,6 +16,7 @@ type Client struct {
 	Images     ImageOperations
 	Networks   NetworkOperations
 	System     SystemOperations
+	Volumes    VolumeOperations
 }
 
 // Open opens an engine: embed://, unix://, tcp://, mock://; "" as pouch.h says.
@@ -28,7 +29,7 @@ func OpenWith(uri string, options Options) (*Client, error) {
 		return nil, err
 	}
 	return &Client{conn, ContainerOperations{conn}, ExecOperations{conn}, ImageOperations{conn}, NetworkOperations{conn},
-		SystemOperations{conn}}, nil
+		SystemOperations{conn}, VolumeOperations{conn}}, nil
 }
 
 // RunConfig is the usual part of a container's configuration.

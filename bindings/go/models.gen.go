@@ -2048,6 +2048,36 @@ type Volume struct {
 	UsageData *VolumeUsageData `json:"UsageData,omitempty"`
 }
 
+// VolumeCreateConfig: A new volume.
+type VolumeCreateConfig struct {
+	// Name; empty: one of 64 hexadecimal digits is made up.
+	Name *string `json:"Name,omitempty"`
+	// Name of the driver.
+	Driver *string `json:"Driver,omitempty"`
+	// Options of the driver by name.
+	DriverOpts *map[string]string `json:"DriverOpts,omitempty"`
+	// Labels.
+	Labels *map[string]string `json:"Labels,omitempty"`
+	// A cluster volume's; there is no swarm.
+	ClusterVolumeSpec *Empty `json:"ClusterVolumeSpec,omitempty"`
+}
+
+// VolumeListResult: Volumes.
+type VolumeListResult struct {
+	// The volumes, by name.
+	Volumes []Volume `json:"Volumes"`
+	// Drivers that did not answer.
+	Warnings []string `json:"Warnings"`
+}
+
+// VolumePruneResult: Volumes that were removed.
+type VolumePruneResult struct {
+	// Their names.
+	VolumesDeleted []string `json:"VolumesDeleted"`
+	// Bytes that are free now.
+	SpaceReclaimed uint64 `json:"SpaceReclaimed"`
+}
+
 // MountPoint: A mount that a container has.
 type MountPoint struct {
 	// Kind of the mount.
@@ -2394,4 +2424,22 @@ type SystemEventsOptions struct {
 	Until *time.Time `json:"until,omitempty"`
 	// Which events to send.
 	Filters *map[string][]string `json:"filters,omitempty"`
+}
+
+// VolumeListOptions: Options of volume.list.
+type VolumeListOptions struct {
+	// Which volumes to list.
+	Filters *map[string][]string `json:"filters,omitempty"`
+}
+
+// VolumePruneOptions: Options of volume.prune.
+type VolumePruneOptions struct {
+	// Which volumes to remove.
+	Filters *map[string][]string `json:"filters,omitempty"`
+}
+
+// VolumeRemoveOptions: Options of volume.remove.
+type VolumeRemoveOptions struct {
+	// Whether it is no error when there is none.
+	Force *bool `json:"force,omitempty"`
 }

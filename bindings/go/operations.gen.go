@@ -558,3 +558,57 @@ func (o SystemOperations) Version(ctx context.Context) (VersionInfo, error) {
 	err := o.conn.Call(ctx, "system.version", nil, nil, nil, &result)
 	return result, err
 }
+
+// VolumeOperations are all volume.* operations.
+type VolumeOperations struct{ conn *Conn }
+
+// Create: Create a volume.
+//
+// Where one of that name and driver is there already, that one is the answer.
+// InvalidArgument: a bad name or option. Conflict: another driver has a volume of the name.
+// NotFound: there is no such driver.
+// Errors: InvalidArgument, NotFound, Conflict, NotImplemented.
+func (o VolumeOperations) Create(ctx context.Context, config VolumeCreateConfig) (Volume, error) {
+	var result Volume
+	err := o.conn.Call(ctx, "volume.create", nil, config, nil, &result)
+	return result, err
+}
+
+// Inspect: Describe a volume.
+//
+// NotFound: there is no such volume.
+// Errors: NotFound.
+func (o VolumeOperations) Inspect(ctx context.Context, name string) (Volume, error) {
+	var result Volume
+	err := o.conn.Call(ctx, "volume.inspect", []string{name}, nil, nil, &result)
+	return result, err
+}
+
+// List: List volumes.
+//
+// InvalidArgument: an unknown filter or a bad value of one.
+// Errors: InvalidArgument.
+func (o VolumeOperations) List(ctx context.Context, options *VolumeListOptions) (VolumeListResult, error) {
+	var result VolumeListResult
+	err := o.conn.Call(ctx, "volume.list", nil, nil, options, &result)
+	return result, err
+}
+
+// Prune: Remove volumes that no container uses.
+//
+// Only those without a name of their own, unless the filter `all` is true.
+// InvalidArgument: an unknown filter or a bad value of one.
+// Errors: InvalidArgument.
+func (o VolumeOperations) Prune(ctx context.Context, options *VolumePruneOptions) (VolumePruneResult, error) {
+	var result VolumePruneResult
+	err := o.conn.Call(ctx, "volume.prune", nil, nil, options, &result)
+	return result, err
+}
+
+// Remove: Remove a volume with what is in it.
+//
+// NotFound: there is no such volume, and not `force`. Conflict: a container uses it, running or not.
+// Errors: NotFound, Conflict.
+func (o VolumeOperations) Remove(ctx context.Context, name string, options *VolumeRemoveOptions) error {
+	return o.conn.Call(ctx, "volume.remove", []string{name}, nil, options, nil)
+}

@@ -49,5 +49,6 @@
 #include "pouch/network.h"   /* IWYU pragma: export */
 #include "pouch/stream.h"    /* IWYU pragma: export */
 #include "pouch/system.h"    /* IWYU pragma: export */
+#include "pouch/volume.h"    /* IWYU pragma: export */
 
 #endif

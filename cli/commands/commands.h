@@ -50,6 +50,11 @@ int start_command(Context& context, const Invocation& invocation);
 int stop_command(Context& context, const Invocation& invocation);
 int tag_command(Context& context, const Invocation& invocation);
 int version_command(Context& context, const Invocation& invocation);
+int volume_create_command(Context& context, const Invocation& invocation);
+int volume_inspect_command(Context& context, const Invocation& invocation);
+int volume_ls_command(Context& context, const Invocation& invocation);
+int volume_prune_command(Context& context, const Invocation& invocation);
+int volume_rm_command(Context& context, const Invocation& invocation);
 int wait_command(Context& context, const Invocation& invocation);
 
 }  // namespace pouch::cli

@@ -9,7 +9,7 @@ namespace {
 constexpr int kExitTemplate = 64;  // as Docker's inspect ends for a template that cannot be parsed
 
 struct InspectFlags {
-  std::string type;  ///< "container", "image", "network" or "" for whatever has the name
+  std::string type;  ///< "container", "image", "network", "volume" or "" for whatever has the name
   std::string format;
   bool size = false;
   bool verbose = false;
@@ -50,6 +50,11 @@ std::string inspect_any(Client& client, const std::string& name, bool size) {
     const bool is_unknown =
         error.status() == POUCH_ERR_NOT_FOUND || error.status() == POUCH_ERR_INVALID_ARGUMENT;
     if (!is_unknown) throw;
+  }
+  try {
+    return client.call_text("volume.inspect", {name});
+  } catch (const ApiError& error) {
+    if (error.status() != POUCH_ERR_NOT_FOUND) throw;
     throw ApiError(POUCH_ERR_NOT_FOUND, "No such object: " + name);
   }
 }
@@ -64,6 +69,8 @@ Found find_all(Client& client, const Words& names, const InspectFlags& flags) {
         found.documents.push_back(client.call_text("image.inspect", {name}));
       } else if (flags.type == "network") {
         found.documents.push_back(inspect_network(client, name, flags.verbose));
+      } else if (flags.type == "volume") {
+        found.documents.push_back(client.call_text("volume.inspect", {name}));
       } else {
         found.documents.push_back(inspect_any(client, name, flags.size));
       }
@@ -154,7 +161,7 @@ int inspect(Context& context, const Invocation& invocation, const std::string& t
   Options options(invocation.command, synopsis, "Return low-level information on objects", {.least = 1});
   options.text("-f, --format", &flags.format, "string", "'json' or a Go template");
   if (type == "network") options.flag("-v, --verbose", &flags.verbose, "Verbose output for diagnostics");
-  if (type != "image" && type != "network")
+  if (type != "image" && type != "network" && type != "volume")
     options.flag("-s, --size", &flags.size, "Display total file sizes if the type is container");
   if (type.empty()) options.text("--type", &flags.type, "string", "Only inspect objects of the given type");
   const std::optional<Words> names = options.parse(invocation.args);
@@ -162,9 +169,12 @@ int inspect(Context& context, const Invocation& invocation, const std::string& t
     context.console().out(options.help());
     return 0;
   }
-  if (!flags.type.empty() && flags.type != "container" && flags.type != "image" && flags.type != "network") {
-    throw Exit(kExitError,
-               "unknown type: \"" + flags.type + "\": must be one of \"container\", \"image\", \"network\"");
+  const std::string& wanted = flags.type;
+  const bool is_known = wanted.empty() || wanted == "container" || wanted == "image" || wanted == "network" ||
+                        wanted == "volume";
+  if (!is_known) {
+    throw Exit(kExitError, "unknown type: \"" + wanted +
+                               "\": must be one of \"container\", \"image\", \"network\", \"volume\"");
   }
   try {
     if (!flags.format.empty() && flags.format != "json") static_cast<void>(Template(flags.format));
@@ -193,6 +203,10 @@ int inspect_image_command(Context& context, const Invocation& invocation) {
 
 int network_inspect_command(Context& context, const Invocation& invocation) {
   return inspect(context, invocation, "network", "NETWORK [NETWORK...]");
+}
+
+int volume_inspect_command(Context& context, const Invocation& invocation) {
+  return inspect(context, invocation, "volume", "VOLUME [VOLUME...]");
 }
 
 }  // namespace pouch::cli

@@ -403,6 +403,37 @@ class Engine {
   /// Reports the versions of the engine, of the API and of its components.
   /// Errors: only those any operation may give.
   virtual Result<api::VersionInfo> system_version(const Call& call) = 0;
+
+  /// volume.create: Create a volume.
+  /// Where one of that name and driver is there already, that one is the answer.
+  /// InvalidArgument: a bad name or option. Conflict: another driver has a volume of the name.
+  /// NotFound: there is no such driver.
+  /// Errors: InvalidArgument, NotFound, Conflict, NotImplemented.
+  virtual Result<api::Volume> volume_create(const api::VolumeCreateConfig& config, const Call& call) = 0;
+
+  /// volume.inspect: Describe a volume.
+  /// NotFound: there is no such volume.
+  /// Errors: NotFound.
+  virtual Result<api::Volume> volume_inspect(const std::string& name, const Call& call) = 0;
+
+  /// volume.list: List volumes.
+  /// InvalidArgument: an unknown filter or a bad value of one.
+  /// Errors: InvalidArgument.
+  virtual Result<api::VolumeListResult> volume_list(const api::VolumeListOptions& options,
+                                                    const Call& call) = 0;
+
+  /// volume.prune: Remove volumes that no container uses.
+  /// Only those without a name of their own, unless the filter `all` is true.
+  /// InvalidArgument: an unknown filter or a bad value of one.
+  /// Errors: InvalidArgument.
+  virtual Result<api::VolumePruneResult> volume_prune(const api::VolumePruneOptions& options,
+                                                      const Call& call) = 0;
+
+  /// volume.remove: Remove a volume with what is in it.
+  /// NotFound: there is no such volume, and not `force`. Conflict: a container uses it, running or not.
+  /// Errors: NotFound, Conflict.
+  virtual Status volume_remove(const std::string& name, const api::VolumeRemoveOptions& options,
+                               const Call& call) = 0;
 };
 
 }  // namespace pouch

@@ -624,7 +624,62 @@ Result<Json> run_system_version(Engine& engine, const OpArgs& /*args*/, const Ca
   return internal::encode_result(engine.system_version(call));
 }
 
-constexpr std::array<OpInfo, 48> kOperations = {{
+constexpr std::array kErrors_volume_create = {Code::kInvalidArgument, Code::kNotFound, Code::kConflict,
+                                              Code::kNotImplemented};
+
+Result<Json> run_volume_create(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto config = internal::decode_argument<VolumeCreateConfig>(args.config, args.mode);
+  if (!config.is_ok()) return config.status();
+  return internal::encode_result(engine.volume_create(*config, call));
+}
+
+constexpr std::array kIds_volume_inspect = {"name"sv};
+
+constexpr std::array kErrors_volume_inspect = {Code::kNotFound};
+
+Result<Json> run_volume_inspect(Engine& engine, const OpArgs& args, const Call& call) {
+  return internal::encode_result(engine.volume_inspect(args.ids[0], call));
+}
+
+constexpr std::array kOptions_volume_list = {
+    ParamInfo{"filters", ParamType::kJson, false},
+};
+
+constexpr std::array kErrors_volume_list = {Code::kInvalidArgument};
+
+Result<Json> run_volume_list(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto options = internal::decode_argument<VolumeListOptions>(args.options, args.mode);
+  if (!options.is_ok()) return options.status();
+  return internal::encode_result(engine.volume_list(*options, call));
+}
+
+constexpr std::array kOptions_volume_prune = {
+    ParamInfo{"filters", ParamType::kJson, false},
+};
+
+constexpr std::array kErrors_volume_prune = {Code::kInvalidArgument};
+
+Result<Json> run_volume_prune(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto options = internal::decode_argument<VolumePruneOptions>(args.options, args.mode);
+  if (!options.is_ok()) return options.status();
+  return internal::encode_result(engine.volume_prune(*options, call));
+}
+
+constexpr std::array kIds_volume_remove = {"name"sv};
+
+constexpr std::array kOptions_volume_remove = {
+    ParamInfo{"force", ParamType::kBool, false},
+};
+
+constexpr std::array kErrors_volume_remove = {Code::kNotFound, Code::kConflict};
+
+Result<Json> run_volume_remove(Engine& engine, const OpArgs& args, const Call& call) {
+  const auto options = internal::decode_argument<VolumeRemoveOptions>(args.options, args.mode);
+  if (!options.is_ok()) return options.status();
+  return internal::encode_status(engine.volume_remove(args.ids[0], *options, call));
+}
+
+constexpr std::array<OpInfo, 53> kOperations = {{
     {.name = "container.attach",
      .method = "POST",
      .path = "/containers/{id}/attach",
@@ -1441,9 +1496,94 @@ constexpr std::array<OpInfo, 48> kOperations = {{
      .retry_safe = true,
      .wire = "",
      .since = "1.0"},
+    {.name = "volume.create",
+     .method = "POST",
+     .path = "/volumes/create",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = {},
+     .options = {},
+     .errors = kErrors_volume_create,
+     .has_config = true,
+     .config_required = true,
+     .has_result = true,
+     .success_status = 201,
+     .retry_safe = false,
+     .wire = "",
+     .since = "1.0"},
+    {.name = "volume.inspect",
+     .method = "GET",
+     .path = "/volumes/{name}",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = kIds_volume_inspect,
+     .options = {},
+     .errors = kErrors_volume_inspect,
+     .has_config = false,
+     .config_required = false,
+     .has_result = true,
+     .success_status = 200,
+     .retry_safe = true,
+     .wire = "",
+     .since = "1.0"},
+    {.name = "volume.list",
+     .method = "GET",
+     .path = "/volumes",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = {},
+     .options = kOptions_volume_list,
+     .errors = kErrors_volume_list,
+     .has_config = false,
+     .config_required = false,
+     .has_result = true,
+     .success_status = 200,
+     .retry_safe = true,
+     .wire = "",
+     .since = "1.0"},
+    {.name = "volume.prune",
+     .method = "POST",
+     .path = "/volumes/prune",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = {},
+     .options = kOptions_volume_prune,
+     .errors = kErrors_volume_prune,
+     .has_config = false,
+     .config_required = false,
+     .has_result = true,
+     .success_status = 200,
+     .retry_safe = true,
+     .wire = "",
+     .since = "1.0"},
+    {.name = "volume.remove",
+     .method = "DELETE",
+     .path = "/volumes/{name}",
+     .kind = OpKind::kUnary,
+     .frames = OpFrames::kNone,
+     .queue = QueuePolicy::kBlock,
+     .id_has_slashes = false,
+     .ids = kIds_volume_remove,
+     .options = kOptions_volume_remove,
+     .errors = kErrors_volume_remove,
+     .has_config = false,
+     .config_required = false,
+     .has_result = false,
+     .success_status = 204,
+     .retry_safe = false,
+     .wire = "",
+     .since = "1.0"},
 }};
 
-constexpr std::array<internal::Dispatch, 48> kDispatch = {{
+constexpr std::array<internal::Dispatch, 53> kDispatch = {{
     {.call = nullptr, .open = &run_container_attach},   {.call = &run_container_commit, .open = nullptr},
     {.call = &run_container_create, .open = nullptr},   {.call = nullptr, .open = &run_container_export},
     {.call = &run_container_inspect, .open = nullptr},  {.call = &run_container_kill, .open = nullptr},
@@ -1468,6 +1608,9 @@ constexpr std::array<internal::Dispatch, 48> kDispatch = {{
     {.call = nullptr, .open = &run_system_events},      {.call = &run_system_info, .open = nullptr},
     {.call = &run_system_login, .open = nullptr},       {.call = &run_system_ping, .open = nullptr},
     {.call = nullptr, .open = &run_system_session},     {.call = &run_system_version, .open = nullptr},
+    {.call = &run_volume_create, .open = nullptr},      {.call = &run_volume_inspect, .open = nullptr},
+    {.call = &run_volume_list, .open = nullptr},        {.call = &run_volume_prune, .open = nullptr},
+    {.call = &run_volume_remove, .open = nullptr},
 }};
 
 }  // namespace

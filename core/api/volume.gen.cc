@@ -157,6 +157,54 @@ Json encode_value(const Volume& value) {
   return out;
 }
 
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, VolumeCreateConfig& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("Name", out.name);
+  reader.optional("Driver", out.driver);
+  reader.optional("DriverOpts", out.driver_opts);
+  reader.optional("Labels", out.labels);
+  reader.optional("ClusterVolumeSpec", out.cluster_volume_spec);
+  return reader.finish();
+}
+
+Json encode_value(const VolumeCreateConfig& value) {
+  Json out = json_object();
+  if (value.name) out["Name"] = encode_value(*value.name);
+  if (value.driver) out["Driver"] = encode_value(*value.driver);
+  if (value.driver_opts) out["DriverOpts"] = encode_value(*value.driver_opts);
+  if (value.labels) out["Labels"] = encode_value(*value.labels);
+  if (value.cluster_volume_spec) out["ClusterVolumeSpec"] = encode_value(*value.cluster_volume_spec);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, VolumeListResult& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("Volumes", out.volumes);
+  reader.required("Warnings", out.warnings);
+  return reader.finish();
+}
+
+Json encode_value(const VolumeListResult& value) {
+  Json out = json_object();
+  out["Volumes"] = encode_value(value.volumes);
+  out["Warnings"] = encode_value(value.warnings);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, VolumePruneResult& out) {
+  ObjectReader reader(in, path, mode);
+  reader.required("VolumesDeleted", out.volumes_deleted);
+  reader.required("SpaceReclaimed", out.space_reclaimed);
+  return reader.finish();
+}
+
+Json encode_value(const VolumePruneResult& value) {
+  Json out = json_object();
+  out["VolumesDeleted"] = encode_value(value.volumes_deleted);
+  out["SpaceReclaimed"] = encode_value(value.space_reclaimed);
+  return out;
+}
+
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, MountPoint& out) {
   ObjectReader reader(in, path, mode);
   reader.optional("Type", out.type);
@@ -180,6 +228,42 @@ Json encode_value(const MountPoint& value) {
   out["Mode"] = encode_value(value.mode);
   out["RW"] = encode_value(value.rw);
   out["Propagation"] = encode_value(value.propagation);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, VolumeListOptions& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("filters", out.filters);
+  return reader.finish();
+}
+
+Json encode_value(const VolumeListOptions& value) {
+  Json out = json_object();
+  if (value.filters) out["filters"] = encode_value(*value.filters);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, VolumePruneOptions& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("filters", out.filters);
+  return reader.finish();
+}
+
+Json encode_value(const VolumePruneOptions& value) {
+  Json out = json_object();
+  if (value.filters) out["filters"] = encode_value(*value.filters);
+  return out;
+}
+
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, VolumeRemoveOptions& out) {
+  ObjectReader reader(in, path, mode);
+  reader.optional("force", out.force);
+  return reader.finish();
+}
+
+Json encode_value(const VolumeRemoveOptions& value) {
+  Json out = json_object();
+  if (value.force) out["force"] = encode_value(*value.force);
   return out;
 }
 

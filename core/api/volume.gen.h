@@ -148,6 +148,48 @@ struct Volume {
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, Volume& out);
 Json encode_value(const Volume& value);
 
+/// A new volume.
+struct VolumeCreateConfig {
+  /// Name; empty: one of 64 hexadecimal digits is made up.
+  std::optional<std::string> name;
+  /// Name of the driver.
+  std::optional<std::string> driver;
+  /// Options of the driver by name.
+  std::optional<std::map<std::string, std::string>> driver_opts;
+  /// Labels.
+  std::optional<std::map<std::string, std::string>> labels;
+  /// A cluster volume's; there is no swarm.
+  std::optional<Empty> cluster_volume_spec;
+
+  friend bool operator==(const VolumeCreateConfig&, const VolumeCreateConfig&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, VolumeCreateConfig& out);
+Json encode_value(const VolumeCreateConfig& value);
+
+/// Volumes.
+struct VolumeListResult {
+  /// The volumes, by name.
+  Nullable<std::vector<Volume>> volumes;
+  /// Drivers that did not answer.
+  Nullable<std::vector<std::string>> warnings;
+
+  friend bool operator==(const VolumeListResult&, const VolumeListResult&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, VolumeListResult& out);
+Json encode_value(const VolumeListResult& value);
+
+/// Volumes that were removed.
+struct VolumePruneResult {
+  /// Their names.
+  Nullable<std::vector<std::string>> volumes_deleted;
+  /// Bytes that are free now.
+  uint64_t space_reclaimed = 0;
+
+  friend bool operator==(const VolumePruneResult&, const VolumePruneResult&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, VolumePruneResult& out);
+Json encode_value(const VolumePruneResult& value);
+
 /// A mount that a container has.
 struct MountPoint {
   /// Kind of the mount.
@@ -171,5 +213,35 @@ struct MountPoint {
 };
 Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, MountPoint& out);
 Json encode_value(const MountPoint& value);
+
+/// Options of volume.list.
+struct VolumeListOptions {
+  /// Which volumes to list.
+  std::optional<std::map<std::string, std::vector<std::string>>> filters;
+
+  friend bool operator==(const VolumeListOptions&, const VolumeListOptions&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, VolumeListOptions& out);
+Json encode_value(const VolumeListOptions& value);
+
+/// Options of volume.prune.
+struct VolumePruneOptions {
+  /// Which volumes to remove.
+  std::optional<std::map<std::string, std::vector<std::string>>> filters;
+
+  friend bool operator==(const VolumePruneOptions&, const VolumePruneOptions&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, VolumePruneOptions& out);
+Json encode_value(const VolumePruneOptions& value);
+
+/// Options of volume.remove.
+struct VolumeRemoveOptions {
+  /// Whether it is no error when there is none.
+  std::optional<bool> force;
+
+  friend bool operator==(const VolumeRemoveOptions&, const VolumeRemoveOptions&) = default;
+};
+Status decode_value(const Json& in, const JsonPath& path, DecodeMode mode, VolumeRemoveOptions& out);
+Json encode_value(const VolumeRemoveOptions& value);
 
 }  // namespace pouch::api

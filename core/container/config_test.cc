@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "core/container/config_merge.h"
+#include "core/container/mount_plan.h"
 #include "core/container/names.h"
 #include "core/container/processors.h"
 #include "core/container/signals.h"
@@ -175,8 +176,6 @@ TEST(Validation, NamesWhatIsNotSupported) {
     EXPECT_EQ(status.code(), Code::kNotImplemented) << option << ": " << status.message();
     EXPECT_THAT(status.message(), HasSubstr(option));
   };
-  expect("Volumes", [](auto& c) { c.volumes.emplace()["/data"]; });
-  expect("VolumesFrom", [](auto& c) { c.host_config->volumes_from = {"x"}; });
   expect("RestartPolicy", [](auto& c) { c.host_config->restart_policy.emplace().name = "always"; });
   expect("Healthcheck", [](auto& c) { c.healthcheck.emplace().test = {"CMD", "true"}; });
   expect("Init", [](auto& c) { c.host_config->init = true; });
@@ -247,6 +246,50 @@ TEST(Validation, FilledHostConfig) {
   EXPECT_EQ(host.shm_size, 64 << 20);
   EXPECT_EQ(host.restart_policy->name, "no");
   EXPECT_EQ(host.log_config->type, "json-file");
+}
+
+TEST(Validation, NoVolumeIsTheWholeRoot) {
+  for (const char* path : {"/", "", "/a/.."}) {
+    api::ContainerCreateConfig config = request();
+    config.volumes.emplace()[path];
+    EXPECT_EQ(validate_request(config).code(), Code::kInvalidArgument) << path;
+  }
+}
+
+TEST(MountRows, OwnOnesWinOverThoseOfOthers) {
+  api::ContainerConfig config;
+  config.volumes.emplace()["/image"];
+  (*config.volumes)["/taken/"];
+  (*config.volumes)["relative"];
+  api::HostConfig other;
+  other.binds = {{"/srv:/taken:ro", "vol1:/a", "/tmp:/bind"}};
+  other.tmpfs = {{"/t", ""}};
+  TakenMounts taken;
+  taken.own = *spec::plan_mounts(other);
+  taken.rows = plan_rows({}, other, taken.own, {});
+  ASSERT_EQ(taken.rows.size(), 1U);
+  EXPECT_EQ(taken.rows[0].mode, "z");
+  taken.read_only = true;
+  api::HostConfig host;
+  host.binds = {{"vol2:/a", "/x:/bind"}};
+  const auto rows = plan_rows(config, host, *spec::plan_mounts(host), {taken});
+  std::map<std::string, const MountRow*> by_path;
+  for (const MountRow& row : rows) by_path[row.destination] = &row;
+  ASSERT_EQ(by_path.size(), 4U);
+  EXPECT_EQ(by_path.at("/a")->volume, "vol2");
+  EXPECT_TRUE(wants_copy(*by_path.at("/a")));
+  EXPECT_EQ(by_path.at("/taken")->mount.type, "bind");
+  EXPECT_TRUE(by_path.at("/taken")->is_read_only());
+  EXPECT_EQ(by_path.at("/image")->volume.size(), 64U);
+  EXPECT_EQ(by_path.at("/image")->ending, Ending::kGoes);
+  EXPECT_TRUE(by_path.contains("/relative"));
+
+  TakenMounts again;
+  again.rows = rows;
+  for (const MountRow& row : plan_rows({}, {}, {}, {again})) {
+    EXPECT_NE(row.ending, Ending::kGoes) << row.destination;  // another has made it
+    EXPECT_FALSE(wants_copy(row)) << row.destination;
+  }
 }
 
 }  // namespace

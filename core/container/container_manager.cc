@@ -5,8 +5,9 @@
 
 namespace pouch {
 
-ContainerManager::ContainerManager(EngineContext& context, ImageLookup& images, ContainerNetworks& networks)
-    : impl_(std::make_unique<Impl>(context, images, networks)) {}
+ContainerManager::ContainerManager(EngineContext& context, ImageLookup& images, ContainerNetworks& networks,
+                                   ContainerVolumes& volumes)
+    : impl_(std::make_unique<Impl>(context, images, networks, volumes)) {}
 
 ContainerManager::~ContainerManager() = default;
 

@@ -11,6 +11,7 @@
 #include "core/base/id.h"
 #include "core/base/status.h"
 #include "core/container/container_networks.h"
+#include "core/container/container_volumes.h"
 #include "core/container/image_lookup.h"
 
 namespace pouch {
@@ -38,7 +39,8 @@ struct ContainerUse {
 class ContainerManager {
  public:
   /// All must outlive the manager. Does nothing yet.
-  ContainerManager(EngineContext& context, ImageLookup& images, ContainerNetworks& networks);
+  ContainerManager(EngineContext& context, ImageLookup& images, ContainerNetworks& networks,
+                   ContainerVolumes& volumes);
   ~ContainerManager();  ///< ends what is followed here; containers go on
   ContainerManager(const ContainerManager&) = delete;
   ContainerManager& operator=(const ContainerManager&) = delete;

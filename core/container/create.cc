@@ -84,6 +84,7 @@ struct ContainerManager::Impl::CreatePlan {
   ImageForContainer image;
   std::string session;  ///< "": none
   EndpointRequests endpoints;
+  std::vector<container::MountRow> mounts;
 };
 
 Result<ContainerManager::Impl::CreatePlan> ContainerManager::Impl::plan_create(
@@ -107,6 +108,7 @@ Result<ContainerManager::Impl::CreatePlan> ContainerManager::Impl::plan_create(
   POUCH_RETURN_IF_ERROR(container::merge_image_config(plan.config, plan.image.config));
   POUCH_RETURN_IF_ERROR(container::validate_merged(plan.config));
   POUCH_RETURN_IF_ERROR(spec::validate(plan.config, plan.host));
+  POUCH_ASSIGN_OR_RETURN(plan.mounts, plan_mount_rows(plan.config, plan.host, call));
 
   ContainerRow& row = plan.row;
   row.id = ContainerId(new_object_id());
@@ -145,6 +147,7 @@ Status ContainerManager::Impl::insert_named(CreatePlan& plan, const std::string&
       POUCH_RETURN_IF_ERROR(
           networks.add_endpoints(transaction, {plan.row.id, plan.row.name, plan.config.hostname.value_or("")},
                                  plan.host, plan.endpoints));
+      POUCH_RETURN_IF_ERROR(insert_mount_rows(transaction, plan.row.id, plan.mounts));
       return transaction.commit();
     }
     if (!name.empty()) {
@@ -156,6 +159,18 @@ Status ContainerManager::Impl::insert_named(CreatePlan& plan, const std::string&
   }
 }
 
+// Volumes with names are made before: others may remove one until the container's row says that it is used.
+Status ContainerManager::Impl::insert_with_volumes(CreatePlan& plan, const std::string& name) {
+  constexpr int kRounds = 10;
+  Status inserted;
+  for (int round = 0; round < kRounds; ++round) {
+    POUCH_RETURN_IF_ERROR(ensure_volumes(plan.mounts, plan.session));
+    inserted = insert_named(plan, name);
+    if (inserted.code() != Code::kUnavailable) break;
+  }
+  return inserted;
+}
+
 // The snapshot first, whatever its making answered: the row is what tells of it.
 void ContainerManager::Impl::undo_create(const ContainerRow& row) {
   const Call call = own_call(kPrepareMs);
@@ -164,10 +179,8 @@ void ContainerManager::Impl::undo_create(const ContainerRow& row) {
       const Status removed = (*client)->snapshots().remove(call, row.snapshotter, row.snapshot_key);
       if (!removed.is_ok() && removed.code() != Code::kNotFound) return removed;
     }
-    POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
-                           context.db->begin(store::Durability::kBootScoped, call));
-    POUCH_RETURN_IF_ERROR(transaction.run("DELETE FROM containers WHERE id = ?1", row.id).status());
-    return transaction.commit();
+    POUCH_RETURN_IF_ERROR(remove_views(row, call));
+    return forget_creating(row.id);
   };
   if (const Status undone = insist(undo); !undone.is_ok()) {
     log_warning("container", "undo a create: " + undone.message(), row.id.str());
@@ -187,12 +200,14 @@ Status ContainerManager::Impl::finish_create(const CreatePlan& plan) {
   if (!rootfs.is_ok()) {
     return rootfs.status().prefix("create container " + quote(row.name) + ": prepare its root filesystem");
   }
+  POUCH_RETURN_IF_ERROR(make_mounts(row, plan.mounts));
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context.db->begin(row.durability(), call));
   POUCH_ASSIGN_OR_RETURN(const int64_t changed,
                          transaction.run("UPDATE containers SET state = 'created', owner_token = NULL "
                                          "WHERE id = ?1 AND state = 'creating' AND owner_token = ?2",
                                          row.id, row.owner));
   if (changed != 1) return internal_error("create container " + quote(row.name) + ": its row is gone");
+  POUCH_RETURN_IF_ERROR(settle_mounts(transaction, row, plan.mounts));
   POUCH_RETURN_IF_ERROR(append_event(transaction, row, plan.config, "create"));
   POUCH_RETURN_IF_ERROR(transaction.commit());
   undo.dismiss();
@@ -226,7 +241,7 @@ Result<api::ContainerCreateResult> ContainerManager::Impl::create(const api::Con
         plan.session = session;
         POUCH_ASSIGN_OR_RETURN(std::vector<std::string> warnings, spec_warnings(plan));
         for (std::string& warning : networks.warnings(plan.host)) warnings.push_back(std::move(warning));
-        POUCH_RETURN_IF_ERROR(insert_named(plan, name));
+        POUCH_RETURN_IF_ERROR(insert_with_volumes(plan, name));
         POUCH_RETURN_IF_ERROR(finish_create(plan));
         api::ContainerCreateResult result;
         result.id = plan.row.id.str();

@@ -211,7 +211,9 @@ Status ContainerManager::Impl::commit_exit(const ContainerRow& row,
         append_event(transaction, row, config, "die", {{"exitCode", std::to_string(code)}}));
     // What its networks are outside the keeper removes when it reads the event: that takes a while.
     POUCH_RETURN_IF_ERROR(networks.detach(transaction, row.id, row.generation));
+    POUCH_ASSIGN_OR_RETURN(const bool has_volumes, tell_mounts(transaction, row.id, "unmount"));
     POUCH_RETURN_IF_ERROR(transaction.commit());
+    if (has_volumes) volumes.sweep_soon();
   }
   return row.auto_remove ? remove_claimed(row) : Status();
 }

@@ -8,6 +8,7 @@
 #include "core/base/cancel.h"
 #include "core/base/id.h"
 #include "core/base/status.h"
+#include "core/base/unique_fd.h"
 #include "core/registry/reference.h"
 
 namespace pouch {
@@ -53,6 +54,10 @@ class ImageLookup {
   /// A tar of the merged file system of an active snapshot.
   virtual Result<StreamPtr> export_rootfs(const std::string& snapshotter, const std::string& key,
                                           const Call& call) = 0;
+
+  /// The root folder of an active snapshot, read-only; it goes with the descriptor.
+  virtual Result<UniqueFd> open_rootfs(const std::string& snapshotter, const std::string& key,
+                                       const Call& call) = 0;
 
   /// Bytes of the image's layers unpacked, for SizeRootFs; by full id. NotFound when it is gone.
   virtual Result<int64_t> unpacked_bytes(const Digest& id, const Call& call) = 0;

@@ -19,10 +19,12 @@ constexpr size_t kMaxStreams = 4096;
 
 }  // namespace
 
-ContainerManager::Impl::Impl(EngineContext& engine, ImageLookup& lookup, ContainerNetworks& its_networks)
+ContainerManager::Impl::Impl(EngineContext& engine, ImageLookup& lookup, ContainerNetworks& its_networks,
+                             ContainerVolumes& its_volumes)
     : context(engine),
       images(lookup),
       networks(its_networks),
+      volumes(its_volumes),
       waiters(std::make_unique<Executor>(kMaxWaiters)),
       streams(std::make_unique<Executor>(kMaxStreams)) {}
 

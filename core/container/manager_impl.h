@@ -15,7 +15,10 @@
 #include "core/container/background.h"
 #include "core/container/container_manager.h"
 #include "core/container/container_networks.h"
+#include "core/container/container_volumes.h"
+#include "core/container/mount_rows.h"
 #include "core/container/records.h"
+#include "core/container/staged_mounts.h"
 #include "core/container/task_remover.h"
 #include "core/ctrd/client.h"
 #include "core/ctrd/tasks.h"
@@ -24,8 +27,8 @@
 #include "core/spec/oci_spec.h"
 #include "core/store/engine_context.h"
 
-// The container manager's parts, one .cc file each: create, start, exit, stop, remove, query, wait, logs,
-// attach, exec, recover, exit_watch.
+// The container manager's parts, one .cc file each: create, mounts, start, exit, stop, remove, query, wait,
+// logs, attach, exec, recover, exit_watch.
 
 namespace pouch {
 
@@ -58,7 +61,9 @@ struct StartJob {
   api::ContainerConfig config;
   api::HostConfig host;
   NetworkPlan network;
-  bool has_record = false;  ///< containerd's container record was made
+  std::vector<MountRow> mounts;          ///< beside its own binds and tmpfs
+  std::shared_ptr<StagedMounts> staged;  ///< of its mounts, while the runtime has not its own
+  bool has_record = false;               ///< containerd's container record was made
   bool has_task = false;
 };
 
@@ -78,7 +83,8 @@ inline constexpr const char* kFailedStartAttribute = "io.pouch.exit_code";
 }  // namespace container
 
 struct ContainerManager::Impl {
-  Impl(EngineContext& engine, ImageLookup& lookup, ContainerNetworks& its_networks);
+  Impl(EngineContext& engine, ImageLookup& lookup, ContainerNetworks& its_networks,
+       ContainerVolumes& its_volumes);
   ~Impl();
 
   // create.cc
@@ -87,10 +93,37 @@ struct ContainerManager::Impl {
   struct CreatePlan;
   Result<CreatePlan> plan_create(const api::ContainerCreateConfig& request, const std::string& platform,
                                  const Call& call);
+  Status insert_with_volumes(CreatePlan& plan, const std::string& name);
   Status insert_named(CreatePlan& plan, const std::string& name);
   Status finish_create(const CreatePlan& plan);
   void undo_create(const container::ContainerRow& row);
   Result<std::vector<std::string>> spec_warnings(const CreatePlan& plan);
+
+  // mounts.cc
+  /// Of a new container; names, drivers and images are looked up, nothing is made.
+  Result<std::vector<container::MountRow>> plan_mount_rows(const api::ContainerConfig& config,
+                                                           const api::HostConfig& host, const Call& call);
+  /// Makes volumes with names of their own that are not there.
+  Status ensure_volumes(std::vector<container::MountRow>& rows, const std::string& session);
+  /// Beside the container's row. Unavailable: a volume has gone since; make it again.
+  Status insert_mount_rows(store::Transaction& transaction, const ContainerId& id,
+                           std::vector<container::MountRow>& rows);
+  /// Makes what the rows tell of: anonymous volumes, files in empty ones, views of images.
+  Status make_mounts(const container::ContainerRow& row, const std::vector<container::MountRow>& rows);
+  Status settle_mounts(store::Transaction& transaction, const container::ContainerRow& row,
+                       const std::vector<container::MountRow>& rows);
+  /// Adds what the rows tell of to the mounts of a start.
+  Status attach_mounts(container::StartJob& job, spec::MountPlan& plan);
+  Result<std::string> attach_image(container::StartJob& job, size_t index);
+  /// Events of volumes; whether there are any volumes.
+  Result<bool> tell_mounts(store::Transaction& transaction, const ContainerId& id, const std::string& action);
+  /// The container goes, in the transaction: the names of volumes that go with it, for remove_volumes().
+  Result<std::vector<std::string>> release_mounts(store::Transaction& transaction, const ContainerId& id);
+  void remove_volumes(const std::vector<std::string>& names);
+  Status remove_views(const container::ContainerRow& row, const Call& call);
+  /// For inspect and lists.
+  Result<std::vector<api::MountPoint>> mounts_of(store::Session& session, const ContainerId& id,
+                                                 const api::HostConfig& host);
 
   // commit.cc
   Result<api::CommitResult> commit(const api::ContainerConfig& wanted,
@@ -102,7 +135,7 @@ struct ContainerManager::Impl {
   Status start_now(const std::string& reference, const Call& call);
   Result<container::StartJob> claim_start(const std::string& reference, const Call& call);
   Status launch(container::StartJob& job);
-  Result<ctrd::ContainerRecord> container_record(const container::StartJob& job,
+  Result<ctrd::ContainerRecord> container_record(container::StartJob& job,
                                                  const std::vector<ctrd::Mount>& rootfs);
   Status create_record(container::StartJob& job, const ctrd::ContainerRecord& record);
   Status create_task(container::StartJob& job, const std::vector<ctrd::Mount>& rootfs,
@@ -149,8 +182,14 @@ struct ContainerManager::Impl {
   // remove.cc
   Status remove(const std::string& reference, const api::ContainerRemoveOptions& options, const Call& call);
   Status rename(const std::string& reference, const std::string& name, const Call& call);
-  Status remove_now(const std::string& reference, bool force, const container::Attributes& extra = {});
-  Result<container::ContainerRow> claim_remove(const std::string& reference, bool force);
+  /// What remove_now() does beside removing.
+  struct Removal {
+    bool force = false;
+    bool volumes = false;         ///< those without a name of their own go, too
+    container::Attributes extra;  ///< of the event
+  };
+  Status remove_now(const std::string& reference, const Removal& how);
+  Result<container::ContainerRow> claim_remove(const std::string& reference, const Removal& how);
   /// The row is in state removing and ours.
   Status remove_claimed(const container::ContainerRow& row, const container::Attributes& extra = {});
   Status clear_container(const container::ContainerRow& row);
@@ -301,6 +340,7 @@ struct ContainerManager::Impl {
   EngineContext& context;
   ImageLookup& images;
   ContainerNetworks& networks;
+  ContainerVolumes& volumes;
   container::Inflight inflight;
   /// Shared with streams, which may outlive the manager.
   std::shared_ptr<container::Closers> closers = std::make_shared<container::Closers>();

@@ -40,11 +40,6 @@ std::string command_text(const std::vector<std::string>& line) {
   return text;
 }
 
-std::vector<api::MountPoint> mounts_of(const api::HostConfig& host) {
-  const auto plan = spec::plan_mounts(host);
-  return plan.is_ok() ? spec::mount_points(*plan) : std::vector<api::MountPoint>();
-}
-
 api::ContainerState state_of(const ContainerRow& row) {
   api::ContainerState out;
   out.status = shown_state(row);
@@ -123,7 +118,8 @@ std::vector<api::PortSummary> port_summaries(const spec::PortMap& ports) {
 }
 
 bool filter_matches(const ListFilter& filter, const ContainerRow& row, const api::ContainerConfig& config,
-                    const api::HostConfig& host, const NetworkView& view) {
+                    const api::HostConfig& host, const NetworkView& view,
+                    const std::vector<api::MountPoint>& mounts) {
   container::FilterSubject subject;
   const std::string shown = shown_state(row);
   subject.id = row.id.str();
@@ -140,9 +136,10 @@ bool filter_matches(const ListFilter& filter, const ContainerRow& row, const api
     subject.networks.push_back(name);
     if (endpoint.network_id) subject.networks.push_back(*endpoint.network_id);
   }
-  for (const api::MountPoint& mount : mounts_of(host)) {
+  for (const api::MountPoint& mount : mounts) {
     subject.volumes.push_back(mount.destination);
-    if (!mount.source.empty()) subject.volumes.push_back(mount.source);
+    const std::string name = mount.name.value_or(mount.source);
+    if (!name.empty()) subject.volumes.push_back(name);
   }
   for (const PublishedPort& port : view.ports) {
     subject.published_ports.push_back(spec::ContainerPort{port.protocol, port.host_port}.text());
@@ -165,6 +162,7 @@ struct Listing {
   int64_t limit = 0;
   bool size = false;
   std::map<ContainerId, NetworkView> networks;
+  std::map<ContainerId, std::vector<api::MountPoint>> mounts;
   std::map<std::string, std::string> image_ids;  ///< by reference; empty: the name is gone
 };
 
@@ -223,7 +221,8 @@ Result<std::optional<api::ContainerSummary>> ContainerManager::Impl::summarize(c
                                                                                const Call& call) {
   POUCH_ASSIGN_OR_RETURN(const api::ContainerConfig config, row.config());
   POUCH_ASSIGN_OR_RETURN(const api::HostConfig host, row.host_config());
-  if (!filter_matches(listing.filter, row, config, host, listing.networks.at(row.id)))
+  if (!filter_matches(listing.filter, row, config, host, listing.networks.at(row.id),
+                      listing.mounts.at(row.id)))
     return std::optional<api::ContainerSummary>();
   api::ContainerSummary out;
   out.id = row.id.str();
@@ -242,7 +241,7 @@ Result<std::optional<api::ContainerSummary>> ContainerManager::Impl::summarize(c
   api::ContainerSummaryNetworkSettings shown;
   shown.networks = listing.networks.at(row.id).networks;
   out.network_settings = std::move(shown);
-  out.mounts = mounts_of(host);
+  out.mounts = listing.mounts.at(row.id);
   if (listing.size) {
     const Status measured = measure(row, call, out.size_rw, out.size_root_fs);
     if (!measured.is_ok()) log_warning("container", "size: " + measured.message(), row.id.str());
@@ -263,6 +262,7 @@ Result<std::vector<api::ContainerSummary>> ContainerManager::Impl::list(
       POUCH_ASSIGN_OR_RETURN(const api::HostConfig host, row.host_config());
       POUCH_ASSIGN_OR_RETURN(NetworkView view, networks.view(snapshot, row.id, row.generation, host));
       listing.networks[row.id] = std::move(view);
+      POUCH_ASSIGN_OR_RETURN(listing.mounts[row.id], mounts_of(snapshot, row.id, host));
     }
   }
   std::vector<api::ContainerSummary> out;
@@ -289,6 +289,7 @@ Result<api::ContainerInspect> ContainerManager::Impl::inspect(const std::string&
     POUCH_ASSIGN_OR_RETURN(execs, container::execs_of_container(snapshot, row.id));
     POUCH_ASSIGN_OR_RETURN(out.host_config, row.host_config());
     POUCH_ASSIGN_OR_RETURN(network, networks.view(snapshot, row.id, row.generation, out.host_config));
+    POUCH_ASSIGN_OR_RETURN(out.mounts, mounts_of(snapshot, row.id, out.host_config));
   }
   if (row.state == state::kCreating) return not_found("No such container: " + reference);
   POUCH_ASSIGN_OR_RETURN(out.config, row.config());
@@ -319,7 +320,6 @@ Result<api::ContainerInspect> ContainerManager::Impl::inspect(const std::string&
   }
   if (!exec_ids.empty()) out.exec_ids = std::move(exec_ids);
   out.graph_driver.name = row.snapshotter;
-  out.mounts = mounts_of(out.host_config);
   spec::PortMap ports = ports_shown(row, out.config, out.host_config, network);
   show_networks(std::move(network), std::move(ports), out.network_settings);
   if (options.size.value_or(false)) {

@@ -79,7 +79,10 @@ Result<ContainerManager::Impl::Tasks> ContainerManager::Impl::list_tasks(const C
 }
 
 Status ContainerManager::Impl::reconcile(const Call& call) {
-  const ScopeGuard sweep([this] { networks.sweep_soon(); });  // what ended in one way or another
+  const ScopeGuard sweep([this] {  // what ended in one way or another
+    networks.sweep_soon();
+    volumes.sweep_soon();
+  });
   warn("let frozen containers go on",
        container::thaw_left(context, call, [this](const std::string& owner) { return is_orphan(owner); }),
        {});
@@ -181,7 +184,7 @@ void ContainerManager::Impl::recover_row(const ContainerRow& row, const Tasks* t
   } else if (row.state == state::kRemoving && take_over(mine)) {
     warn("finish a removal", remove_claimed(mine), row.id);
   } else if (ends_with_boot(row)) {
-    const auto claimed = claim_remove(row.id.str(), false);
+    const auto claimed = claim_remove(row.id.str(), {});
     if (claimed.is_ok()) warn("remove what ended with the boot", remove_claimed(*claimed), row.id);
   }
 }
@@ -197,6 +200,8 @@ void ContainerManager::Impl::recover_create(const ContainerRow& row) {
     }
     // containerd may be about to make it: the request of a dead client goes on.
     if (!removed.is_ok()) drop_stray_snapshots_soon();
+    if (const Status gone = remove_views(row, call); !gone.is_ok())
+      return try_again_if("undo a create", gone, row.id);
   }
   try_again_if("undo a create", forget_creating(row.id), row.id);
 }
@@ -204,9 +209,15 @@ void ContainerManager::Impl::recover_create(const ContainerRow& row) {
 Status ContainerManager::Impl::forget_creating(const ContainerId& id) {
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
                          context.db->begin(store::Durability::kBootScoped, own_call(kStepMs)));
-  POUCH_RETURN_IF_ERROR(
-      transaction.run("DELETE FROM containers WHERE id = ?1 AND state = 'creating'", id).status());
-  return transaction.commit();
+  POUCH_ASSIGN_OR_RETURN(
+      const int64_t ours,
+      transaction.run("UPDATE containers SET pid = 0 WHERE id = ?1 AND state = 'creating'", id));
+  if (ours != 1) return {};
+  POUCH_ASSIGN_OR_RETURN(const auto dropped, release_mounts(transaction, id));
+  POUCH_RETURN_IF_ERROR(transaction.run("DELETE FROM containers WHERE id = ?1", id).status());
+  POUCH_RETURN_IF_ERROR(transaction.commit());
+  remove_volumes(dropped);
+  return {};
 }
 
 void ContainerManager::Impl::recover_start(const ContainerRow& row, const ctrd::TaskInfo* task) {
@@ -220,6 +231,8 @@ void ContainerManager::Impl::recover_start(const ContainerRow& row, const ctrd::
   job.has_record = true;
   job.has_task = task != nullptr;
   if (runs(task)) {
+    warn("remove the mounts of a start",
+         container::clear_staging(container::staging_dir(context.run_dir(), row.id, row.generation)), row.id);
     try_again_if("finish a start", commit_running(job, task->pid), row.id);
     watch_process({row.id, row.generation, {}});
     return;
@@ -341,8 +354,11 @@ Status ContainerManager::Impl::drop_stray_snapshots() {
   // Listed before the rows are read: a create inserts its row first.
   POUCH_ASSIGN_OR_RETURN(const auto snapshots, client->snapshots().list(call, snapshotter, ours));
   for (const ctrd::SnapshotInfo& snapshot : snapshots) {
-    POUCH_ASSIGN_OR_RETURN(const auto row, load(ContainerId(snapshot.name)));
-    if (row || snapshot.kind != ctrd::SnapshotKind::kActive) continue;
+    if (snapshot.kind == ctrd::SnapshotKind::kCommitted) continue;
+    const auto owner = snapshot.labels.find(container::kSnapshotLabel);
+    if (owner == snapshot.labels.end()) continue;
+    POUCH_ASSIGN_OR_RETURN(const auto row, load(ContainerId(owner->second)));
+    if (row) continue;
     log_warning("container", "a root filesystem without a container is removed", snapshot.name);
     warn("remove a snapshot", client->snapshots().remove(call, snapshotter, snapshot.name),
          ContainerId(snapshot.name));

@@ -26,12 +26,12 @@ Status ok_if_absent(const Status& status) {
 }  // namespace
 
 // Unavailable: it is in a transition or runs again; look anew.
-Result<ContainerRow> ContainerManager::Impl::claim_remove(const std::string& reference, bool force) {
+Result<ContainerRow> ContainerManager::Impl::claim_remove(const std::string& reference, const Removal& how) {
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
                          context.db->begin(store::Durability::kBootScoped, own_call(kStepMs)));
   POUCH_ASSIGN_OR_RETURN(ContainerRow row, container::find_container(transaction, reference));
   if (row.state == state::kCreating) return not_found("No such container: " + reference);
-  if (row.is_running() && !force) {
+  if (row.is_running() && !how.force) {
     return conflict(row.paused ? "You cannot remove a paused container " + row.id.str() +
                                      ". Unpause and then stop the container before attempting removal or "
                                      "force remove"
@@ -49,6 +49,11 @@ Result<ContainerRow> ContainerManager::Impl::claim_remove(const std::string& ref
           .run("UPDATE containers SET state = 'removing', owner_token = ?2, boot_id = ?3 WHERE id = ?1",
                row.id, context.owner_token, context.boot_id)
           .status());
+  // Told in the row: whoever finishes the removal knows it.
+  if (how.volumes) {
+    POUCH_RETURN_IF_ERROR(container::set_endings(transaction, row.id, container::Ending::kWithVolumes,
+                                                 container::Ending::kGoes));
+  }
   POUCH_RETURN_IF_ERROR(transaction.commit());
   row.state = state::kRemoving;
   row.owner = context.owner_token;
@@ -75,6 +80,7 @@ Status ContainerManager::Impl::clear_container(const ContainerRow& row) {
     return sys::remove_tree(container::container_paths(context.root_dir(), row.id).dir);
   });
   POUCH_RETURN_IF_ERROR(ok_if_absent(client->snapshots().remove(call, row.snapshotter, row.snapshot_key)));
+  POUCH_RETURN_IF_ERROR(remove_views(row, call));
   POUCH_RETURN_IF_ERROR(record.join());
   return files.join();
 }
@@ -96,17 +102,22 @@ Status ContainerManager::Impl::record_removal(const ContainerRow& row, const Sta
     return transaction.commit();
   }
   POUCH_ASSIGN_OR_RETURN(
-      const int64_t changed,
-      transaction.run("DELETE FROM containers WHERE id = ?1 AND state = 'removing' AND owner_token = ?2",
-                      row.id, context.owner_token));
-  if (changed != 1) return {};  // taken over; it is as good as gone
+      const int64_t ours,
+      transaction.run(
+          "UPDATE containers SET pid = 0 WHERE id = ?1 AND state = 'removing' AND owner_token = ?2", row.id,
+          context.owner_token));
+  if (ours != 1) return {};  // taken over; it is as good as gone
+  POUCH_ASSIGN_OR_RETURN(const auto dropped, release_mounts(transaction, row.id));
+  POUCH_RETURN_IF_ERROR(transaction.run("DELETE FROM containers WHERE id = ?1", row.id).status());
   POUCH_RETURN_IF_ERROR(append_event(transaction, row, config, "destroy", extra));
-  return transaction.commit();
+  POUCH_RETURN_IF_ERROR(transaction.commit());
+  remove_volumes(dropped);
+  return {};
 }
 
-Status ContainerManager::Impl::remove_now(const std::string& reference, bool force, const Attributes& extra) {
+Status ContainerManager::Impl::remove_now(const std::string& reference, const Removal& how) {
   constexpr int kRounds = 20;  // against one that is started again and again
-  Result<ContainerRow> row = claim_remove(reference, force);
+  Result<ContainerRow> row = claim_remove(reference, how);
   std::string id;
   for (int round = 0; row.code() == Code::kUnavailable && round < kRounds; ++round) {
     POUCH_ASSIGN_OR_RETURN(const SeenContainer seen, see(id.empty() ? reference : id));
@@ -116,7 +127,7 @@ Status ContainerManager::Impl::remove_now(const std::string& reference, bool for
     } else {
       POUCH_RETURN_IF_ERROR(await_settled(seen.row.id, Deadline::after_ms(kStepMs)));
     }
-    row = claim_remove(id, force);
+    row = claim_remove(id, how);
     // Its own AutoRemove was quicker.
     if (row.code() == Code::kNotFound && seen.row.auto_remove) return {};
     if (row.code() == Code::kConflict && seen.row.auto_remove) {
@@ -124,14 +135,14 @@ Status ContainerManager::Impl::remove_now(const std::string& reference, bool for
     }
   }
   if (!row.is_ok()) return row.status();
-  return remove_claimed(*row, extra);
+  return remove_claimed(*row, how.extra);
 }
 
 Status ContainerManager::Impl::remove(const std::string& reference,
                                       const api::ContainerRemoveOptions& options, const Call& call) {
   if (options.link.value_or(false)) return not_implemented("link is not supported: there are no links");
-  const bool force = options.force.value_or(false);
-  return detached_wait<Status>(call, [this, reference, force] { return remove_now(reference, force); });
+  const Removal how{options.force.value_or(false), options.v.value_or(false), {}};
+  return detached_wait<Status>(call, [this, reference, how] { return remove_now(reference, how); });
 }
 
 Status ContainerManager::Impl::rename(const std::string& reference, const std::string& name,

@@ -1,33 +1,24 @@
 #include "core/container/rootfs_files.h"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/xattr.h>
 
 #include <cerrno>
 
 #include "core/base/text.h"
 #include "core/base/unique_fd.h"
+#include "core/sys/below.h"
 #include "core/sys/file.h"
 
 namespace pouch::container {
 namespace {
 
+using sys::open_below;
+
 constexpr size_t kMaxFile = size_t{4} << 20;
 
 enum class Found { kFile, kNothing, kHidden };
-
-UniqueFd open_below(int root, const std::string& path, int flags) {
-  open_how how{};
-  how.flags = static_cast<decltype(how.flags)>(flags | O_CLOEXEC);
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  while (true) {
-    const long fd = ::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how);
-    if (fd >= 0 || (errno != EINTR && errno != EAGAIN)) return UniqueFd(static_cast<int>(fd));
-  }
-}
 
 Result<std::string> read_fd(int fd) {
   std::string text;

@@ -58,7 +58,7 @@ Status ContainerManager::Impl::remove_of_session(const std::string& session, con
     if (is_orphan(row->owner)) recover_container(id);
     return unavailable("container " + id.str() + " is being created");
   }
-  const Status removed = remove_now(id.str(), true, {{kSessionAttribute, session}});
+  const Status removed = remove_now(id.str(), {true, true, {{kSessionAttribute, session}}});
   return removed.code() == Code::kNotFound ? Status() : removed;
 }
 

@@ -139,11 +139,12 @@ spec::SpecInput ContainerManager::Impl::spec_input(const ContainerId& id, const 
 }
 
 Result<ctrd::ContainerRecord> ContainerManager::Impl::container_record(
-    const StartJob& job, const std::vector<ctrd::Mount>& rootfs) {
+    StartJob& job, const std::vector<ctrd::Mount>& rootfs) {
   const RuntimeOptions* runtime = context.find_runtime(job.row.runtime);
   if (runtime == nullptr) return invalid_argument("unknown or invalid runtime name: " + job.row.runtime);
   spec::SpecInput input = spec_input(job.row.id, job.config, job.host);
   POUCH_ASSIGN_OR_RETURN(input.mounts, spec::plan_mounts(job.host));
+  POUCH_RETURN_IF_ERROR(attach_mounts(job, input.mounts));
   POUCH_RETURN_IF_ERROR(container::prepare_bind_sources(input.mounts, true));
   POUCH_RETURN_IF_ERROR(container::check_propagations(input.mounts));
   const ContainerId& shared_with = job.network.shared_with;
@@ -260,6 +261,7 @@ Status ContainerManager::Impl::launch(StartJob& job) {
   POUCH_RETURN_IF_ERROR(build_network.join());
   uint32_t pid = 0;
   POUCH_RETURN_IF_ERROR(create_task(job, rootfs, stdio, pid));
+  if (job.staged) POUCH_RETURN_IF_ERROR(job.staged->clear());
   if (spec.want_stdin) {
     POUCH_ASSIGN_OR_RETURN(const auto keeper, context.keeper(call));
     POUCH_RETURN_IF_ERROR(keeper->mark_started(spec.stream_id, call.deadline));
@@ -278,6 +280,7 @@ Status ContainerManager::Impl::commit_running(const StartJob& job, uint32_t pid)
                       "WHERE id = ?1 AND generation = ?2 AND owner_token = ?3 AND state = 'starting'",
                       row.id, row.generation, context.owner_token, pid, Timestamp::now()));
   if (changed != 1) return internal_error("start container " + quote(row.name) + ": it was taken over");
+  POUCH_RETURN_IF_ERROR(tell_mounts(transaction, row.id, "mount").status());
   POUCH_RETURN_IF_ERROR(append_event(transaction, row, job.config, "start"));
   return transaction.commit();
 }
@@ -294,6 +297,9 @@ Status ContainerManager::Impl::undo_start(StartJob& job, const Status& why) {
   if (client.is_ok() && job.has_record) (*client)->containers().remove(call, row.id).ignore();
   discard_stream(row.id.str(), why.message()).ignore();
   remove_cgroup(row.id);
+  job.staged.reset();
+  POUCH_RETURN_IF_ERROR(
+      container::clear_staging(container::staging_dir(context.run_dir(), row.id, row.generation)));
   const int code = container::exit_code_of_failure(why.message());
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
                          context.db->begin(store::Durability::kBootScoped, call));
@@ -308,6 +314,7 @@ Status ContainerManager::Impl::undo_start(StartJob& job, const Status& why) {
   if (changed == 1) POUCH_RETURN_IF_ERROR(networks.detach(transaction, row.id, row.generation));
   POUCH_RETURN_IF_ERROR(transaction.commit());
   networks.sweep_soon();
+  volumes.sweep_soon();
   if (changed == 1 && row.auto_remove) {
     return remove_claimed(row, {{container::kFailedStartAttribute, std::to_string(code)}});
   }

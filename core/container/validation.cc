@@ -57,7 +57,11 @@ Status check_health(const std::optional<api::HealthConfig>& health) {
 }
 
 Status check_config(const api::ContainerConfig& config) {
-  if (has(config.volumes)) return unsupported("Volumes (anonymous volumes)");
+  for (const auto& [path, empty] : config.volumes.value_or(std::map<std::string, api::Empty>{})) {
+    if (spec::clean_path("/" + path) != "/") continue;
+    return invalid_argument("invalid volume specification: '" + path +
+                            "': invalid specification: destination can't be '/'");
+  }
   if (config.network_disabled.value_or(false)) {
     return not_implemented("NetworkDisabled is not supported: use HostConfig.NetworkMode \"none\"");
   }
@@ -174,8 +178,9 @@ Status check_extra_hosts(const api::HostConfig& host) {
 }
 
 Status check_host(const api::HostConfig& host) {
-  if (has(host.volumes_from)) return unsupported("HostConfig.VolumesFrom");
-  if (has(host.volume_driver)) return unsupported("HostConfig.VolumeDriver");
+  for (const std::string& entry : host.volumes_from.value_or(std::vector<std::string>{})) {
+    POUCH_RETURN_IF_ERROR(spec::parse_volumes_from(entry).status());
+  }
   POUCH_RETURN_IF_ERROR(check_restart(host));
   POUCH_RETURN_IF_ERROR(parse_log_options(host).status());
   POUCH_RETURN_IF_ERROR(check_extra_hosts(host));

@@ -13,7 +13,7 @@ namespace pouch::container {
 
 /// Whatever needs neither image nor host: InvalidArgument with Moby's texts; NotImplemented names the option.
 Status validate_request(const api::ContainerCreateConfig& request);
-/// What the image adds: volumes and a health check that this engine does not have yet.
+/// What the image adds: a health check, which this engine does not have yet.
 Status validate_merged(const api::ContainerConfig& config);
 /// What is asked of its networks, by their names.
 EndpointRequests endpoints_of(const api::ContainerCreateConfig& request);

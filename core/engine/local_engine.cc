@@ -16,6 +16,7 @@
 #include "core/store/database.h"
 #include "core/store/session_objects.h"
 #include "core/system/system_manager.h"
+#include "core/volume/volume_manager.h"
 
 namespace pouch {
 namespace {
@@ -45,12 +46,14 @@ struct LocalEngine::Parts {
       : root(std::move(opened)),
         images(root->context()),
         networks(root->context()),
-        containers(root->context(), images, networks),
+        volumes(root->context()),
+        containers(root->context(), images, networks, volumes),
         users(containers),
         system(root->context(),
                {[this] { return count(); },
                 [this](const Call& call, int64_t& layers_size) { return images.measure(call, layers_size); },
                 [this](const Call& call) { return measure_containers(call); },
+                [this](const Call& call) { return volumes.measure(call); },
                 [this](api::SystemInfo& out) { return images.describe_registries(out); }}),
         sessions(root->context()),
         places(root->context()) {
@@ -66,6 +69,7 @@ struct LocalEngine::Parts {
     session_watch.reset();
     images.close();
     networks.close();
+    volumes.close();
     if (images.owes_removals()) root->owner().leave_file();
   }
   Parts(const Parts&) = delete;
@@ -91,6 +95,7 @@ struct LocalEngine::Parts {
         SessionWatch::start(root->context(), [this](const std::string& session, const Call& call) {
           Status removed = containers.remove_session(session, call);
           if (removed.is_ok()) removed = networks.remove_session(session, call);
+          if (removed.is_ok()) removed = volumes.remove_session(session, call);
           return removed.is_ok() ? images.remove_session(session, call) : removed;
         }));
     return {};
@@ -105,6 +110,7 @@ struct LocalEngine::Parts {
   const std::unique_ptr<Root> root;
   ImageManager images;
   NetworkManager networks;
+  VolumeManager volumes;
   ContainerManager containers;
   ContainerUsers users;
   SystemManager system;
@@ -393,6 +399,29 @@ Result<StreamPtr> LocalEngine::system_session(const Call& call) {
 
 Result<api::VersionInfo> LocalEngine::system_version(const Call& call) {
   POUCH_FORWARD(system, version(call));
+}
+
+Result<api::Volume> LocalEngine::volume_create(const api::VolumeCreateConfig& config, const Call& call) {
+  POUCH_FORWARD(volumes, create(config, call));
+}
+
+Result<api::Volume> LocalEngine::volume_inspect(const std::string& name, const Call& call) {
+  POUCH_FORWARD(volumes, inspect(name, call));
+}
+
+Result<api::VolumeListResult> LocalEngine::volume_list(const api::VolumeListOptions& options,
+                                                       const Call& call) {
+  POUCH_FORWARD(volumes, list(options, call));
+}
+
+Result<api::VolumePruneResult> LocalEngine::volume_prune(const api::VolumePruneOptions& options,
+                                                         const Call& call) {
+  POUCH_FORWARD(volumes, prune(options, call));
+}
+
+Status LocalEngine::volume_remove(const std::string& name, const api::VolumeRemoveOptions& options,
+                                  const Call& call) {
+  POUCH_FORWARD(volumes, remove(name, options, call));
 }
 
 #undef POUCH_FORWARD

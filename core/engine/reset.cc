@@ -31,9 +31,9 @@ constexpr int64_t kStepMs = 30'000;
 constexpr int64_t kEndMs = 10'000;
 // All that an engine makes in its root folder, the database last: while it is there, the reset can be
 // repeated.
-constexpr std::array kOwnNames = {
-    "containers",     "containerd",   "bin",          "owners",   "sessions",      "log",
-    "pouch.db-users", "pouch.db-wal", "pouch.db-shm", "pouch.db", Root::kResetMark};
+constexpr std::array kOwnNames = {"containers",   "volumes",      "containerd", "bin",
+                                  "owners",       "sessions",     "log",        "pouch.db-users",
+                                  "pouch.db-wal", "pouch.db-shm", "pouch.db",   Root::kResetMark};
 
 Call step(const Call& call) {
   Call bounded = call;

@@ -79,6 +79,8 @@ class ImageManager final : public ImageLookup {
   Result<Digest> commit(const CommitRequest& request, const Call& call) override;
   Result<StreamPtr> export_rootfs(const std::string& snapshotter, const std::string& key,
                                   const Call& call) override;
+  Result<UniqueFd> open_rootfs(const std::string& snapshotter, const std::string& key,
+                               const Call& call) override;
   Result<int64_t> unpacked_bytes(const Digest& id, const Call& call) override;
 
   /// Removes the names and images that the session has made (core/store/session_objects.h) and nobody else

@@ -146,12 +146,17 @@ Result<Digest> ImageManager::commit(const CommitRequest& request, const Call& ca
   return image::commit_image(impl_->context, call, request, impl_->limits);
 }
 
-Result<StreamPtr> ImageManager::export_rootfs(const std::string& snapshotter, const std::string& key,
-                                              const Call& call) {
+Result<UniqueFd> ImageManager::open_rootfs(const std::string& snapshotter, const std::string& key,
+                                           const Call& call) {
   POUCH_ASSIGN_OR_RETURN(const std::shared_ptr<ctrd::Client> client, impl_->context.ctrd(call));
   POUCH_ASSIGN_OR_RETURN(const std::vector<ctrd::Mount> mounts,
                          client->snapshots().mounts(call, snapshotter, key));
-  POUCH_ASSIGN_OR_RETURN(UniqueFd folder, image::open_merged_rootfs(mounts));
+  return image::open_merged_rootfs(mounts);
+}
+
+Result<StreamPtr> ImageManager::export_rootfs(const std::string& snapshotter, const std::string& key,
+                                              const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(UniqueFd folder, open_rootfs(snapshotter, key, call));
   const auto root = std::make_shared<const UniqueFd>(std::move(folder));
   return Impl::run_stream(
       impl_, call,

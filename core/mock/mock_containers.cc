@@ -141,6 +141,12 @@ Result<bool> matches_filters(const Container& container, const api::ContainerLis
         if (!labels || !labels->contains(v.substr(0, equals))) return false;
         return equals == std::string::npos || labels->at(v.substr(0, equals)) == v.substr(equals + 1);
       });
+    } else if (key == "volume") {
+      matches = any([&](const std::string& v) {
+        return std::any_of(
+            container.mounts.begin(), container.mounts.end(),
+            [&](const api::MountPoint& mount) { return mount.destination == v || mount.name == v; });
+      });
     } else {
       return invalid_argument("invalid filter '" + key + "'");
     }
@@ -189,6 +195,7 @@ Result<api::ContainerCreateResult> MockEngine::container_create(const api::Conta
   container->args.insert(container->args.end(), cmd.begin(), cmd.end());
   if (container->args.empty()) return invalid_argument("no command specified");
   container->created = Timestamp::now();
+  POUCH_RETURN_IF_ERROR(state_->add_volumes(*container, call.session));
   state_->containers[container->id] = container;
   container->endpoints = endpoints;
   state_->add_maker("container", container->id, call.session);
@@ -210,6 +217,7 @@ Status MockEngine::container_start(const std::string& id, const api::ContainerSt
     if (container->host.auto_remove.value_or(false)) {
       container->removed = true;
       state_->containers.erase(container->id);
+      state_->drop_volumes(*container, true);
       state_->add_container_event(*container, "destroy");
     }
     for (const mock::Attached& client : container->main.attached) client.pipe->finish(std::string("{}"));
@@ -259,6 +267,7 @@ void MockEngine::on_exit(const std::shared_ptr<Container>& container, int exit_c
   if (container->host.auto_remove.value_or(false)) {
     container->removed = true;
     state_->containers.erase(container->id);
+    state_->drop_volumes(*container, true);
     state_->add_container_event(*container, "destroy");
   }
 }
@@ -325,6 +334,7 @@ Status MockEngine::container_remove(const std::string& id, const api::ContainerR
       container->removed = true;
       state_->containers.erase(container->id);
       std::erase_if(state_->execs, [&](const auto& entry) { return entry.second->container == container; });
+      state_->drop_volumes(*container, options.v.value_or(false));
       state_->add_container_event(*container, "destroy");
     }
   }
@@ -404,7 +414,7 @@ Result<std::vector<api::ContainerSummary>> MockEngine::container_list(
     row.status = status_text(*container);
     row.labels = container->config.labels.value_or(std::map<std::string, std::string>{});
     row.ports = mock::summarised_ports(*container);
-    row.mounts = std::vector<api::MountPoint>{};
+    row.mounts = container->mounts;
     row.host_config.network_mode = container->host.network_mode;
     row.network_settings = api::ContainerSummaryNetworkSettings{};
     row.network_settings->networks = mock::endpoints_of(*container);
@@ -437,7 +447,7 @@ Result<api::ContainerInspect> MockEngine::container_inspect(const std::string& i
   out.platform = "linux";
   out.host_config = container->host;
   out.graph_driver.name = "mock";
-  out.mounts = std::vector<api::MountPoint>{};
+  out.mounts = container->mounts;
   out.config = container->config;
   out.network_settings.ports = mock::shown_ports(*container);
   out.network_settings.networks = mock::endpoints_of(*container);

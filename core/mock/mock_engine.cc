@@ -111,7 +111,16 @@ Result<api::DiskUsage> MockEngine::system_df(const api::SystemDfOptions& options
     wanted.all = wanted.size = true;
     POUCH_ASSIGN_OR_RETURN(out.containers, container_list(wanted, call));
   }
-  if (kinds.volumes) out.volumes = std::vector<api::Volume>();
+  if (kinds.volumes) {
+    const std::lock_guard lock(state_->mutex);
+    std::vector<api::Volume> volumes;
+    for (const auto& [name, volume] : state_->volumes) {
+      volumes.push_back(volume);
+      volumes.back().usage_data =
+          api::VolumeUsageData{0, static_cast<int64_t>(state_->users_of_volume(name).size())};
+    }
+    out.volumes = std::move(volumes);
+  }
   if (kinds.build_cache) out.build_cache = std::vector<api::BuildCacheRecord>();
   return out;
 }

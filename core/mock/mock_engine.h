@@ -115,6 +115,13 @@ class MockEngine : public Engine {
   Result<api::PingInfo> system_ping(const Call& call) override;
   Result<StreamPtr> system_session(const Call& call) override;
   Result<api::VersionInfo> system_version(const Call& call) override;
+  Result<api::Volume> volume_create(const api::VolumeCreateConfig& config, const Call& call) override;
+  Result<api::Volume> volume_inspect(const std::string& name, const Call& call) override;
+  Result<api::VolumeListResult> volume_list(const api::VolumeListOptions& options, const Call& call) override;
+  Result<api::VolumePruneResult> volume_prune(const api::VolumePruneOptions& options,
+                                              const Call& call) override;
+  Status volume_remove(const std::string& name, const api::VolumeRemoveOptions& options,
+                       const Call& call) override;
 
  private:
   void on_exit(const std::shared_ptr<mock::Container>& container, int exit_code);

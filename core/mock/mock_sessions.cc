@@ -27,6 +27,7 @@ void remove_container(State& state, std::unique_lock<std::mutex>& lock, const st
   container->removed = true;
   state.containers.erase(id);
   std::erase_if(state.execs, [&](const auto& entry) { return entry.second->container == container; });
+  state.drop_volumes(*container, true);
   state.add_container_event(*container, "destroy");
 }
 
@@ -55,6 +56,9 @@ void end_session(State& state, const std::string& session) {
   if (state.sessions.erase(session) == 0) return;
   for (const std::string& id : state.take_from(session, "container")) remove_container(state, lock, id);
   for (const std::string& id : state.take_from(session, "network")) state.remove_network(id);
+  for (const std::string& name : state.take_from(session, "volume")) {
+    if (state.users_of_volume(name).empty()) state.remove_volume(name);
+  }
   for (const std::string& name : state.take_from(session, "reference")) remove_name(state, name);
   for (const std::string& id : state.take_from(session, "image")) remove_image(state, id);
 }

@@ -62,8 +62,10 @@ struct Container {
   /// Networks beside that of its NetworkMode, and what was asked of any.
   std::map<std::string, api::EndpointSettings> endpoints;
   std::map<std::string, std::vector<api::PortBinding>> ports;  ///< of its last start, by "80/tcp"
-  bool has_left = false;    ///< it was disconnected from that of its NetworkMode
-  uint64_t generation = 0;  ///< counts starts
+  std::vector<api::MountPoint> mounts;                         ///< of volumes
+  std::set<std::string> own_volumes;  ///< without a name of their own: they go with it when asked
+  bool has_left = false;              ///< it was disconnected from that of its NetworkMode
+  uint64_t generation = 0;            ///< counts starts
   bool removed = false;
   std::vector<LogRecord> logs;
 };
@@ -93,6 +95,7 @@ struct State {
   std::map<std::string, std::shared_ptr<Container>> containers;  ///< by id
   std::map<std::string, std::shared_ptr<Exec>> execs;            ///< by id
   std::map<std::string, api::Network> networks;                  ///< by id
+  std::map<std::string, api::Volume> volumes;                    ///< by name
   std::vector<api::EventMessage> events;
   std::set<std::string> sessions;  ///< open ones
   /// Who has made what: sessions, or "" for everybody else, by "<kind> <key>". What nobody has made any more
@@ -108,6 +111,14 @@ struct State {
   void ensure_networks();  ///< the predefined ones
   Result<api::Network*> find_network(const std::string& reference);
   void remove_network(const std::string& id);
+  /// The one of that name, made where there is none.
+  Result<api::Volume*> ensure_volume(const api::VolumeCreateConfig& config, const std::string& session);
+  std::vector<std::string> users_of_volume(const std::string& name) const;
+  void remove_volume(const std::string& name);
+  /// Its volumes, as asked for; those that are missing are made.
+  Status add_volumes(Container& container, const std::string& session);
+  /// The container is gone; with it its own volumes, where `own`.
+  void drop_volumes(const Container& container, bool own);
   /// Without the lock held. Conflict when it does not run.
   Status resize(Running& of, int64_t rows, int64_t columns, const std::string& name);
   /// Closed when there is no such session; fine for "".

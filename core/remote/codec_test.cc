@@ -72,7 +72,7 @@ TEST(Dockerd, IsAskedForOneTag) {
     options["fromImage"] = image;
     options["all-tags"] = false;
     std::vector<std::string> ids;
-    const Json out = options_for_dockerd(op("image.pull"), ids, &options);
+    const Json out = options_for_dockerd(op("image.pull"), {1, 41}, ids, &options);
     EXPECT_FALSE(out.isMember("all-tags"));
     return out["tag"].isString() ? out["tag"].asString() : "";
   };
@@ -96,16 +96,17 @@ TEST(Dockerd, MakesNoIndex) {
 TEST(Dockerd, FetchesWhatIsImportedByUrl) {
   std::vector<std::string> ids;
   Json options = json_object();
-  EXPECT_EQ(options_for_dockerd(op("image.import_tar"), ids, &options)["fromSrc"], "-");
+  EXPECT_EQ(options_for_dockerd(op("image.import_tar"), {1, 41}, ids, &options)["fromSrc"], "-");
   options["fromSrc"] = "http://127.0.0.1/x.tar";
-  EXPECT_EQ(options_for_dockerd(op("image.import_tar"), ids, &options)["fromSrc"], "http://127.0.0.1/x.tar");
+  EXPECT_EQ(options_for_dockerd(op("image.import_tar"), {1, 41}, ids, &options)["fromSrc"],
+            "http://127.0.0.1/x.tar");
 }
 
 TEST(Dockerd, IsToldTheTagOfAPushApart) {
   const auto push_of = [](std::vector<std::string> ids, bool all_tags) {
     Json options = json_object();
     options["all-tags"] = all_tags;
-    const Json out = options_for_dockerd(op("image.push"), ids, &options);
+    const Json out = options_for_dockerd(op("image.push"), {1, 41}, ids, &options);
     EXPECT_FALSE(out.isMember("all-tags"));
     EXPECT_TRUE(out["auth"].isObject());
     return ids.front() + " " + (out["tag"].isString() ? out["tag"].asString() : "");
@@ -245,6 +246,27 @@ TEST(Dockerd, WhatItDoesNotKnow) {
   EXPECT_TRUE(check_dockerd_knows(op("container.stop"), &options, {1, 42}).is_ok());
   EXPECT_TRUE(check_dockerd_knows(op("container.stop"), nullptr, {1, 41}).is_ok());
   EXPECT_EQ(check_dockerd_knows(op("image.from_rootfs"), nullptr, {1, 50}).code(), Code::kNotImplemented);
+}
+
+// What an older one would do otherwise, or not at all, is not asked of it.
+TEST(Dockerd, RefusesVolumesThatAnOlderOneMistakes) {
+  Json options = json_object();
+  EXPECT_EQ(check_dockerd_knows(op("volume.prune"), &options, {1, 41}).code(), Code::kNotImplemented);
+  EXPECT_TRUE(check_dockerd_knows(op("volume.prune"), &options, {1, 42}).is_ok());
+  options["filters"]["all"].append("true");
+  EXPECT_TRUE(check_dockerd_knows(op("volume.prune"), &options, {1, 41}).is_ok());
+  std::vector<std::string> ids;
+  EXPECT_EQ(write_json(options_for_dockerd(op("volume.prune"), {1, 41}, ids, &options)), R"({"filters":{}})");
+  EXPECT_EQ(options_for_dockerd(op("volume.prune"), {1, 42}, ids, &options), options);
+  Json config = json_object();
+  Json& mount = config["HostConfig"]["Mounts"].append(json_object());
+  mount["Type"] = "image";
+  EXPECT_EQ(check_dockerd_mounts(op("container.create"), &config, {1, 47}).code(), Code::kNotImplemented);
+  EXPECT_TRUE(check_dockerd_mounts(op("container.create"), &config, {1, 48}).is_ok());
+  mount["Type"] = "volume";
+  mount["VolumeOptions"]["Subpath"] = "a";
+  EXPECT_EQ(check_dockerd_mounts(op("container.create"), &config, {1, 44}).code(), Code::kNotImplemented);
+  EXPECT_TRUE(check_dockerd_mounts(op("container.create"), &config, {1, 45}).is_ok());
   EXPECT_EQ(ApiVersion::parse("1.41").str(), "1.41");
   EXPECT_EQ(ApiVersion::parse("x"), ApiVersion{});
 }

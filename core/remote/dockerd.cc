@@ -37,6 +37,15 @@ bool is_asked_for(const Json* options, const std::string& name) {
   return !value.isNull() && !(value.isBool() && !value.asBool());
 }
 
+// Before it a prune took all volumes, and there was no filter to say so.
+constexpr ApiVersion kAnonymousPrune{1, 42};
+
+bool prunes_all(const Json* options) {
+  if (options == nullptr || !options->isObject() || !(*options)["filters"].isObject()) return false;
+  const Json& all = (*options)["filters"]["all"];
+  return all.isArray() && !all.empty() && (all[0] == "true" || all[0] == "1");
+}
+
 template <class T>
 Result<std::string> canonical(std::string_view line) {
   const Result<T> document = api::parse_document<T>(line, api::DecodeMode::kLenient);
@@ -75,6 +84,10 @@ Status check_dockerd_knows(const api::OpInfo& op, const Json* options, ApiVersio
   }
   if (op.name == "image.push" && is_asked_for(options, "index"))
     return not_implemented("image.push: option index: a stock dockerd makes no index");
+  if (op.name == "volume.prune" && version < kAnonymousPrune && !prunes_all(options)) {
+    return not_implemented("volume.prune: without the filter all: needs API " + kAnonymousPrune.str() +
+                           ", this dockerd has " + version.str());
+  }
   for (const Addition& addition : kAdditions) {
     if (op.name != addition.op || version >= addition.since) continue;
     if (!is_asked_for(options, std::string(addition.option))) continue;
@@ -84,14 +97,33 @@ Status check_dockerd_knows(const api::OpInfo& op, const Json* options, ApiVersio
   return {};
 }
 
+Status check_dockerd_mounts(const api::OpInfo& op, const Json* config, ApiVersion version) {
+  if (op.name != "container.create" || config == nullptr || !config->isObject()) return {};
+  const Json& host = (*config)["HostConfig"];
+  if (!host.isObject() || !host["Mounts"].isArray()) return {};
+  for (const Json& mount : host["Mounts"]) {
+    if (!mount.isObject()) continue;
+    const Json& options = mount["VolumeOptions"];
+    const bool has_subpath = options.isObject() && options.isMember("Subpath");
+    if (mount["Type"] == "image" && version < ApiVersion{1, 48})
+      return not_implemented("HostConfig.Mounts: type image needs API 1.48, this dockerd has " +
+                             version.str());
+    if (has_subpath && version < ApiVersion{1, 45})
+      return not_implemented("HostConfig.Mounts: Subpath needs API 1.45, this dockerd has " + version.str());
+  }
+  return {};
+}
+
 std::string_view path_for_dockerd(const api::OpInfo& op) {
   return op.name == "image.import_tar" ? "/images/create" : op.path;
 }
 
-Json options_for_dockerd(const api::OpInfo& op, std::vector<std::string>& ids, const Json* options) {
+Json options_for_dockerd(const api::OpInfo& op, ApiVersion version, std::vector<std::string>& ids,
+                         const Json* options) {
   Json out = options == nullptr || options->isNull() ? json_object() : *options;
   const bool is_import = op.name == "image.import_tar";
   if (is_import && (!out["fromSrc"].isString() || out["fromSrc"].asString().empty())) out["fromSrc"] = "-";
+  if (op.name == "volume.prune" && version < kAnonymousPrune) out["filters"].removeMember("all");
   if (op.name != "image.pull" && op.name != "image.push") return out;
   const bool all_tags = is_asked_for(&out, "all-tags");
   out.removeMember("all-tags");

@@ -28,13 +28,16 @@ inline constexpr ApiVersion kOurVersion{1, 50};
 /// NotImplemented naming the operation or the option that a dockerd of this version would not know, and would
 /// ignore in silence.
 Status check_dockerd_knows(const api::OpInfo& op, const Json* options, ApiVersion version);
+/// The same for the mounts of a container.create: an older one would pass over what it does not know.
+Status check_dockerd_mounts(const api::OpInfo& op, const Json* config, ApiVersion version);
 
 /// Where dockerd has the operation.
 std::string_view path_for_dockerd(const api::OpInfo& op);
 
 /// The options as dockerd takes them: to it a pull or push without a tag is one of all tags, and the tag of
 /// what is pushed, which leaves `ids`, stands among them.
-Json options_for_dockerd(const api::OpInfo& op, std::vector<std::string>& ids, const Json* options);
+Json options_for_dockerd(const api::OpInfo& op, ApiVersion version, std::vector<std::string>& ids,
+                         const Json* options);
 
 /// A line of a message stream in the spec's form; the error when it tells of one.
 Result<std::string> canonical_message(std::string_view op, std::string_view line);

@@ -358,4 +358,45 @@ Result<api::VersionInfo> RemoteCalls::system_version(const Call& call) {
   return api::from_json<api::VersionInfo>(*result, api::DecodeMode::kLenient);
 }
 
+Result<api::Volume> RemoteCalls::volume_create(const api::VolumeCreateConfig& config, const Call& call) {
+  const Json config_json = api::encode_value(config);
+  const Result<Json> result =
+      call_json(*api::find_operation("volume.create"), {}, &config_json, nullptr, call);
+  if (!result.is_ok()) return result.status();
+  return api::from_json<api::Volume>(*result, api::DecodeMode::kLenient);
+}
+
+Result<api::Volume> RemoteCalls::volume_inspect(const std::string& name, const Call& call) {
+  const Result<Json> result =
+      call_json(*api::find_operation("volume.inspect"), {name}, nullptr, nullptr, call);
+  if (!result.is_ok()) return result.status();
+  return api::from_json<api::Volume>(*result, api::DecodeMode::kLenient);
+}
+
+Result<api::VolumeListResult> RemoteCalls::volume_list(const api::VolumeListOptions& options,
+                                                       const Call& call) {
+  const Json options_json = api::encode_value(options);
+  const Result<Json> result =
+      call_json(*api::find_operation("volume.list"), {}, nullptr, &options_json, call);
+  if (!result.is_ok()) return result.status();
+  return api::from_json<api::VolumeListResult>(*result, api::DecodeMode::kLenient);
+}
+
+Result<api::VolumePruneResult> RemoteCalls::volume_prune(const api::VolumePruneOptions& options,
+                                                         const Call& call) {
+  const Json options_json = api::encode_value(options);
+  const Result<Json> result =
+      call_json(*api::find_operation("volume.prune"), {}, nullptr, &options_json, call);
+  if (!result.is_ok()) return result.status();
+  return api::from_json<api::VolumePruneResult>(*result, api::DecodeMode::kLenient);
+}
+
+Status RemoteCalls::volume_remove(const std::string& name, const api::VolumeRemoveOptions& options,
+                                  const Call& call) {
+  const Json options_json = api::encode_value(options);
+  const Result<Json> result =
+      call_json(*api::find_operation("volume.remove"), {name}, nullptr, &options_json, call);
+  return result.status();
+}
+
 }  // namespace pouch

@@ -113,10 +113,12 @@ Result<Request> RemoteEngine::make_request(const Operation& operation, const Ser
     if (!call.session.empty()) request.headers.push_back("Pouch-Session: " + call.session);
   } else {
     POUCH_RETURN_IF_ERROR(check_dockerd_knows(op, operation.options, server.version));
+    POUCH_RETURN_IF_ERROR(check_dockerd_mounts(op, operation.config, server.version));
   }
   const std::string version = (server.is_pouchd ? kOurVersion : server.version).str();
   std::vector<std::string> ids = operation.ids;
-  const Json adapted = server.is_pouchd ? Json() : options_for_dockerd(op, ids, operation.options);
+  const Json adapted =
+      server.is_pouchd ? Json() : options_for_dockerd(op, server.version, ids, operation.options);
   const Json* const options = server.is_pouchd ? operation.options : &adapted;
   api::OpInfo route = op;
   if (!server.is_pouchd) route.path = path_for_dockerd(op);
@@ -258,7 +260,7 @@ Result<bool> RemoteEngine::has_terminal(const Operation& operation, const Call& 
 Completion RemoteEngine::pull_completion(const Operation& operation,
                                          const std::shared_ptr<LoadedImages>& said) {
   std::vector<std::string> ids = operation.ids;
-  const Json options = options_for_dockerd(operation.op, ids, operation.options);
+  const Json options = options_for_dockerd(operation.op, kOurVersion, ids, operation.options);
   std::string name = options["fromImage"].asString();
   const std::string tag = options["tag"].isString() ? options["tag"].asString() : "";
   if (!tag.empty()) name += (tag.find(':') == std::string::npos ? ":" : "@") + tag;

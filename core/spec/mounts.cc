@@ -38,7 +38,183 @@ bool is_consistency(std::string_view text) {
   return text == "consistent" || text == "cached" || text == "delegated" || text == "default" || text.empty();
 }
 
-// "/a//b/../c/" -> "/a/c"; empty when not absolute.
+// The third part of -v.
+struct BindMode {
+  bool read_only = false;
+  bool no_copy = false;
+  std::string propagation;
+};
+
+Result<BindMode> parse_mode(const std::string& text) {
+  BindMode mode;
+  int counts[5] = {};  // of each kind of word at most one
+  for (const std::string& word : split(text, ',')) {
+    int kind = 4;
+    if (word == "ro" || word == "rw") {
+      kind = 0;
+      mode.read_only = word == "ro";
+    } else if (is_propagation(word)) {
+      kind = 1;
+      mode.propagation = word;
+    } else if (word == "z" || word == "Z") {
+      kind = 2;
+    } else if (word == "nocopy") {
+      kind = 3;
+      mode.no_copy = true;
+    } else if (!is_consistency(word)) {
+      return invalid_argument("invalid mode: " + text);
+    }
+    if (!text.empty() && ++counts[kind] > 1) return invalid_argument("invalid mode: " + text);
+  }
+  return mode;
+}
+
+Status bad_bind(const std::string& bind, const std::string& why = {}) {
+  return invalid_argument("invalid volume specification: '" + bind + "'" + (why.empty() ? "" : ": " + why));
+}
+
+Status check_target(const std::string& type, const std::string& target) {
+  const std::string what = "invalid mount config for type \"" + type + "\": ";
+  if (target.empty()) return invalid_argument(what + "field Target must not be empty");
+  const std::string path = clean_path(target);
+  if (path.empty())
+    return invalid_argument(what + "invalid mount path: '" + target + "' mount path must be absolute");
+  if (path == "/") return invalid_argument(what + "invalid specification: destination can't be '/'");
+  return {};
+}
+
+// [source:]destination[:mode]
+Status add_bind(const std::string& bind, const std::string& driver, MountPlan& plan) {
+  const auto parts = split(bind, ':');
+  if (parts.size() > 3 || parts[0].empty() || (parts.size() > 1 && parts[1].empty())) return bad_bind(bind);
+  if (parts.size() == 2 && parse_mode(parts[1]).is_ok()) return bad_bind(bind);
+  const std::string source = parts.size() == 1 ? "" : parts[0];
+  const std::string& target = parts.size() == 1 ? parts[0] : parts[1];
+  const std::string mode_text = parts.size() == 3 ? parts[2] : "";
+  const bool is_path = !source.empty() && source[0] == '/';
+  const char* const type = is_path ? "bind" : "volume";
+  if (const Status checked = check_target(type, target); !checked.is_ok())
+    return bad_bind(bind, checked.message());
+  POUCH_ASSIGN_OR_RETURN(BindMode mode, parse_mode(mode_text));
+  if (is_path) {
+    BindMount mount;
+    mount.source = clean_path(source);
+    mount.destination = clean_path(target);
+    mount.create_source = true;
+    mount.mode = mode_text;
+    mount.read_only = mode.read_only;
+    mount.propagation = mode.propagation;
+    plan.binds.push_back(std::move(mount));
+    return {};
+  }
+  const std::string what = "invalid mount config for type \"volume\": ";
+  if (!mode.propagation.empty()) return bad_bind(bind, what + "field BindOptions must not be specified");
+  if (source.empty() && mode.read_only)
+    return bad_bind(bind, what + "must not set ReadOnly mode when using anonymous volumes");
+  NamedMount named;
+  named.mode = mode_text;
+  named.mount.type = "volume";
+  if (!source.empty()) named.mount.source = source;
+  named.mount.target = clean_path(target);
+  named.mount.read_only = mode.read_only;
+  named.mount.volume_options.emplace().no_copy = mode.no_copy;
+  if (!driver.empty()) named.mount.volume_options->driver_config.emplace().name = driver;
+  plan.named.push_back(std::move(named));
+  return {};
+}
+
+Status check_extra_fields(const api::Mount& mount, const std::string& type) {
+  const std::pair<const char*, bool> fields[] = {
+      {"BindOptions", mount.bind_options && type != "bind"},
+      {"VolumeOptions", mount.volume_options && type != "volume"},
+      {"ImageOptions", mount.image_options && type != "image"},
+      {"TmpfsOptions", mount.tmpfs_options && type != "tmpfs"},
+      {"ClusterOptions", mount.cluster_options && type != "cluster"}};
+  for (const auto& [name, given] : fields) {
+    if (!given) continue;
+    return invalid_argument("invalid mount config for type \"" + type + "\": field " + name +
+                            " must not be specified");
+  }
+  return {};
+}
+
+Status check_subpath(const std::string& type, const std::string& subpath) {
+  if (subpath.empty()) return {};
+  const auto parts = split(subpath, '/');
+  const bool leaves = subpath[0] == '/' || std::find(parts.begin(), parts.end(), "..") != parts.end();
+  if (!leaves) return {};
+  return invalid_argument("invalid mount config for type \"" + type +
+                          "\": subpath must be a relative path within the " + type);
+}
+
+Status add_named(const api::Mount& mount, MountPlan& plan) {
+  NamedMount named;
+  named.mount = mount;
+  named.mount.target = clean_path(mount.target.value_or(""));
+  const std::string type = mount.type.value_or("");
+  const std::string what = "invalid mount config for type \"" + type + "\": ";
+  const bool has_source = !mount.source.value_or("").empty();
+  if (!has_source) named.mount.source.reset();
+  if (type == "image") {
+    if (!has_source) return invalid_argument(what + "field Source must not be empty");
+    const api::ImageOptions options = mount.image_options.value_or(api::ImageOptions{});
+    POUCH_RETURN_IF_ERROR(check_subpath(type, options.subpath.value_or("")));
+    named.mount.read_only = true;
+  } else {
+    const api::VolumeOptions options = mount.volume_options.value_or(api::VolumeOptions{});
+    POUCH_RETURN_IF_ERROR(check_subpath(type, options.subpath.value_or("")));
+    if (!has_source && mount.read_only.value_or(false))
+      return invalid_argument(what + "must not set ReadOnly mode when using anonymous volumes");
+    if (!has_source && !options.subpath.value_or("").empty())
+      return invalid_argument(what + "must not set Subpath when using anonymous volumes");
+  }
+  plan.named.push_back(std::move(named));
+  return {};
+}
+
+Status add_mount(const api::Mount& mount, MountPlan& plan) {
+  const std::string type = mount.type.value_or("");
+  const std::string shown = type.empty() ? "volume" : type;
+  POUCH_RETURN_IF_ERROR(check_target(shown, mount.target.value_or("")));
+  POUCH_RETURN_IF_ERROR(check_extra_fields(mount, shown));
+  if (!is_consistency(mount.consistency.value_or(""))) {
+    return invalid_argument("HostConfig.Mounts: invalid Consistency " + quote(*mount.consistency));
+  }
+  if (type == "bind") {
+    POUCH_ASSIGN_OR_RETURN(BindMount bind, bind_of(mount));
+    plan.binds.push_back(std::move(bind));
+    return {};
+  }
+  if (type == "tmpfs") {
+    POUCH_ASSIGN_OR_RETURN(TmpfsMount tmpfs, tmpfs_of(mount));
+    plan.tmpfs.push_back(std::move(tmpfs));
+    return {};
+  }
+  if (type == "volume" || type == "image" || type.empty()) {
+    api::Mount typed = mount;
+    typed.type = shown;
+    return add_named(typed, plan);
+  }
+  if (type == "npipe" || type == "cluster") {
+    return not_implemented("HostConfig.Mounts: type " + quote(type) + " is not supported");
+  }
+  return invalid_argument("mount type unknown: " + quote(type));
+}
+
+Status check_destinations(const MountPlan& plan) {
+  std::set<std::string> seen;
+  const auto add = [&seen](const std::string& destination) {
+    if (seen.insert(destination).second) return Status();
+    return invalid_argument("Duplicate mount point: " + destination);
+  };
+  for (const BindMount& mount : plan.binds) POUCH_RETURN_IF_ERROR(add(mount.destination));
+  for (const TmpfsMount& mount : plan.tmpfs) POUCH_RETURN_IF_ERROR(add(mount.destination));
+  for (const NamedMount& named : plan.named) POUCH_RETURN_IF_ERROR(add(*named.mount.target));
+  return {};
+}
+
+}  // namespace
+
 std::string clean_path(std::string_view path) {
   if (path.empty() || path[0] != '/') return {};
   std::vector<std::string> kept;
@@ -51,61 +227,6 @@ std::string clean_path(std::string_view path) {
     }
   }
   return "/" + join(kept, "/");
-}
-
-Status apply_bind_mode(BindMount& mount, const std::string& bind) {
-  bool have_rw = false;
-  for (const std::string& word : split(mount.mode, ',')) {
-    if (word == "ro" || word == "rw") {
-      if (have_rw) return invalid_argument("invalid mode: " + mount.mode + ": ro or rw is given twice");
-      have_rw = true;
-      mount.read_only = word == "ro";
-    } else if (is_propagation(word)) {
-      if (!mount.propagation.empty()) {
-        return invalid_argument("invalid mode: " + mount.mode + ": propagation is given twice");
-      }
-      mount.propagation = word;
-    } else if (word == "z" || word == "Z") {
-      return not_implemented("HostConfig.Binds: " + quote(bind) +
-                             ": SELinux labels (z, Z) are not supported");
-    } else if (word != "nocopy" && !is_consistency(word)) {  // nocopy means nothing for a folder of the host
-      return invalid_argument("invalid mode: " + mount.mode);
-    }
-  }
-  return {};
-}
-
-Result<BindMount> parse_bind(const std::string& bind) {
-  const auto parts = split(bind, ':');
-  if (parts.size() < 2 || parts.size() > 3 || parts[0].empty() || parts[1].empty()) {
-    if (parts.size() == 1 && !bind.empty() && bind[0] == '/') {
-      return not_implemented("HostConfig.Binds: " + quote(bind) + ": anonymous volumes are not supported");
-    }
-    return invalid_argument("invalid volume specification: '" + bind + "'");
-  }
-  if (parts[0][0] != '/') {
-    return not_implemented("HostConfig.Binds: " + quote(bind) +
-                           ": named volumes are not supported; give an absolute path");
-  }
-  BindMount mount;
-  mount.source = clean_path(parts[0]);
-  mount.destination = clean_path(parts[1]);
-  mount.create_source = true;
-  if (mount.destination.empty()) {
-    return invalid_argument("invalid volume specification: '" + bind +
-                            "': invalid mount config for type \"bind\": invalid mount path: '" + parts[1] +
-                            "' mount path must be absolute");
-  }
-  if (mount.destination == "/") {
-    return invalid_argument("invalid volume specification: '" + bind +
-                            "': invalid mount config for type \"bind\": invalid specification: "
-                            "destination can't be '/'");
-  }
-  if (parts.size() == 3) {
-    mount.mode = parts[2];
-    POUCH_RETURN_IF_ERROR(apply_bind_mode(mount, bind));
-  }
-  return mount;
 }
 
 Result<BindMount> bind_of(const api::Mount& mount) {
@@ -159,54 +280,50 @@ Result<TmpfsMount> tmpfs_of(const api::Mount& mount) {
   return out;
 }
 
-Status add_mount(const api::Mount& mount, MountPlan& plan) {
-  const std::string type = mount.type.value_or("");
-  const std::string target = mount.target.value_or("");
-  if (clean_path(target).empty()) {
-    return invalid_argument("invalid mount config for type \"" + type + "\": invalid mount path: '" + target +
-                            "' mount path must be absolute");
-  }
-  if (clean_path(target) == "/") {
-    return invalid_argument("invalid mount config for type \"" + type +
-                            "\": invalid specification: destination can't be '/'");
-  }
-  if (!is_consistency(mount.consistency.value_or(""))) {
-    return invalid_argument("HostConfig.Mounts: invalid Consistency " + quote(*mount.consistency));
-  }
-  if (type == "bind") {
-    POUCH_ASSIGN_OR_RETURN(BindMount bind, bind_of(mount));
-    plan.binds.push_back(std::move(bind));
-    return {};
-  }
-  if (type == "tmpfs") {
-    POUCH_ASSIGN_OR_RETURN(TmpfsMount tmpfs, tmpfs_of(mount));
-    plan.tmpfs.push_back(std::move(tmpfs));
-    return {};
-  }
-  if (type == "volume" || type == "image" || type == "npipe" || type == "cluster") {
-    return not_implemented("HostConfig.Mounts: type " + quote(type) + " is not supported");
-  }
-  return invalid_argument("mount type unknown: " + quote(type));
+api::Mount to_mount(const BindMount& bind) {
+  api::Mount out;
+  out.type = "bind";
+  out.source = bind.source;
+  out.target = bind.destination;
+  out.read_only = bind.read_only;
+  api::BindOptions& options = out.bind_options.emplace();
+  if (!bind.propagation.empty()) options.propagation = bind.propagation;
+  options.non_recursive = !bind.recursive;
+  options.create_mountpoint = bind.create_source;
+  options.read_only_force_recursive = bind.recursive_read_only;
+  return out;
 }
 
-Status check_destinations(const MountPlan& plan) {
-  std::set<std::string> seen;
-  const auto add = [&seen](const std::string& destination) {
-    if (seen.insert(destination).second) return Status();
-    return invalid_argument("Duplicate mount point: " + destination);
-  };
-  for (const BindMount& mount : plan.binds) POUCH_RETURN_IF_ERROR(add(mount.destination));
-  for (const TmpfsMount& mount : plan.tmpfs) POUCH_RETURN_IF_ERROR(add(mount.destination));
-  return {};
+api::Mount to_mount(const TmpfsMount& tmpfs) {
+  api::Mount out;
+  out.type = "tmpfs";
+  out.target = tmpfs.destination;
+  out.read_only = tmpfs.read_only;
+  std::vector<std::vector<std::string>>& options = out.tmpfs_options.emplace().options.emplace();
+  for (const std::string& option : tmpfs.options) {
+    if (option != "noexec" && option != "nosuid" && option != "nodev") options.push_back({option});
+  }
+  return out;
 }
 
-}  // namespace
+Result<MountSource> parse_volumes_from(const std::string& text) {
+  if (text.empty()) return invalid_argument("volumes-from specification cannot be an empty string");
+  const size_t colon = text.find(':');
+  MountSource out;
+  out.container = text.substr(0, colon);
+  if (colon == std::string::npos) return out;
+  const std::string mode_text = text.substr(colon + 1);
+  const auto mode = parse_mode(mode_text);
+  if (!mode.is_ok() || mode_text.empty() || !mode->propagation.empty() || mode->no_copy)
+    return invalid_argument("invalid mode: " + mode_text);
+  out.read_only = mode->read_only;
+  return out;
+}
 
 Result<MountPlan> plan_mounts(const api::HostConfig& host) {
   MountPlan plan;
   for (const std::string& bind : host.binds.value_or(std::vector<std::string>{})) {
-    POUCH_ASSIGN_OR_RETURN(BindMount mount, parse_bind(bind));
-    plan.binds.push_back(std::move(mount));
+    POUCH_RETURN_IF_ERROR(add_bind(bind, host.volume_driver.value_or(""), plan));
   }
   for (const api::Mount& mount : host.mounts.value_or(std::vector<api::Mount>{})) {
     POUCH_RETURN_IF_ERROR(add_mount(mount, plan));

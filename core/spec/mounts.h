@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/api/container.gen.h"
@@ -27,15 +28,38 @@ struct TmpfsMount {
   bool by_tmpfs_option = false;  ///< of HostConfig.Tmpfs, not of .Mounts
 };
 
+/// A mount whose source the engine has to find first: of a volume or an image.
+struct NamedMount {
+  api::Mount mount;  ///< with a clean Target; without Source it is a new volume
+  std::string mode;  ///< as given with -v, for inspect
+};
+
 /// A container's mounts, understood and checked, in the order in which they must be made.
 struct MountPlan {
   std::vector<BindMount> binds;
   std::vector<TmpfsMount> tmpfs;
+  std::vector<NamedMount> named;
 };
 
 /// From HostConfig.Binds, .Mounts and .Tmpfs. InvalidArgument: bad syntax, a relative path, two mounts at one
-/// destination. NotImplemented names the option: volumes, images, npipe, cluster mounts.
+/// destination. NotImplemented names the option: npipe, cluster mounts.
 Result<MountPlan> plan_mounts(const api::HostConfig& host);
+
+/// A container in HostConfig.VolumesFrom and how its mounts are taken over. InvalidArgument for a bad mode.
+struct MountSource {
+  std::string container;
+  bool read_only = false;
+};
+Result<MountSource> parse_volumes_from(const std::string& text);
+
+/// "/a//b/../c/" -> "/a/c"; empty when not absolute.
+std::string clean_path(std::string_view path);
+
+/// The long form of a mount, and back: how mounts of other containers are kept.
+api::Mount to_mount(const BindMount& bind);
+api::Mount to_mount(const TmpfsMount& tmpfs);
+Result<BindMount> bind_of(const api::Mount& mount);
+Result<TmpfsMount> tmpfs_of(const api::Mount& mount);
 
 /// The same for inspect.
 std::vector<api::MountPoint> mount_points(const MountPlan& plan);

@@ -247,6 +247,40 @@ CREATE TABLE published_ports (
 CREATE INDEX published_ports_by_container ON published_ports(container_id);
 )sql";
 
+// Volumes, and what containers mount beside what their HostConfig tells.
+constexpr const char* kVolumes = R"sql(
+CREATE TABLE volumes (
+  name         TEXT PRIMARY KEY,
+  driver       TEXT NOT NULL,
+  options_json TEXT NOT NULL DEFAULT '',   -- the driver's, as they were given; '' none were
+  labels_json  TEXT NOT NULL DEFAULT '',   -- '' none were given
+  is_anonymous INTEGER NOT NULL DEFAULT 0,
+  -- '' it is there; creating, removing: owner_token is at it; dropping: as removing, but its end was told
+  state        TEXT NOT NULL DEFAULT '',
+  owner_token  TEXT NOT NULL DEFAULT '',
+  created_ns   INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Volumes, images, and what VolumesFrom brings. Binds and tmpfs of its own are in host_config_json.
+CREATE TABLE container_mounts (
+  container_id  TEXT NOT NULL REFERENCES containers(id) ON DELETE CASCADE,
+  destination   TEXT NOT NULL,
+  position      INTEGER NOT NULL,
+  volume        TEXT REFERENCES volumes(name),   -- NULL: it is no volume
+  driver        TEXT NOT NULL DEFAULT '',        -- the volume's
+  mode          TEXT NOT NULL DEFAULT '',        -- as given with -v
+  image_id      TEXT NOT NULL DEFAULT '',        -- of a mount of an image
+  mount_json    TEXT NOT NULL,                   -- as one of HostConfig.Mounts
+  ends_volume   INTEGER NOT NULL DEFAULT 0,      -- the volume goes with the container
+  PRIMARY KEY (container_id, destination)
+) WITHOUT ROWID;
+CREATE INDEX container_mounts_by_volume ON container_mounts(volume) WHERE volume IS NOT NULL;
+
+CREATE TRIGGER session_volume_gone AFTER DELETE ON volumes BEGIN
+  DELETE FROM session_objects WHERE kind = 'volume' AND key = OLD.name;
+END;
+)sql";
+
 #ifdef POUCH_TEST_NEXT_FORMAT
 // What a coming version may do, for tests of the versions' living together (core/store/CMakeLists.txt).
 constexpr const char* kNext = R"sql(
@@ -267,8 +301,9 @@ constexpr std::array kMigrations = {
     Migration{.to_format = 3, .min_reader = 0, .min_writer = 0, .sql = kNetworks},
     Migration{.to_format = 4, .min_reader = 0, .min_writer = 0, .sql = kUserNetworks},
     Migration{.to_format = 5, .min_reader = 0, .min_writer = 0, .sql = kPorts},
+    Migration{.to_format = 6, .min_reader = 0, .min_writer = 0, .sql = kVolumes},
 #ifdef POUCH_TEST_NEXT_FORMAT
-    Migration{.to_format = 6, .min_reader = 0, .min_writer = POUCH_TEST_NEXT_FORMAT, .sql = kNext},
+    Migration{.to_format = 7, .min_reader = 0, .min_writer = POUCH_TEST_NEXT_FORMAT, .sql = kNext},
 #endif
 };
 

@@ -18,6 +18,7 @@ inline constexpr std::string_view kExec = "exec";
 inline constexpr std::string_view kImage = "image";
 inline constexpr std::string_view kReference = "reference";
 inline constexpr std::string_view kNetwork = "network";
+inline constexpr std::string_view kVolume = "volume";
 }  // namespace kind
 
 /// Notes that the object, which the same transaction makes, ends with the session; nothing when `session` is

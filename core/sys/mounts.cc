@@ -1,13 +1,16 @@
 #include "core/sys/mounts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mount.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "core/base/fault.h"
 #include "core/base/text.h"
+#include "core/base/unique_fd.h"
 #include "core/sys/file.h"
 
 namespace pouch::sys {
@@ -122,6 +125,107 @@ Status unmount_tree(const std::string& path) {
       first_failure = errno_status(error, "unmount " + quote(entry.mount_point));
   }
   return first_failure;
+}
+
+namespace {
+
+struct MountWord {
+  std::string_view word;
+  unsigned long set;
+  unsigned long clear;
+};
+
+// mount(8), "FILESYSTEM-INDEPENDENT MOUNT OPTIONS".
+constexpr std::array kMountWords = {MountWord{"defaults", 0, 0},
+                                    MountWord{"ro", MS_RDONLY, 0},
+                                    MountWord{"rw", 0, MS_RDONLY},
+                                    MountWord{"suid", 0, MS_NOSUID},
+                                    MountWord{"nosuid", MS_NOSUID, 0},
+                                    MountWord{"dev", 0, MS_NODEV},
+                                    MountWord{"nodev", MS_NODEV, 0},
+                                    MountWord{"exec", 0, MS_NOEXEC},
+                                    MountWord{"noexec", MS_NOEXEC, 0},
+                                    MountWord{"sync", MS_SYNCHRONOUS, 0},
+                                    MountWord{"async", 0, MS_SYNCHRONOUS},
+                                    MountWord{"dirsync", MS_DIRSYNC, 0},
+                                    MountWord{"mand", MS_MANDLOCK, 0},
+                                    MountWord{"nomand", 0, MS_MANDLOCK},
+                                    MountWord{"atime", 0, MS_NOATIME},
+                                    MountWord{"noatime", MS_NOATIME, 0},
+                                    MountWord{"diratime", 0, MS_NODIRATIME},
+                                    MountWord{"nodiratime", MS_NODIRATIME, 0},
+                                    MountWord{"relatime", MS_RELATIME, 0},
+                                    MountWord{"norelatime", 0, MS_RELATIME},
+                                    MountWord{"strictatime", MS_STRICTATIME, 0},
+                                    MountWord{"nostrictatime", 0, MS_STRICTATIME},
+                                    MountWord{"bind", MS_BIND, 0},
+                                    MountWord{"rbind", MS_BIND | MS_REC, 0}};
+constexpr std::array kPropagationWords = {
+    MountWord{"private", MS_PRIVATE, 0},      MountWord{"rprivate", MS_PRIVATE | MS_REC, 0},
+    MountWord{"slave", MS_SLAVE, 0},          MountWord{"rslave", MS_SLAVE | MS_REC, 0},
+    MountWord{"shared", MS_SHARED, 0},        MountWord{"rshared", MS_SHARED | MS_REC, 0},
+    MountWord{"unbindable", MS_UNBINDABLE, 0}};
+
+struct MountFlags {
+  unsigned long flags = 0;
+  unsigned long propagation = 0;
+  std::string data;
+};
+
+MountFlags parse_options(const std::string& options) {
+  MountFlags out;
+  for (const std::string& word : split(options, ',')) {
+    const auto is_word = [&word](const MountWord& known) { return known.word == word; };
+    const auto* const flag = std::find_if(kMountWords.begin(), kMountWords.end(), is_word);
+    const auto* const kind = std::find_if(kPropagationWords.begin(), kPropagationWords.end(), is_word);
+    if (flag != kMountWords.end()) {
+      out.flags = (out.flags | flag->set) & ~flag->clear;
+    } else if (kind != kPropagationWords.end()) {
+      out.propagation = kind->set;
+    } else if (!word.empty()) {
+      out.data += (out.data.empty() ? "" : ",") + word;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Status mount_at(const MountOrder& order, const std::string& target) {
+  const std::string what = "mount " + quote(order.source) + " at " + quote(target);
+  const MountFlags parsed = parse_options(order.options);
+  if (const int fault = fault_errno("sys.mount", "before"); fault != 0) return errno_status(fault, what);
+  if (::mount(order.source.c_str(), target.c_str(), order.type.c_str(), parsed.flags, parsed.data.c_str()) !=
+      0)
+    return errno_status(errno, what);
+  // A bind takes flags only when it is mounted again.
+  const unsigned long more = parsed.flags & ~static_cast<unsigned long>(MS_BIND | MS_REC);
+  const bool has_more = (parsed.flags & MS_BIND) != 0 && more != 0;
+  int error = 0;
+  if (has_more && ::mount(nullptr, target.c_str(), nullptr, MS_REMOUNT | MS_BIND | more, nullptr) != 0)
+    error = errno;
+  if (error == 0 && parsed.propagation != 0 &&
+      ::mount(nullptr, target.c_str(), nullptr, parsed.propagation, nullptr) != 0) {
+    error = errno;
+  }
+  if (error != 0) {
+    ::umount2(target.c_str(), UMOUNT_NOFOLLOW | MNT_DETACH);
+    return errno_status(error, what);
+  }
+  fault_kill("sys.mount", "after");
+  return {};
+}
+
+Status bind_fd(int fd, const std::string& target) {
+  const std::string what = "mount at " + quote(target);
+  if (const int fault = fault_errno("sys.mount", "before"); fault != 0) return errno_status(fault, what);
+  const UniqueFd tree(::open_tree(
+      fd, "", static_cast<unsigned>(OPEN_TREE_CLONE) | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE));
+  if (!tree.is_valid()) return errno_status(errno, what);
+  if (::move_mount(tree.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0)
+    return errno_status(errno, what);
+  fault_kill("sys.mount", "after");
+  return {};
 }
 
 }  // namespace pouch::sys

@@ -34,4 +34,16 @@ Result<MountEntry> mount_of(const std::string& path);
 /// detached lazily. Ok when there is none.
 Status unmount_tree(const std::string& path);
 
+/// A mount(2) as fstab(5) writes it: options are flags of the mount ("ro", "bind", "rshared") and words for
+/// the file system ("size=1m").
+struct MountOrder {
+  std::string type;
+  std::string source;
+  std::string options;
+};
+/// At a folder that is there.
+Status mount_at(const MountOrder& order, const std::string& target);
+/// Mounts what the descriptor (O_PATH will do) names, with what is mounted below it, at `target`.
+Status bind_fd(int fd, const std::string& target);
+
 }  // namespace pouch::sys

@@ -72,7 +72,7 @@ void fill_parts(const EngineContext& context, const std::optional<Component>& co
   out.driver = context.options.snapshotter;
   out.driver_status = std::vector<std::vector<std::string>>{{"driver-type", "io.containerd.snapshotter.v1"}};
   out.docker_root_dir = context.root_dir();
-  out.plugins.volume = std::vector<std::string>{};
+  out.plugins.volume = std::vector<std::string>{"local"};
   out.plugins.network = std::vector<std::string>{"bridge", "host", "null"};
   out.plugins.log = std::vector<std::string>{"json-file", "none"};
   out.logging_driver = "json-file";
@@ -195,8 +195,10 @@ Result<api::DiskUsage> SystemManager::df(const api::SystemDfOptions& options, co
   if (kinds.containers) {
     POUCH_ASSIGN_OR_RETURN(out.containers, sources_.measure_containers(call));
   }
-  // There are no volumes and no builds yet.
-  if (kinds.volumes) out.volumes = std::vector<api::Volume>();
+  if (kinds.volumes) {
+    POUCH_ASSIGN_OR_RETURN(out.volumes, sources_.measure_volumes(call));
+  }
+  // There are no builds yet.
   if (kinds.build_cache) out.build_cache = std::vector<api::BuildCacheRecord>();
   return out;
 }

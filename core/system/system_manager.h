@@ -28,6 +28,7 @@ struct SystemSources {
   std::function<Result<std::vector<api::ImageSummary>>(const Call& call, int64_t& layers_size)>
       measure_images;
   std::function<Result<std::vector<api::ContainerSummary>>(const Call& call)> measure_containers;
+  std::function<Result<std::vector<api::Volume>>(const Call& call)> measure_volumes;
   std::function<Status(api::SystemInfo& out)> describe_registries;
 };
 

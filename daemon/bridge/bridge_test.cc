@@ -301,11 +301,32 @@ TEST(RequestTest, APushWithoutTagIsOneOfAllTags) {
   EXPECT_FALSE(options.isMember("index"));
 }
 
+TEST(RequestTest, VolumesByVersion) {
+  Json options = json_object();
+  Json config;
+  ASSERT_TRUE(normalise_request(op("volume.prune"), 41, {}, options, config).is_ok());
+  EXPECT_EQ(write_json(options), R"({"filters":{"all":["true"]}})");
+  options = json_object();
+  ASSERT_TRUE(normalise_request(op("volume.prune"), 42, {}, options, config).is_ok());
+  EXPECT_EQ(write_json(options), "{}");
+  const auto create = [](int minor, const char* mount) {
+    Json none = json_object();
+    Json document = *parse_json(std::string(R"({"HostConfig":{"Mounts":[)") + mount + "]}}");
+    const Status status = normalise_request(op("container.create"), minor, {}, none, document);
+    return status.is_ok() ? write_json(document["HostConfig"]["Mounts"][0]) : status.message();
+  };
+  const char* const image = R"({"Source":"x","Target":"/x","Type":"image"})";
+  EXPECT_EQ(create(47, image), "Mount type \"Image\" needs API v1.48 or newer");
+  EXPECT_EQ(create(48, image), image);
+  const char* const subpath = R"({"Target":"/x","VolumeOptions":{"Subpath":"a"}})";
+  EXPECT_EQ(create(44, subpath), R"({"Target":"/x","VolumeOptions":{}})");
+  EXPECT_EQ(create(45, subpath), subpath);
+}
+
 TEST(UnservedTest, SaysWhy) {
   EXPECT_EQ(unserved("POST", "/build").code(), Code::kNotImplemented);
   EXPECT_EQ(unserved("GET", "/containers/a/top").message(), "GET /containers/…/top is not supported");
-  EXPECT_EQ(unserved("GET", "/volumes").code(), Code::kNotImplemented);
-  EXPECT_EQ(unserved("GET", "/volumes/v1").message(), "get v1: no such volume");
+  EXPECT_EQ(unserved("PUT", "/volumes/v1").message(), "This node is not a swarm manager");
   EXPECT_EQ(unserved("GET", "/plugins/p/json").code(), Code::kNotFound);
   EXPECT_EQ(unserved("GET", "/nodes").code(), Code::kUnavailable);
   for (const char* path : {"", "/", "/nosuch", "/containers", "/build/x/y", "/images/x/nosuch"}) {

@@ -26,6 +26,7 @@ constexpr std::array kConfigGates = {
     Gate{"container.create", "Healthcheck.StartInterval", 44},
     Gate{"container.create", "HostConfig.Mounts[].BindOptions.ReadOnlyNonRecursive", 44},
     Gate{"container.create", "HostConfig.Mounts[].BindOptions.ReadOnlyForceRecursive", 44},
+    Gate{"container.create", "HostConfig.Mounts[].VolumeOptions.Subpath", 45},
     Gate{"exec.create", "ConsoleSize", 42},
     Gate{"exec.start", "ConsoleSize", 42},
 };
@@ -53,6 +54,15 @@ void apply_gates(const std::array<Gate, N>& gates, std::string_view op, int mino
   for (const Gate& gate : gates) {
     if (gate.op == op && minor < gate.since) remove_path(document, gate.path);
   }
+}
+
+Status check_mount_types(int minor, const Json& mounts) {
+  if (minor >= 48 || !mounts.isArray()) return {};
+  for (const Json& mount : mounts) {
+    if (mount.isObject() && mount["Type"] == "image")
+      return invalid_argument("Mount type \"Image\" needs API v1.48 or newer");
+  }
+  return {};
 }
 
 void normalise_create(int minor, Json& config) {
@@ -116,6 +126,15 @@ void normalise_push(Json& options) {
   if (!options["tag"].isString() || options["tag"].asString().empty()) options["all-tags"] = true;
 }
 
+// Until 1.41 a prune took all that nobody uses.
+void normalise_volume_prune(int minor, Json& options) {
+  if (minor >= 42) return;
+  Json& filters = options["filters"];
+  if (!filters.isObject()) filters = json_object();
+  filters["all"] = json_array();
+  filters["all"].append("true");
+}
+
 }  // namespace
 
 Status normalise_request(const api::OpInfo& op, int minor, const QueryItems& query, Json& options,
@@ -126,7 +145,11 @@ Status normalise_request(const api::OpInfo& op, int minor, const QueryItems& que
     normalise_document(*schema, config);
     apply_gates(kConfigGates, op.name, minor, config);
   }
-  if (op.name == "container.create" && config.isObject()) normalise_create(minor, config);
+  if (op.name == "container.create" && config.isObject()) {
+    normalise_create(minor, config);
+    POUCH_RETURN_IF_ERROR(check_mount_types(minor, config["HostConfig"]["Mounts"]));
+  }
+  if (op.name == "volume.prune") normalise_volume_prune(minor, options);
   if (op.name == "system.events") normalise_events(options);
   if (op.name == "container.logs") return normalise_logs(options);
   if (op.name == "image.pull") return normalise_pull(options);

@@ -392,7 +392,16 @@ constexpr std::array kFieldsNetworkDisconnectConfig = {
 constexpr SchemaInfo kSchemaNetworkDisconnectConfig = {"NetworkDisconnectConfig",
                                                        kFieldsNetworkDisconnectConfig};
 
-constexpr std::array<std::pair<std::string_view, const SchemaInfo*>, 8> kConfigs = {{
+constexpr std::array kFieldsVolumeCreateConfig = {
+    FieldInfo{"Name", &kTypeString},
+    FieldInfo{"Driver", &kTypeString},
+    FieldInfo{"DriverOpts", &kTypeMapString},
+    FieldInfo{"Labels", &kTypeMapString},
+    FieldInfo{"ClusterVolumeSpec", &kTypeEmpty},
+};
+constexpr SchemaInfo kSchemaVolumeCreateConfig = {"VolumeCreateConfig", kFieldsVolumeCreateConfig};
+
+constexpr std::array<std::pair<std::string_view, const SchemaInfo*>, 9> kConfigs = {{
     {"container.commit", &kSchemaContainerConfig},
     {"container.create", &kSchemaContainerCreateConfig},
     {"exec.create", &kSchemaExecConfig},
@@ -401,6 +410,7 @@ constexpr std::array<std::pair<std::string_view, const SchemaInfo*>, 8> kConfigs
     {"network.create", &kSchemaNetworkCreateConfig},
     {"network.disconnect", &kSchemaNetworkDisconnectConfig},
     {"system.login", &kSchemaAuthConfig},
+    {"volume.create", &kSchemaVolumeCreateConfig},
 }};
 
 }  // namespace

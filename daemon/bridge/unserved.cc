@@ -39,9 +39,6 @@ constexpr std::array kKnown = {
     Known{"GET", "plugins", ""},
     Known{"POST", "session", ""},
     Known{"GET", "system", "df"},
-    Known{"GET", "volumes", ""},
-    Known{"POST", "volumes", "create"},
-    Known{"POST", "volumes", "prune"},
 };
 
 constexpr std::array<std::string_view, 6> kSwarm = {"configs",  "nodes", "secrets",
@@ -50,7 +47,6 @@ constexpr std::array<std::string_view, 6> kSwarm = {"configs",  "nodes", "secret
 // Objects that cannot be there. `docker inspect x` asks for one kind after the other and goes on only at 404.
 Status no_such_object(std::string_view method, std::string_view first, const std::string& id) {
   if ((method != "GET" && method != "DELETE") || id.empty()) return {};
-  if (first == "volumes") return not_found("get " + id + ": no such volume");
   if (first == "plugins") return not_found("plugin " + quote(id) + " not found");
   return {};
 }
@@ -60,7 +56,8 @@ Status no_such_object(std::string_view method, std::string_view first, const std
 Status unserved(std::string_view method, std::string_view path) {
   const std::vector<std::string> segments = split(path, '/');
   const std::string& first = segments.size() > 1 ? segments[1] : segments[0];
-  if (std::find(kSwarm.begin(), kSwarm.end(), first) != kSwarm.end()) {
+  const bool is_cluster_volume = method == "PUT" && first == "volumes" && segments.size() == 3;
+  if (is_cluster_volume || std::find(kSwarm.begin(), kSwarm.end(), first) != kSwarm.end()) {
     return unavailable("This node is not a swarm manager");
   }
   const std::string last = segments.size() > 2 ? segments.back() : "";

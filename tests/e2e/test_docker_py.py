@@ -249,3 +249,26 @@ def test_networks(client):
         container.remove(force=True)
         made.remove()
     assert client.networks.prune()["NetworksDeleted"] is None
+
+
+def test_volumes(client):
+    made = client.volumes.create("pyvol", labels={"a": "b"})
+    container = client.containers.create("busybox", ["sh", "-c", "echo x >/data/f"], network="none",
+                                         volumes={"pyvol": {"bind": "/data", "mode": "rw"}})
+    try:
+        assert [volume.name for volume in client.volumes.list(filters={"label": "a=b"})] == ["pyvol"]
+        container.start()
+        assert container.wait()["StatusCode"] == 0
+        [mount] = container.attrs["Mounts"]
+        assert mount["Type"] == "volume" and mount["Name"] == "pyvol"
+        with pytest.raises(errors.APIError) as refused:
+            made.remove()
+        assert refused.value.response.status_code == 409
+        mounts = [docker.types.Mount("/in", "pyvol", read_only=True)]
+        assert client.containers.run("busybox", ["cat", "/in/f"], network="none", mounts=mounts, remove=True) == b"x\n"
+    finally:
+        container.remove(v=True, force=True)
+        made.remove()
+    with pytest.raises(errors.NotFound):
+        client.volumes.get("pyvol")
+    assert client.volumes.prune() == {"VolumesDeleted": None, "SpaceReclaimed": 0}

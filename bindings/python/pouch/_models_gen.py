@@ -1273,6 +1273,27 @@ Volume = TypedDict('Volume', {
 }, total=False)
 Volume.__doc__ = 'A volume.'
 
+VolumeCreateConfig = TypedDict('VolumeCreateConfig', {
+    'Name': str,
+    'Driver': str,
+    'DriverOpts': Dict[str, str],
+    'Labels': Dict[str, str],
+    'ClusterVolumeSpec': "Empty",
+}, total=False)
+VolumeCreateConfig.__doc__ = 'A new volume.'
+
+VolumeListResult = TypedDict('VolumeListResult', {
+    'Volumes': Optional[List["Volume"]],
+    'Warnings': Optional[List[str]],
+}, total=False)
+VolumeListResult.__doc__ = 'Volumes.'
+
+VolumePruneResult = TypedDict('VolumePruneResult', {
+    'VolumesDeleted': Optional[List[str]],
+    'SpaceReclaimed': int,
+}, total=False)
+VolumePruneResult.__doc__ = 'Volumes that were removed.'
+
 MountPoint = TypedDict('MountPoint', {
     'Type': str,
     'Name': str,

@@ -1004,3 +1004,87 @@ class SystemOperations:
         """
         return self._connection.call(
             "system.version", [], None, {}, timeout=timeout, cancel=cancel)
+
+
+class VolumeOperations:
+    """All volume.* operations."""
+
+    def __init__(self, connection: Connection):
+        self._connection = connection
+
+    def create(
+            self,
+            config: models.VolumeCreateConfig,
+            *,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> models.Volume:
+        """Create a volume.
+
+        Where one of that name and driver is there already, that one is the answer.
+        InvalidArgument: a bad name or option. Conflict: another driver has a volume of the name.
+        NotFound: there is no such driver.
+        Raises: InvalidArgument, NotFound, Conflict, NotImplemented.
+        """
+        return self._connection.call(
+            "volume.create", [], config, {}, timeout=timeout, cancel=cancel)
+
+    def inspect(
+            self,
+            name: str,
+            *,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> models.Volume:
+        """Describe a volume.
+
+        NotFound: there is no such volume.
+        Raises: NotFound.
+        """
+        return self._connection.call(
+            "volume.inspect", [name], None, {}, timeout=timeout, cancel=cancel)
+
+    def list(
+            self,
+            *,
+            filters: Optional[Dict[str, List[str]]] = None,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> models.VolumeListResult:
+        """List volumes.
+
+        InvalidArgument: an unknown filter or a bad value of one.
+        filters: Which volumes to list.
+        Raises: InvalidArgument.
+        """
+        return self._connection.call(
+            "volume.list", [], None, {"filters": filters}, timeout=timeout, cancel=cancel)
+
+    def prune(
+            self,
+            *,
+            filters: Optional[Dict[str, List[str]]] = None,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> models.VolumePruneResult:
+        """Remove volumes that no container uses.
+
+        Only those without a name of their own, unless the filter `all` is true.
+        InvalidArgument: an unknown filter or a bad value of one.
+        filters: Which volumes to remove.
+        Raises: InvalidArgument.
+        """
+        return self._connection.call(
+            "volume.prune", [], None, {"filters": filters}, timeout=timeout, cancel=cancel)
+
+    def remove(
+            self,
+            name: str,
+            *,
+            force: Optional[bool] = None,
+            timeout: Optional[float] = None,
+            cancel: Optional[Cancel] = None) -> None:
+        """Remove a volume with what is in it.
+
+        NotFound: there is no such volume, and not `force`. Conflict: a container uses it, running or not.
+        force: Whether it is no error when there is none.
+        Raises: NotFound, Conflict.
+        """
+        return self._connection.call(
+            "volume.remove", [name], None, {"force": force}, timeout=timeout, cancel=cancel)

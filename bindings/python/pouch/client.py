@@ -5,7 +5,8 @@ from typing import Any, Iterator, List, Optional, Sequence, Union
 
 from ._base import Cancel, Connection
 from ._errors import PouchError
-from ._operations_gen import ContainerOperations, ExecOperations, ImageOperations, NetworkOperations, SystemOperations
+from ._operations_gen import (ContainerOperations, ExecOperations, ImageOperations, NetworkOperations, SystemOperations,
+                              VolumeOperations)
 from ._stream import STDERR, STDOUT, Stream
 
 
@@ -199,6 +200,7 @@ class Client(Connection):
         self.execs = ExecOperations(self)
         self.networks = NetworkOperations(self)
         self.system = SystemOperations(self)
+        self.volumes = VolumeOperations(self)
 
     def events(self, **options: Any) -> Iterator[dict]:
         """What happens, as documents, for ever (or until `until`)."""

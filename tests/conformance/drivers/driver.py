@@ -9,7 +9,8 @@ import pouch
 import steps
 from steps import Failed
 
-NOUNS = {"container": "containers", "exec": "execs", "image": "images", "network": "networks", "system": "system"}
+NOUNS = {"container": "containers", "exec": "execs", "image": "images", "network": "networks", "system": "system",
+         "volume": "volumes"}
 
 
 def parameter(name):

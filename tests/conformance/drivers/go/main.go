@@ -113,7 +113,7 @@ func camel(text string) string {
 // method finds client.Containers.Stop for "container.stop"; invalid when there is none.
 func (d *driver) method(op string) reflect.Value {
 	noun, verb, found := strings.Cut(op, ".")
-	field, known := map[string]string{"container": "Containers", "exec": "Execs", "image": "Images", "network": "Networks", "system": "System"}[noun]
+	field, known := map[string]string{"container": "Containers", "exec": "Execs", "image": "Images", "network": "Networks", "system": "System", "volume": "Volumes"}[noun]
 	if !found || !known {
 		return reflect.Value{}
 	}

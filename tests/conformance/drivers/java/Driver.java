@@ -140,7 +140,7 @@ public final class Driver {
 
   private Method method(String op) {
     String[] parts = op.split("\\.", 2);
-    String noun = Map.of("container", "containers", "exec", "execs", "image", "images", "network", "networks", "system", "system")
+    String noun = Map.of("container", "containers", "exec", "execs", "image", "images", "network", "networks", "system", "system", "volume", "volumes")
         .getOrDefault(parts[0], "");
     if (noun.isEmpty() || parts.length < 2) {
       return null;
@@ -224,7 +224,7 @@ public final class Driver {
           : client.call(op, ids, config, options, JsonElement.class, call);
     }
     try {
-      String noun = Map.of("container", "containers", "exec", "execs", "image", "images", "network", "networks", "system", "system").get(op.split("\\.")[0]);
+      String noun = Map.of("container", "containers", "exec", "execs", "image", "images", "network", "networks", "system", "system", "volume", "volumes").get(op.split("\\.")[0]);
       return method.invoke(operations(noun), arguments.toArray());
     } catch (InvocationTargetException thrown) {
       throw (RuntimeException) thrown.getCause();

@@ -152,6 +152,10 @@ def _files(world, rows):
     folder = world.root / "containers"
     names = os.listdir(folder) if folder.is_dir() else []
     found += [f"left: folder {name}" for name in names if name not in rows]
+    volumes = world.volumes()
+    found += [f"volume {name} is {state} for good" for name, state in volumes.items() if state]
+    folder = world.root / "volumes"
+    found += [f"left: volume {name}" for name in (os.listdir(folder) if folder.is_dir() else []) if name not in volumes]
     io = world.run_dir / "io"
     for name in os.listdir(io) if io.is_dir() else []:
         row = rows.get(name.partition(".")[0])

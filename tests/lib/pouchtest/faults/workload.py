@@ -38,6 +38,7 @@ class Workload:
         self._auto_remove()
         self._bridged()
         self._networks()
+        self._volumes()
         self._input()
         self._terminal()
         self._failing()
@@ -137,8 +138,29 @@ class Workload:
         for name in names:
             self._network("remove", name, lambda client, name=name: client.networks.remove(name, timeout=_SECONDS) or True)
 
-    def _network(self, step, name, action):
-        return self._do(f"network.{step}", None, action, name=name)
+    def _volumes(self):
+        """A volume with a name, one that is mounted, and one without a name, which gets the image's files."""
+        named, mounted = f"named-{self._tag}", f"mounted-{self._tag}"
+        self._network("create", named, lambda client: client.volumes.create({"Name": named}, timeout=_SECONDS), noun="volume")
+        options = {"type": "tmpfs", "device": "tmpfs", "o": "size=64k"}
+        self._network("create", mounted, lambda client: client.volumes.create(
+            {"Name": mounted, "DriverOpts": options}, timeout=_SECONDS), noun="volume")
+        subpath = {"Type": "volume", "Source": named, "Target": "/part", "VolumeOptions": {"Subpath": "part", "NoCopy": True}}
+        first = self._create("writer", "mkdir -p /named/part && test -e /bin/sh && echo line 0",
+                             Binds=[f"{named}:/named", f"{mounted}:/mounted"], Mounts=[{"Type": "volume", "Target": "/bin"}])
+        if first and self._start("writer", first) and self._wait("writer", first):
+            made = self._create("reader", "test -d /part && echo line 0", Mounts=[subpath], VolumesFrom=[first])
+            if made and self._start("reader", made):
+                self._wait("reader", made)
+            self._remove("reader", made)
+        if first:
+            self._do("remove", "writer", lambda client: client.containers.remove(first, force=True, v=True, timeout=_SECONDS))
+        for name in (named, mounted):
+            self._network("remove", name, lambda client, name=name: client.volumes.remove(name, timeout=_SECONDS) or True,
+                          noun="volume")
+
+    def _network(self, step, name, action, noun="network"):
+        return self._do(f"{noun}.{step}", None, action, name=name)
 
     def _input(self):
         """Input to its end, and what comes back."""

@@ -93,6 +93,11 @@ class World:
             database.row_factory = sqlite3.Row
             return {row["id"]: dict(row) for row in database.execute("SELECT * FROM containers")}
 
+    def volumes(self):
+        """The volumes' states by name."""
+        with self.database() as database:
+            return dict(database.execute("SELECT name, state FROM volumes"))
+
     def references(self):
         with self.database() as database:
             return {name for (name,) in database.execute("SELECT reference FROM image_references")}

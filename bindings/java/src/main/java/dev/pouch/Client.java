@@ -7,6 +7,7 @@ import dev.pouch.gen.ImageOperations;
 import dev.pouch.gen.Models;
 import dev.pouch.gen.NetworkOperations;
 import dev.pouch.gen.SystemOperations;
+import dev.pouch.gen.VolumeOperations;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -21,6 +22,7 @@ public final class Client extends Connection {
   public final ImageOperations images = new ImageOperations(this);
   public final NetworkOperations networks = new NetworkOperations(this);
   public final SystemOperations system = new SystemOperations(this);
+  public final VolumeOperations volumes = new VolumeOperations(this);
 
   public Client(String uri) {
     super(uri, 0);

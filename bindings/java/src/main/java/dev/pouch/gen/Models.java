@@ -2055,6 +2055,36 @@ public final class Models {
     public VolumeUsageData UsageData;
   }
 
+  /** A new volume. */
+  public static final class VolumeCreateConfig {
+    /** Name; empty: one of 64 hexadecimal digits is made up. */
+    public String Name;
+    /** Name of the driver. */
+    public String Driver;
+    /** Options of the driver by name. */
+    public Map<String, String> DriverOpts;
+    /** Labels. */
+    public Map<String, String> Labels;
+    /** A cluster volume's; there is no swarm. */
+    public Empty ClusterVolumeSpec;
+  }
+
+  /** Volumes. */
+  public static final class VolumeListResult {
+    /** The volumes, by name. */
+    public List<Volume> Volumes;
+    /** Drivers that did not answer. */
+    public List<String> Warnings;
+  }
+
+  /** Volumes that were removed. */
+  public static final class VolumePruneResult {
+    /** Their names. */
+    public List<String> VolumesDeleted;
+    /** Bytes that are free now. */
+    public Long SpaceReclaimed;
+  }
+
   /** A mount that a container has. */
   public static final class MountPoint {
     /** Kind of the mount. */
@@ -2404,5 +2434,23 @@ public final class Models {
     public String until;
     /** Which events to send. */
     public Map<String, List<String>> filters;
+  }
+
+  /** Options of volume.list. */
+  public static final class VolumeListOptions {
+    /** Which volumes to list. */
+    public Map<String, List<String>> filters;
+  }
+
+  /** Options of volume.prune. */
+  public static final class VolumePruneOptions {
+    /** Which volumes to remove. */
+    public Map<String, List<String>> filters;
+  }
+
+  /** Options of volume.remove. */
+  public static final class VolumeRemoveOptions {
+    /** Whether it is no error when there is none. */
+    public Boolean force;
   }
 }

@@ -1,0 +1,149 @@
+#include "core/volume/local_driver.h"
+
+#include <netdb.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <memory>
+#include <vector>
+
+#include "core/base/fault.h"
+#include "core/base/text.h"
+#include "core/sys/file.h"
+#include "core/sys/mounts.h"
+#include "core/sys/secure_dir.h"
+
+namespace pouch::volume {
+namespace {
+
+constexpr size_t kMaxName = 255;  // NAME_MAX
+
+std::string option_of(const VolumeRow& row, const std::string& name) {
+  if (!row.options) return {};
+  const auto at = row.options->find(name);
+  return at == row.options->end() ? std::string() : at->second;
+}
+
+bool has_option(const VolumeRow& row, const std::string& name) {
+  return row.options && row.options->contains(name);
+}
+
+Status make_folder(const std::string& path, mode_t mode) {
+  return with_faults("sys.mkdir", [&]() -> Status {
+    if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return {};
+    return errno_status(errno, "create folder " + quote(path));
+  });
+}
+
+// The kernel's NFS and SMB clients take addresses only.
+Result<std::string> with_address(const std::string& options) {
+  std::vector<std::string> words = split(options, ',');
+  for (std::string& word : words) {
+    if (!word.starts_with("addr=")) continue;
+    const std::string host = word.substr(5);
+    addrinfo* found = nullptr;
+    if (const int error = ::getaddrinfo(host.c_str(), nullptr, nullptr, &found); error != 0)
+      return invalid_argument("look up " + quote(host) + ": " + ::gai_strerror(error));
+    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> held(found, ::freeaddrinfo);
+    std::array<char, NI_MAXHOST> text{};
+    if (::getnameinfo(found->ai_addr, found->ai_addrlen, text.data(), text.size(), nullptr, 0,
+                      NI_NUMERICHOST) == 0) {
+      word = std::string("addr=") + text.data();
+    }
+  }
+  return join(words, ",");
+}
+
+}  // namespace
+
+Status check_local_name(const std::string& name) {
+  const auto is_word = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  };
+  if (name.size() == 1)
+    return invalid_argument("volume name is too short, names should be at least two alphanumeric characters");
+  const bool good = !name.empty() && is_word(name.front()) &&
+                    std::all_of(name.begin(), name.end(),
+                                [&](char c) { return is_word(c) || c == '_' || c == '.' || c == '-'; });
+  if (!good) {
+    return invalid_argument(quote(name) +
+                            " includes invalid characters for a local volume name, only "
+                            "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host "
+                            "directory, use absolute path");
+  }
+  if (name.size() > kMaxName) return invalid_argument("volume name is too long, at most 255 characters");
+  return {};
+}
+
+Status LocalDriver::check(const VolumeRow& row) const {
+  POUCH_RETURN_IF_ERROR(check_local_name(row.name));
+  for (const auto& [name, value] : row.options.value_or(Texts{})) {
+    if (name != "type" && name != "o" && name != "device" && name != "size")
+      return invalid_argument("invalid option: " + quote(name));
+  }
+  const std::pair<const char*, const char*> needed[] = {
+      {"device", "type"}, {"type", "device"}, {"o", "device"}, {"o", "type"}};
+  for (const auto& [given, other] : needed) {
+    if (has_option(row, given) && !has_option(row, other))
+      return invalid_argument("missing required option: " + quote(other));
+  }
+  if (!option_of(row, "size").empty())
+    return not_implemented("DriverOpts size: quota size requested but no quota support");
+  return {};
+}
+
+Status LocalDriver::create(const VolumeRow& row, const Call& /*call*/) {
+  POUCH_RETURN_IF_ERROR(sys::secure_mkdir(folder_).status());
+  POUCH_RETURN_IF_ERROR(make_folder(place(row.name), 0700));
+  const std::string data = mountpoint(row);
+  POUCH_RETURN_IF_ERROR(make_folder(data, 0755));
+  // Whatever the umask; what is there already keeps its mode.
+  struct stat info {};
+  if (::lstat(data.c_str(), &info) == 0 && (info.st_mode & 07777) == 0700) ::chmod(data.c_str(), 0755);
+  return {};
+}
+
+Status LocalDriver::remove(const VolumeRow& row, const Call& /*call*/) {
+  const std::string top = place(row.name);
+  struct stat info {};
+  if (::lstat(top.c_str(), &info) != 0 && errno == ENOENT) return {};
+  if (needs_staging(row)) POUCH_RETURN_IF_ERROR(sys::unmount_tree(top));
+  return with_faults("sys.remove_tree", [&] { return sys::remove_tree(top); });
+}
+
+bool LocalDriver::needs_staging(const VolumeRow& row) const {
+  return !option_of(row, "device").empty() || !option_of(row, "type").empty();
+}
+
+Status LocalDriver::stage(const VolumeRow& row, const Call& /*call*/) {
+  if (!needs_staging(row)) return {};
+  const std::string data = mountpoint(row);
+  POUCH_ASSIGN_OR_RETURN(const bool is_mounted, sys::is_mount_point(data));
+  if (is_mounted) return {};
+  sys::MountOrder order{option_of(row, "type"), option_of(row, "device"), option_of(row, "o")};
+  if (order.type.starts_with("nfs") || order.type == "cifs") {
+    POUCH_ASSIGN_OR_RETURN(order.options, with_address(order.options));
+  }
+  const Status mounted = sys::mount_at(order, data);
+  if (mounted.is_ok()) return {};
+  return mounted.prefix("error while mounting volume '" + data + "': failed to mount local volume");
+}
+
+Status LocalDriver::unstage(const VolumeRow& row, const Call& /*call*/) {
+  return needs_staging(row) ? sys::unmount_tree(mountpoint(row)) : Status();
+}
+
+// Made by whoever needs it first: the row is older than the folder.
+Result<std::string> LocalDriver::publish(const VolumeRow& row, const VolumeUser& /*user*/,
+                                         const Call& /*call*/) {
+  return mountpoint(row);
+}
+
+Status LocalDriver::unpublish(const VolumeRow& /*row*/, const VolumeUser& /*user*/, const Call& /*call*/) {
+  return {};
+}
+
+}  // namespace pouch::volume

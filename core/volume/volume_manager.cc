@@ -1,0 +1,158 @@
+#include "core/volume/volume_manager.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+
+#include "core/base/log.h"
+#include "core/base/text.h"
+#include "core/events/event_log.h"
+#include "core/volume/list_filter.h"
+
+namespace pouch {
+
+using volume::VolumeRow;
+
+namespace {
+
+constexpr int64_t kSweepMs = 60'000;
+constexpr const char* kLocal = "local";
+
+}  // namespace
+
+/// One sweep at a time, and one more for what was asked meanwhile.
+struct VolumeManager::Background {
+  std::mutex mutex;
+  std::condition_variable idle;
+  // Below protected by mutex.
+  bool running = false;
+  bool again = false;
+  bool closed = false;
+  int operations = 0;
+};
+
+VolumeManager::VolumeManager(EngineContext& context)
+    : context_(context),
+      local_(context.root_dir() + "/volumes"),
+      background_(std::make_shared<Background>()) {}
+
+VolumeManager::~VolumeManager() {
+  close();
+}
+
+void VolumeManager::close() {
+  std::unique_lock lock(background_->mutex);
+  background_->closed = true;
+  background_->idle.wait(lock, [this] { return !background_->running && background_->operations == 0; });
+}
+
+std::shared_ptr<void> VolumeManager::enter() {
+  const std::lock_guard lock(background_->mutex);
+  ++background_->operations;
+  // Not a pointer to anything: what counts is when the last copy goes.
+  return {background_.get(), [state = background_](void*) {
+            const std::lock_guard guard(state->mutex);
+            if (--state->operations == 0) state->idle.notify_all();
+          }};
+}
+
+void VolumeManager::sweep_soon() {
+  {
+    const std::lock_guard lock(background_->mutex);
+    if (background_->closed || std::exchange(background_->running, true)) {
+      background_->again = true;
+      return;
+    }
+  }
+  context_.executor->submit([this, state = background_] {
+    while (true) {
+      const Status swept = sweep(Call{Deadline::after_ms(kSweepMs), nullptr, {}});
+      if (!swept.is_ok()) log_warning("volume", "unmount what ended containers left: " + swept.message());
+      const std::lock_guard lock(state->mutex);
+      if (std::exchange(state->again, false) && !state->closed) continue;
+      state->running = false;
+      state->idle.notify_all();
+      return;
+    }
+  });
+}
+
+Result<volume::Driver*> VolumeManager::driver_of(const std::string& name) {
+  if (name.empty() || name == kLocal) return &local_;
+  return not_found("error looking up volume plugin " + name + ": plugin " + quote(name) + " not found");
+}
+
+Result<VolumeRow> VolumeManager::row_of(const WantedVolume& wanted, bool is_anonymous) {
+  VolumeRow row;
+  row.is_anonymous = is_anonymous || wanted.name.empty();
+  row.name = wanted.name.empty() ? new_object_id() : wanted.name;
+  row.driver = wanted.driver.empty() ? kLocal : wanted.driver;
+  if (!wanted.options.empty()) row.options = wanted.options;
+  if (!wanted.labels.empty()) row.labels = wanted.labels;
+  if (row.is_anonymous) {
+    if (!row.labels) row.labels.emplace();
+    (*row.labels)[volume::kAnonymousLabel] = "";
+  }
+  row.owner = context_.owner_token;
+  row.state = volume::state::kCreating;
+  row.created = Timestamp::now();
+  const std::string what = "create " + row.name;
+  const auto driver = driver_of(row.driver);
+  if (!driver.is_ok()) return driver.status().prefix(what);
+  POUCH_RETURN_IF_ERROR((*driver)->check(row).prefix(what));
+  return row;
+}
+
+Result<VolumeRow> VolumeManager::load(const std::string& name) {
+  POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
+  POUCH_ASSIGN_OR_RETURN(auto row, volume::load_volume(snapshot, name));
+  if (!row) return not_found("get " + name + ": no such volume");
+  return std::move(*row);
+}
+
+Result<VolumeRow> VolumeManager::load_settled(const std::string& name) {
+  POUCH_ASSIGN_OR_RETURN(VolumeRow row, load(name));
+  if (!row.is_settled()) return not_found("get " + name + ": no such volume");
+  return row;
+}
+
+Status VolumeManager::append_event(store::Transaction& transaction, const VolumeRow& row,
+                                   const std::string& action) {
+  events::Event event;
+  event.type = "volume";
+  event.action = action;
+  event.actor_id = row.name;
+  event.attributes = {{"driver", row.driver}};
+  return context_.events->append(transaction, std::move(event)).status();
+}
+
+api::Volume VolumeManager::describe(const VolumeRow& row) {
+  api::Volume out;
+  out.name = row.name;
+  out.driver = row.driver;
+  out.created_at = row.created;
+  if (row.labels) out.labels = *row.labels;
+  if (row.options) out.options = *row.options;
+  const auto driver = driver_of(row.driver);
+  out.scope = driver.is_ok() ? (*driver)->scope() : "local";
+  if (driver.is_ok()) out.mountpoint = (*driver)->mountpoint(row);
+  return out;
+}
+
+bool VolumeManager::is_orphan(const std::string& owner) const {
+  return owner.empty() || (owner != context_.owner_token && !context_.is_owner_alive(owner));
+}
+
+Result<bool> VolumeManager::is_there(store::Session& session, const std::string& name) {
+  POUCH_ASSIGN_OR_RETURN(const auto row, volume::load_volume(session, name));
+  return row && row->is_settled();
+}
+
+std::string VolumeManager::mountpoint(store::Session& session, const std::string& name) {
+  const auto row = volume::load_volume(session, name);
+  if (!row.is_ok() || !*row) return {};
+  const auto driver = driver_of((*row)->driver);
+  return driver.is_ok() ? (*driver)->mountpoint(**row) : std::string();
+}
+
+}  // namespace pouch
