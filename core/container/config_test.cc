@@ -263,7 +263,7 @@ TEST(MountRows, OwnOnesWinOverThoseOfOthers) {
   (*config.volumes)["relative"];
   api::HostConfig other;
   other.binds = {{"/srv:/taken:ro", "vol1:/a", "/tmp:/bind"}};
-  other.tmpfs = {{"/t", ""}};
+  other.tmpfs.emplace()["/t"] = "";
   TakenMounts taken;
   taken.own = *spec::plan_mounts(other);
   taken.rows = plan_rows({}, other, taken.own, {});

@@ -17,7 +17,10 @@ void take(const TakenMounts& from, std::vector<MountRow>& rows) {
   const auto add = [&](MountRow row) {
     row.mode.clear();
     row.mount.read_only = row.is_read_only() || from.read_only;
-    if (row.mount.volume_options) row.mount.volume_options->no_copy = true;
+    if (row.is_volume()) {
+      if (!row.mount.volume_options) row.mount.volume_options.emplace();
+      row.mount.volume_options->no_copy = true;
+    }
     // Made by another: it stays while that one has it, and goes with the last that had it.
     if (row.ending == Ending::kGoes) row.ending = Ending::kWithVolumes;
     put(rows, std::move(row));

@@ -79,11 +79,11 @@ Result<bool> is_listed(const api::Volume& volume, const FilterMap& filters, bool
       if (key != "dangling") continue;
       const bool is_true = value == "true" || value == "1";
       if (!is_true && value != "false" && value != "0")
-        return invalid_argument("invalid filter 'dangling=[" + value + "]'");
+        return invalid_argument("Invalid filter 'dangling=[" + value + "]'");
       any = any || is_true != is_used;
     }
     if (key != "name" && key != "driver" && key != "label" && key != "dangling")
-      return invalid_argument("invalid filter '" + key + "'");
+      return invalid_argument("Invalid filter '" + key + "'");
     if (!any) return false;
   }
   return true;
@@ -94,14 +94,14 @@ Result<bool> is_pruned(const api::Volume& volume, const FilterMap& filters) {
   bool matches = true;
   for (const auto& [key, values] : filters) {
     if (key != "all" && key != "label" && key != "label!")
-      return invalid_argument("invalid filter '" + key + "'");
+      return invalid_argument("Invalid filter '" + key + "'");
     for (const std::string& value : values) {
       if (key == "label") matches = matches && has_label(volume, value);
       if (key == "label!") matches = matches && !has_label(volume, value);
       if (key != "all") continue;
       all = value == "true" || value == "1";
       if (!all && value != "false" && value != "0")
-        return invalid_argument("invalid filter 'all=[" + value + "]'");
+        return invalid_argument("Invalid filter 'all=[" + value + "]'");
     }
   }
   return matches && (all || has_label(volume, kAnonymousLabel));

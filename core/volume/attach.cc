@@ -23,6 +23,11 @@ namespace {
 constexpr size_t kLockName = 32;
 constexpr size_t kAlgorithm = sizeof("sha256:") - 1;
 
+Result<bool> is_empty(const std::string& place) {
+  POUCH_ASSIGN_OR_RETURN(const UniqueFd folder, sys::open_file(place, O_RDONLY | O_DIRECTORY));
+  return volume::is_empty_folder(folder.get());
+}
+
 }  // namespace
 
 // Not by the name, which may be as long as that of a file can be.
@@ -69,22 +74,25 @@ Status VolumeManager::copy_up(const std::string& name, const VolumeUser& user, c
     if (is_staged) end_use({volume::use_key(name, user), name, user}, call).ignore();  // else the next sweep
   });
   POUCH_ASSIGN_OR_RETURN(const std::string place, attach(name, user, call));
-  POUCH_ASSIGN_OR_RETURN(const sys::FileLock held, lock(name, call));
-  POUCH_ASSIGN_OR_RETURN(const UniqueFd to, sys::open_file(place, O_RDONLY | O_DIRECTORY));
-  POUCH_ASSIGN_OR_RETURN(const bool is_empty, volume::is_empty_folder(to.get()));
-  if (!is_empty) return {};
+  // Looked at once without the lock, under which nobody is asked for anything, and once with it.
+  POUCH_ASSIGN_OR_RETURN(const bool seems_empty, is_empty(place));
+  if (!seems_empty) return {};
   POUCH_ASSIGN_OR_RETURN(const int rootfs, open_rootfs());
   const UniqueFd from = sys::open_below(rootfs, path, O_RDONLY | O_DIRECTORY);
   if (!from.is_valid() && errno == ENOENT) return {};
   if (!from.is_valid() && errno == ENOTDIR)
     return invalid_argument("cannot mount volume over existing file, file exists " + path);
   if (!from.is_valid()) return errno_status(errno, "open " + quote(path) + " of the image");
-  return copy_into(row, user.container, from.get(), to.get())
+  POUCH_ASSIGN_OR_RETURN(const sys::FileLock held, lock(name, call));
+  POUCH_ASSIGN_OR_RETURN(const bool still_empty, is_empty(place));
+  if (!still_empty) return {};
+  return copy_into(row, user.container, from.get(), place)
       .prefix("copy files of the image to volume " + name);
 }
 
 // All at once where nobody else sees the folder, so that a half copy is never taken for a whole one.
-Status VolumeManager::copy_into(const VolumeRow& row, const ContainerId& user, int from, int to) {
+Status VolumeManager::copy_into(const VolumeRow& row, const ContainerId& user, int from,
+                                const std::string& place) {
   bool is_shared = false;
   {
     POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
@@ -92,7 +100,8 @@ Status VolumeManager::copy_into(const VolumeRow& row, const ContainerId& user, i
   }
   POUCH_ASSIGN_OR_RETURN(volume::Driver* const driver, driver_of(row.driver));
   if (!is_shared && driver->is_plain_folder(row)) return replace(row, from);
-  return with_faults("volume.copy", [&] { return volume::copy_tree(from, to); });
+  POUCH_ASSIGN_OR_RETURN(const UniqueFd to, sys::open_file(place, O_RDONLY | O_DIRECTORY));
+  return with_faults("volume.copy", [&] { return volume::copy_tree(from, to.get()); });
 }
 
 Status VolumeManager::replace(const VolumeRow& row, int from) {

@@ -17,7 +17,7 @@ bool has_label(const VolumeRow& row, const std::string& wanted) {
 Status check_keys(const FilterMap& filters, const std::vector<std::string_view>& known) {
   for (const auto& [key, values] : filters) {
     if (std::find(known.begin(), known.end(), key) == known.end())
-      return invalid_argument("invalid filter '" + key + "'");
+      return invalid_argument("Invalid filter '" + key + "'");
   }
   return {};
 }
@@ -31,7 +31,7 @@ Result<std::optional<bool>> parse_truth(const FilterMap& filters, const std::str
     const bool is_true = value == "true" || value == "1";
     const bool is_known = is_true || value == "false" || value == "0";
     if (!is_known || (out && *out != is_true))
-      return invalid_argument("invalid filter '" + key + "=[" + value + "]'");
+      return invalid_argument("Invalid filter '" + key + "=[" + value + "]'");
     out = is_true;
   }
   return out;

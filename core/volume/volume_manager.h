@@ -90,7 +90,7 @@ class VolumeManager final : public ContainerVolumes {
   Status stage(const volume::VolumeRow& row, const VolumeUser& user, const Call& call);
   std::string lock_path(const std::string& name) const;
   Result<sys::FileLock> lock(const std::string& name, const Call& call);
-  Status copy_into(const volume::VolumeRow& row, const ContainerId& user, int from, int to);
+  Status copy_into(const volume::VolumeRow& row, const ContainerId& user, int from, const std::string& place);
   Status replace(const volume::VolumeRow& row, int from);
 
   // recover.cc

@@ -56,9 +56,10 @@ void apply_gates(const std::array<Gate, N>& gates, std::string_view op, int mino
   }
 }
 
-Status check_mount_types(int minor, const Json& mounts) {
-  if (minor >= 48 || !mounts.isArray()) return {};
-  for (const Json& mount : mounts) {
+Status check_mount_types(int minor, const Json& config) {
+  const Json& host = config["HostConfig"];
+  if (minor >= 48 || !host.isObject() || !host["Mounts"].isArray()) return {};
+  for (const Json& mount : host["Mounts"]) {
     if (mount.isObject() && mount["Type"] == "image")
       return invalid_argument("Mount type \"Image\" needs API v1.48 or newer");
   }
@@ -147,7 +148,7 @@ Status normalise_request(const api::OpInfo& op, int minor, const QueryItems& que
   }
   if (op.name == "container.create" && config.isObject()) {
     normalise_create(minor, config);
-    POUCH_RETURN_IF_ERROR(check_mount_types(minor, config["HostConfig"]["Mounts"]));
+    POUCH_RETURN_IF_ERROR(check_mount_types(minor, config));
   }
   if (op.name == "volume.prune") normalise_volume_prune(minor, options);
   if (op.name == "system.events") normalise_events(options);

@@ -282,6 +282,20 @@ def test_exec_in_a_container_of_another(engine, others):
     assert wait_until(has_ended, LIMIT, 0.05)
 
 
+def test_volumes_of_a_session(engine):
+    """Those of its own and of its containers go; one that somebody else's container has stays."""
+    with pouch.Client(engine.uri, session=True) as client:
+        for name in ("sv-own", "sv-shared"):
+            client.volumes.create({"Name": name})
+        config = {"Image": "busybox", "Volumes": {"/own": {}}, "HostConfig": {**HOST, "Binds": ["sv-made:/made"]}}
+        client.containers.create(config)
+        other = engine.client.containers.create({"Image": "busybox", "HostConfig": {**HOST, "Binds": ["sv-shared:/x"]}})["Id"]
+        assert len(engine.client.volumes.list()["Volumes"]) == 4
+    assert wait_until(lambda: [found["Name"] for found in engine.client.volumes.list()["Volumes"]] == ["sv-shared"], LIMIT)
+    engine.client.containers.remove(other)
+    engine.client.volumes.remove("sv-shared")
+
+
 def test_keeper_stays_for_a_session_that_made_nothing(engine):
     with pouch.Client(engine.uri, session=True):
         assert engine.keepers()

@@ -94,7 +94,7 @@ def test_bad_volumes(docker):
             (["volume", "create", "--opt", "colour=red", "vol1"], 'invalid option: "colour"'),
             (["volume", "create", "--opt", "type=tmpfs", "vol1"], 'missing required option: "device"'),
             (["volume", "create", "--opt", "size=1m", "vol1"], "quota size requested but no quota support"),
-            (["volume", "ls", "--filter", "dangling=perhaps"], "invalid filter"),
+            (["volume", "ls", "--filter", "dangling=perhaps"], "Invalid filter"),
             (["create", "--volumes-from", "nosuch", "busybox"], "No such container: nosuch"),
             (["create", "--volume", "vol1:/x:rslave", "busybox"], "invalid volume specification"),
             (["create", "--volume", "vol1:/x", "--volume", "vol2:/x", "busybox"], "Duplicate mount point: /x"),
