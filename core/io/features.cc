@@ -6,7 +6,7 @@ namespace pouch::io {
 // An older build's, for tests.
 const char* const kProtocolFeatures = "stdio attach json-file";
 #else
-const char* const kProtocolFeatures = "stdio attach json-file sessions resume";
+const char* const kProtocolFeatures = "stdio attach json-file sessions resume names";
 #endif
 
 }  // namespace pouch::io

@@ -112,6 +112,9 @@ class KeeperClient {
                                                    Deadline deadline);
   /// Closes the process's stdin, whoever is attached.
   Status close_stdin(const std::string& stream_id, Deadline deadline);
+  /// The sandbox (a pin in <run_dir>/netns) has a name server when this returns, until the pin is gone.
+  /// NotImplemented when the keeper is too old for that.
+  Status serve_names(const std::string& sandbox, Deadline deadline);
   /// Asks the keeper to end; Conflict while streams are open, unless `force` (they can be adopted again
   /// later).
   Status shutdown(bool force, Deadline deadline);

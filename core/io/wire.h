@@ -38,6 +38,7 @@ enum class Op : uint8_t {
   kAttach = 72,
   kCloseStdin = 73,
   kShutdown = 74,
+  kServeNames = 77,
   kOk = 128,
   kError = 129,
 };
@@ -49,6 +50,9 @@ std::string_view op_name(Op op);
 inline constexpr char kRequestIdField[] = "request_id";
 /// A feature; in an attach: the client would come back; in its answer: it will be told where it stands.
 inline constexpr char kResumeField[] = "resume";
+
+/// A feature: containers on networks of users have a name server.
+inline constexpr char kNamesFeature[] = "names";
 
 using Fields = std::map<std::string, std::string>;
 
