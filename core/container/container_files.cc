@@ -24,6 +24,7 @@ constexpr std::string_view kLoopbackHosts =
     "ff02::1\tip6-allnodes\n"
     "ff02::2\tip6-allrouters\n";
 
+constexpr const char* kOwnServer = "127.0.0.11";  // as Docker's
 constexpr const char* kPublicServers = "nameserver 8.8.8.8\nnameserver 8.8.4.4\n";
 
 using Lines = std::vector<std::string>;
@@ -140,8 +141,41 @@ std::string hosts_text(const api::ContainerConfig& config, const api::HostConfig
   return text;
 }
 
+namespace {
+
+// The words behind a keyword of resolv.conf; of several lines the last one counts, of options all.
+Lines words_behind(const std::string& host_file, std::string_view keyword) {
+  Lines found;
+  for (const std::string& line : split(host_file, '\n')) {
+    auto words = words_of(line);
+    if (words.size() < 2 || words.front() != keyword) continue;
+    if (keyword != "options") found.clear();
+    found.insert(found.end(), words.begin() + 1, words.end());
+  }
+  return found;
+}
+
+// The only server is ours, which asks the others. A name without a dot is first asked for as it is: others in
+// the networks are called so.
+std::string own_server_text(const api::HostConfig& host, const std::string& host_file) {
+  Lines search = host.dns_search.value_or(Lines{});
+  if (search.empty()) search = words_behind(host_file, "search");
+  if (search.empty()) search = words_behind(host_file, "domain");
+  Lines options = host.dns_options.value_or(Lines{});
+  if (options.empty()) options = words_behind(host_file, "options");
+  const bool has_ndots = std::any_of(options.begin(), options.end(),
+                                     [](const std::string& option) { return option.starts_with("ndots:"); });
+  if (!has_ndots) options.emplace_back("ndots:0");
+  std::string text;
+  if (!search.empty() && search != Lines{"."}) text += "search " + join(search, " ") + '\n';
+  return text + "nameserver " + kOwnServer + "\noptions " + join(options, " ") + '\n';
+}
+
+}  // namespace
+
 std::string resolv_conf_text(const api::HostConfig& host, const NetworkPlan& network,
                              const std::string& host_file) {
+  if (network.has_names) return own_server_text(host, host_file);
   const Lines servers = host.dns.value_or(Lines{});
   const Lines search = host.dns_search.value_or(Lines{});
   const Lines options = host.dns_options.value_or(Lines{});
@@ -181,8 +215,19 @@ Status write_container_files(const ContainerPaths& paths, const api::ContainerCo
                              const api::HostConfig& host, const NetworkPlan& network) {
   POUCH_RETURN_IF_ERROR(write_plain(paths.hostname, config.hostname.value_or("") + "\n"));
   POUCH_RETURN_IF_ERROR(write_hosts_file(paths, config, host, network));
-  const std::string resolv = is_host_network(host) ? read_or_empty("/etc/resolv.conf") : read_resolv_conf();
+  return write_resolv_conf(paths, host, network);
+}
+
+Status write_resolv_conf(const ContainerPaths& paths, const api::HostConfig& host,
+                         const NetworkPlan& network) {
+  const bool as_host = is_host_network(host) || network.has_names;
+  const std::string resolv = as_host ? read_or_empty("/etc/resolv.conf") : read_resolv_conf();
   return write_plain(paths.resolv_conf, resolv_conf_text(host, network, resolv));
+}
+
+bool asks_own_server(const ContainerPaths& paths) {
+  return read_or_empty(paths.resolv_conf).find(std::string("nameserver ") + kOwnServer + "\n") !=
+         std::string::npos;
 }
 
 std::vector<spec::BindMount> file_mounts(const ContainerPaths& paths, const spec::MountPlan& plan,

@@ -33,6 +33,11 @@ std::string resolv_conf_text(const api::HostConfig& host, const NetworkPlan& net
 /// Writes the files anew (before every start; they need not survive a crash of the host).
 Status write_container_files(const ContainerPaths& paths, const api::ContainerConfig& config,
                              const api::HostConfig& host, const NetworkPlan& network);
+/// /etc/resolv.conf alone, when another name server is to be asked than was thought.
+Status write_resolv_conf(const ContainerPaths& paths, const api::HostConfig& host,
+                         const NetworkPlan& network);
+/// Whether the container asks a name server of ours already.
+bool asks_own_server(const ContainerPaths& paths);
 /// /etc/hosts alone, while the container runs.
 Status write_hosts_file(const ContainerPaths& paths, const api::ContainerConfig& config,
                         const api::HostConfig& host, const NetworkPlan& network);

@@ -59,7 +59,8 @@ struct NetworkPlan {
   std::vector<std::pair<std::string, std::string>> links;
   /// HostConfig.NetworkMode container: whose namespace, files and host name it has.
   ContainerId shared_with;
-  bool is_host = false;  ///< it has the host's network
+  bool is_host = false;    ///< it has the host's network
+  bool has_names = false;  ///< a name server in it knows who else is in its networks
   std::vector<PublishedPort> ports;
 };
 

@@ -11,6 +11,7 @@
 #include "core/container/container_files.h"
 #include "core/container/end_task.h"
 #include "core/container/manager_impl.h"
+#include "core/container/name_server.h"
 #include "core/container/rootfs_files.h"
 #include "core/container/runtime_failure.h"
 #include "core/container/validation.h"
@@ -251,7 +252,13 @@ Status ContainerManager::Impl::launch(StartJob& job) {
   });
   POUCH_ASSIGN_OR_RETURN(job.network, networks.attach(job.row.id, job.row.generation,
                                                       spec::with_all_published(job.config, job.host), call));
-  container::Beside build_network(*context.executor, [&] { return networks.build(job.network, call); });
+  bool has_server = job.network.has_names;
+  container::Beside build_network(*context.executor, [&]() -> Status {
+    POUCH_RETURN_IF_ERROR(networks.build(job.network, call));
+    if (!has_server) return {};
+    POUCH_ASSIGN_OR_RETURN(has_server, container::serve_names(context, job.network, call));
+    return {};
+  });
   POUCH_ASSIGN_OR_RETURN(const auto rootfs,
                          client->snapshots().mounts(call, job.row.snapshotter, job.row.snapshot_key));
   POUCH_ASSIGN_OR_RETURN(const ctrd::ContainerRecord record, container_record(job, rootfs));
@@ -259,6 +266,10 @@ Status ContainerManager::Impl::launch(StartJob& job) {
   POUCH_RETURN_IF_ERROR(create_record(job, record));
   POUCH_RETURN_IF_ERROR(open_stdio.join());
   POUCH_RETURN_IF_ERROR(build_network.join());
+  if (has_server != job.network.has_names) {
+    job.network.has_names = has_server;
+    POUCH_RETURN_IF_ERROR(container::write_resolv_conf(paths, job.host, job.network));
+  }
   uint32_t pid = 0;
   POUCH_RETURN_IF_ERROR(create_task(job, rootfs, stdio, pid));
   if (job.staged) POUCH_RETURN_IF_ERROR(job.staged->clear());

@@ -280,5 +280,20 @@ TEST(Background, ClosersAndInflight) {
   other.join();
 }
 
+TEST(ResolvConf, of_a_container_with_a_name_server) {
+  NetworkPlan network;
+  network.has_names = true;
+  const std::string file =
+      "# by hand\nnameserver 127.0.0.53\nnameserver fd00::1\nsearch a.b c.d\noptions edns0 trust-ad\n";
+  EXPECT_EQ(resolv_conf_text({}, network, file),
+            "search a.b c.d\nnameserver 127.0.0.11\noptions edns0 trust-ad ndots:0\n");
+  EXPECT_EQ(resolv_conf_text({}, network, ""), "nameserver 127.0.0.11\noptions ndots:0\n");
+  api::HostConfig host;
+  host.dns = {"192.0.2.1"};
+  host.dns_search = {"."};
+  host.dns_options = {"ndots:2"};
+  EXPECT_EQ(resolv_conf_text(host, network, file), "nameserver 127.0.0.11\noptions ndots:2\n");
+}
+
 }  // namespace
 }  // namespace pouch::container

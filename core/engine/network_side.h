@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/base/status.h"
+#include "core/container/container_files.h"
 #include "core/network/network_containers.h"
 #include "core/store/engine_context.h"
 
@@ -16,6 +17,9 @@ class NetworkSide final : public NetworkContainers {
   Status write_hosts(const ContainerId& id, const NetworkPlan& plan) override;
 
  private:
+  Status serve_names(const container::ContainerPaths& paths, const api::HostConfig& host,
+                     const NetworkPlan& plan);
+
   EngineContext& context_;
 };
 

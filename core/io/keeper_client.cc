@@ -220,6 +220,10 @@ Status KeeperClient::discard(const std::string& stream_id, const std::string& re
   return call(static_cast<uint8_t>(Op::kDiscard), request, deadline).status();
 }
 
+Status KeeperClient::serve_names(const std::string& sandbox, Deadline deadline) {
+  return call(static_cast<uint8_t>(Op::kServeNames), {{"id", sandbox}}, deadline).status();
+}
+
 Status KeeperClient::close_waiters(const std::string& stream_id, Deadline deadline) {
   return call(static_cast<uint8_t>(Op::kCloseWaiters), {{"id", stream_id}}, deadline).status();
 }

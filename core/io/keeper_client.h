@@ -117,6 +117,9 @@ class KeeperClient {
   Result<HoldAnswer> hold_ports(const std::string& id, const std::vector<HeldPort>& ports, Deadline deadline);
   /// Ok when there are none.
   Status release_ports(const std::string& id, Deadline deadline);
+  /// The sandbox (a pin in <run_dir>/netns) has a name server when this returns, until the pin is gone.
+  /// NotImplemented when the keeper is too old for that.
+  Status serve_names(const std::string& sandbox, Deadline deadline);
   /// Asks the keeper to end; Conflict while streams are open, unless `force` (they can be adopted again
   /// later).
   Status shutdown(bool force, Deadline deadline);

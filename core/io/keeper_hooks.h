@@ -32,6 +32,10 @@ class KeeperHooks {
   /// too.
   virtual void close_stdin(const std::string& stream_id, const std::string& container_id,
                            int64_t generation) = 0;
+  /// Serves names to the sandbox (a pin in <run_dir>/netns); `done` runs once, on any thread.
+  virtual void serve_names(const std::string& sandbox, std::function<void(const Status&)> done) {
+    done(not_implemented("serve names to " + sandbox + ": this keeper has no engine"));
+  }
   /// False keeps the keeper alive without streams and clients.
   virtual bool is_idle() const { return true; }
 };

@@ -92,6 +92,7 @@ struct KeeperServer::Impl : RequestHandler {
   void discard(Connection& connection, const Fields& fields);
   void attach(Connection& connection, const Fields& fields);
   void end_waiters(const std::string& id, EndReason reason, const std::string& message);
+  void serve_names(Connection& connection, const std::string& sandbox);
   void reply_status(Connection& connection);
   void hold_ports(Connection& connection, const std::string& id, const Fields& fields);
   void shutdown(Connection& connection, bool force);
@@ -235,6 +236,8 @@ void KeeperServer::Impl::on_request(Connection& connection, Op op, const Fields&
     case Op::kReleasePorts:
       ports.release(id);
       return connection.reply({});
+    case Op::kServeNames:
+      return serve_names(connection, id);
     case Op::kShutdown:
       return shutdown(connection, bool_field(fields, "force"));
     default:
@@ -293,6 +296,19 @@ void KeeperServer::Impl::drain_stream(const std::string& id, int64_t generation,
   stream->drain([this, id, done = std::move(done)](const DrainCounts& counts) {
     forget(id);
     done(counts);
+  });
+}
+
+void KeeperServer::Impl::serve_names(Connection& connection, const std::string& sandbox) {
+  if (options.hooks == nullptr || !has_feature(kNamesFeature)) {
+    return connection.fail(not_implemented("serve names to " + sandbox + ": this keeper cannot"));
+  }
+  options.hooks->serve_names(sandbox, [this, client = connection.id()](const Status& status) {
+    loop->post([this, client, status] {
+      Connection* const waiting = find(client);
+      if (waiting == nullptr) return;
+      status.is_ok() ? waiting->reply({}) : waiting->fail(status);
+    });
   });
 }
 

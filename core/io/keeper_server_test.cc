@@ -409,5 +409,14 @@ TEST_F(KeeperServerTest, ManyContainersAtOnce) {
   for (int i = 0; i < kContainers; ++i) EXPECT_EQ(logged("many-" + std::to_string(i)).size(), 790U);
 }
 
+TEST_F(KeeperServerTest, ServesNames) {
+  auto client = KeeperClient::connect(folder_.path(), soon());
+  ASSERT_TRUE(client.is_ok());
+  EXPECT_TRUE((*client)->serve_names("abc-1", soon()).is_ok());
+  EXPECT_EQ((*client)->serve_names("gone-1", soon()).code(), Code::kNotFound);
+  EXPECT_EQ((*client)->serve_names("../x", soon()).code(), Code::kInvalidArgument);
+  EXPECT_NE((*client)->status(soon())->features.find(kNamesFeature), std::string::npos);
+}
+
 }  // namespace
 }  // namespace pouch::io

@@ -26,11 +26,11 @@ bool has_feature(std::string_view name) {
 }
 
 std::string_view op_name(Op op) {
-  constexpr std::array<std::string_view, 13> kNames = {
-      "hello",         "ping",   "status",      "open_stdio", "mark_started", "drain",        "discard",
-      "close_waiters", "attach", "close_stdin", "shutdown",   "hold_ports",   "release_ports"};
+  constexpr std::array<std::string_view, 14> kNames = {
+      "hello",         "ping",   "status",      "open_stdio", "mark_started", "drain",         "discard",
+      "close_waiters", "attach", "close_stdin", "shutdown",   "hold_ports",   "release_ports", "serve_names"};
   const size_t index = static_cast<size_t>(op) - static_cast<size_t>(Op::kHello);
-  return index < kNames.size() ? kNames[index] : std::string_view("unknown request");
+  return index < kNames.size() ? kNames[index] : "unknown request";
 }
 
 void append_message(std::string& out, uint8_t type, std::string_view body) {

@@ -41,6 +41,7 @@ enum class Op : uint8_t {
   kShutdown = 74,
   kHoldPorts = 75,
   kReleasePorts = 76,
+  kServeNames = 77,
   kOk = 128,
   kError = 129,
 };
@@ -54,6 +55,9 @@ inline constexpr char kRequestIdField[] = "request_id";
 inline constexpr char kResumeField[] = "resume";
 /// A feature: the requests about ports are known.
 inline constexpr char kPortsFeature[] = "ports";
+
+/// A feature: containers on networks of users have a name server.
+inline constexpr char kNamesFeature[] = "names";
 
 using Fields = std::map<std::string, std::string>;
 

@@ -9,6 +9,7 @@
 #include "core/network/ipam.h"
 #include "core/network/legs.h"
 #include "core/network/mode.h"
+#include "core/network/name_lookup.h"
 #include "core/network/options.h"
 #include "core/network/sub_links.h"
 #include "core/sys/bridge_firewall.h"
@@ -65,15 +66,6 @@ Status check_place(const NetworkRow& row, const api::EndpointSettings& asked) {
     }
   }
   return network::check_addresses(row, asked);
-}
-
-// "name:alias", "/name:/other/alias" or "name".
-std::pair<std::string, std::string> parse_link(const std::string& text) {
-  const size_t colon = text.find(':');
-  std::string name = text.substr(0, colon);
-  std::string alias = colon == std::string::npos ? name : text.substr(colon + 1);
-  alias = alias.substr(alias.rfind('/') + 1);
-  return {name.substr(name.rfind('/') + 1), alias};
 }
 
 }  // namespace
@@ -170,22 +162,20 @@ Status NetworkManager::give_addresses(store::Session& session, NetworkRow& row, 
 }
 
 Result<std::vector<std::pair<std::string, std::string>>> NetworkManager::links_of(store::Session& session,
-                                                                                  const EndpointRow& endpoint,
                                                                                   const NetworkRow& row,
                                                                                   const api::HostConfig& host,
                                                                                   bool strict) {
   std::vector<std::pair<std::string, std::string>> out;
-  POUCH_ASSIGN_OR_RETURN(const api::EndpointSettings asked, endpoint.settings());
-  const auto links = (is_default_bridge(row) ? host.links : asked.links).value_or(std::vector<std::string>{});
-  for (const std::string& link : links) {
-    const auto [name, alias] = parse_link(link);
+  // Elsewhere the name server knows them (name_lookup.h).
+  if (!is_default_bridge(row)) return out;
+  for (const std::string& link : host.links.value_or(std::vector<std::string>{})) {
+    const auto [name, alias] = network::parse_link(link);
     const auto other = containers_->find(session, name);
-    const bool must_run = strict && is_default_bridge(row);
-    if (!other.is_ok() && (must_run || other.code() != Code::kNotFound)) return other.status();
+    if (!other.is_ok() && (strict || other.code() != Code::kNotFound)) return other.status();
     if (!other.is_ok()) continue;
     POUCH_ASSIGN_OR_RETURN(const auto there, network::find_endpoint(session, row.id, other->id));
     if (!there || !there->is_running()) {
-      if (!must_run) continue;  // its name is unknown until it runs
+      if (!strict) continue;  // its name is unknown until it runs
       return invalid_argument("Cannot link to a non running container: /" + other->name + " AS " + alias);
     }
     std::string names = alias;
@@ -212,8 +202,9 @@ Result<NetworkPlan> NetworkManager::plan_of(store::Session& session, const Conta
     POUCH_ASSIGN_OR_RETURN(auto network, network::load_network(session, row.network_id));
     if (!network) continue;
     POUCH_ASSIGN_OR_RETURN(api::EndpointSettings asked, row.settings());
-    POUCH_ASSIGN_OR_RETURN(auto links, links_of(session, row, *network, host, strict));
+    POUCH_ASSIGN_OR_RETURN(auto links, links_of(session, *network, host, strict));
     std::move(links.begin(), links.end(), std::back_inserter(plan.links));
+    plan.has_names = plan.has_names || !is_default_bridge(*network);
     places.push_back({std::move(*network), std::move(row), std::move(asked)});
   }
   POUCH_ASSIGN_OR_RETURN(plan.legs, network::legs_of(context_.root_id, places));

@@ -13,6 +13,7 @@
 #include "core/container/container_networks.h"
 #include "core/network/bridges.h"
 #include "core/network/endpoints.h"
+#include "core/network/name_lookup.h"
 #include "core/network/network_containers.h"
 #include "core/network/ports.h"
 #include "core/store/engine_context.h"
@@ -57,6 +58,11 @@ class NetworkManager final : public ContainerNetworks {
   Result<NetworkView> view(store::Session& session, const ContainerId& id, int64_t generation,
                            const api::HostConfig& host) override;
 
+  /// What a name or an address means to a container that runs.
+  Result<network::NameAnswer> look_up(const network::NameQuestion& question);
+  /// The names of the pins of all runs that have a name server.
+  Result<std::vector<std::string>> sandboxes_with_names();
+
   /// Removes what ended runs left outside, and finishes or undoes what dead engines left half-done.
   Status sweep(const Call& call);
   /// Takes down what no container uses; the keeper's last act.
@@ -86,9 +92,12 @@ class NetworkManager final : public ContainerNetworks {
                               const api::HostConfig& host, bool strict = false);
   /// `strict`: the containers that the default bridge's links name must run.
   Result<std::vector<std::pair<std::string, std::string>>> links_of(store::Session& session,
-                                                                    const network::EndpointRow& endpoint,
                                                                     const network::NetworkRow& row,
                                                                     const api::HostConfig& host, bool strict);
+
+  // name_lookup.cc
+  static network::NameAnswer ask_others(const network::Asker& asker, const api::HostConfig& host,
+                                        const network::NameQuestion& question);
 
   // operations.cc
   Status insert_new(network::NetworkRow& row, const std::string& session, const Call& call);

@@ -12,16 +12,20 @@
 #include "core/container/container_manager.h"
 #include "core/ctrd/client.h"
 #include "core/ctrd/tasks.h"
+#include "core/dns/link.h"
+#include "core/dns/message.h"
 #include "core/engine/local_engine.h"
 #include "core/network/network_manager.h"
 #include "daemon/keeper/hooks.h"
 #include "daemon/keeper/minder.h"
+#include "daemon/keeper/name_service.h"
 
 namespace pouch::keeper {
 namespace {
 
 constexpr int64_t kRetryMs = 1'000;
 constexpr int64_t kCloseMs = 10'000;  // for Tasks.CloseIO
+constexpr int64_t kLookupWaitMs = 2'000;
 constexpr std::chrono::seconds kStopGrace{2};
 
 // Made again when they are needed. Where the root was removed meanwhile, no row tells of them.
@@ -37,12 +41,15 @@ void take_down_networks(LocalEngine& engine) {
 /// passes closed stdins on to the runtime. The engine lives on threads of its own, never on the loop's.
 class EngineHooks final : public io::KeeperHooks {
  public:
-  explicit EngineHooks(EngineOptions options) : options_(std::move(options)) {}
+  explicit EngineHooks(EngineOptions options)
+      : options_(std::move(options)),
+        names_(options_.run_dir + "/netns", [this](const dns::Lookup& lookup) { return look_up(lookup); }) {}
   ~EngineHooks() override { stop(); }
   EngineHooks(const EngineHooks&) = delete;
   EngineHooks& operator=(const EngineHooks&) = delete;
 
   Status start(io::StreamControl&) override {
+    POUCH_RETURN_IF_ERROR(names_.start());
     // The manager drains through the socket as any client does: the loop serves it like them.
     opener_ = start_thread([this] { open_engine(); });
     return {};
@@ -52,6 +59,10 @@ class EngineHooks final : public io::KeeperHooks {
 
   void close_stdin(const std::string& stream_id, const std::string& container_id, int64_t) override {
     closers_.submit([this, stream_id, container_id] { pass_close(stream_id, container_id); });
+  }
+
+  void serve_names(const std::string& sandbox, std::function<void(const Status&)> done) override {
+    names_.serve(sandbox, std::move(done));
   }
 
   // While containers run somebody must see them end, also when their output is closed already; and sessions,
@@ -68,6 +79,8 @@ class EngineHooks final : public io::KeeperHooks {
   std::shared_ptr<LocalEngine> wait_engine();
   Status close_once(const std::string& stream_id, const std::string& container_id);
   void pass_close(const std::string& stream_id, const std::string& container_id);
+  void serve_all(LocalEngine& engine);
+  Result<dns::LookupAnswer> look_up(const dns::Lookup& lookup);
 
   const EngineOptions options_;
   mutable std::mutex mutex_;
@@ -78,7 +91,41 @@ class EngineHooks final : public io::KeeperHooks {
 
   std::thread opener_;
   Executor closers_;
+  NameService names_;  // its directory uses all of the above
 };
+
+// Those that a worker which died has served.
+void EngineHooks::serve_all(LocalEngine& engine) {
+  const auto sandboxes = engine.networks().sandboxes_with_names();
+  if (!sandboxes.is_ok()) return log_error("names", sandboxes.status().message());
+  for (const std::string& sandbox : *sandboxes) {
+    names_.serve(sandbox, [](const Status& served) {
+      // Its namespace is not there yet, and its start will ask for it.
+      if (served.is_ok() || served.code() == Code::kNotFound) return;
+      log_error("names", served.message());
+    });
+  }
+}
+
+// On the thread of names_. A container may ask before the engine is open; not for long: its opening may itself
+// want a sandbox served.
+Result<dns::LookupAnswer> EngineHooks::look_up(const dns::Lookup& lookup) {
+  std::shared_ptr<LocalEngine> engine;
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, std::chrono::milliseconds(kLookupWaitMs),
+                      [this] { return engine_ != nullptr || is_stopping_; });
+    engine = engine_;
+  }
+  if (!engine) return unavailable("the engine is not open yet");
+  network::NameQuestion question{lookup.sandbox, lookup.name, lookup.address, lookup.type != dns::kTypeMx};
+  POUCH_ASSIGN_OR_RETURN(network::NameAnswer answer, engine->networks().look_up(question));
+  using Kind = network::NameAnswer::Kind;
+  dns::LookupAnswer out{dns::AnswerKind::kFailed, std::move(answer.items)};
+  if (answer.kind == Kind::kKnown) out.kind = dns::AnswerKind::kKnown;
+  if (answer.kind == Kind::kForward) out.kind = dns::AnswerKind::kForward;
+  return out;
+}
 
 void EngineHooks::open_engine() {
   std::string last_error;
@@ -90,8 +137,11 @@ void EngineHooks::open_engine() {
     std::unique_lock lock(mutex_);
     if (engine.is_ok() && !is_stopping_) {
       engine_ = std::move(*engine);
-      set_default_log_root(engine_->context().root_id);
+      const std::shared_ptr<LocalEngine> opened = engine_;
+      set_default_log_root(opened->context().root_id);
       changed_.notify_all();
+      lock.unlock();
+      serve_all(*opened);
       return;
     }
     if (!engine.is_ok() && engine.status().message() != last_error) {
@@ -145,6 +195,7 @@ void EngineHooks::stop() {
     engine = std::move(engine_);
   }
   changed_.notify_all();
+  names_.stop();
   if (opener_.joinable()) opener_.join();
   closers_.stop();
   if (!engine) return;

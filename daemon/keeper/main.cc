@@ -19,6 +19,7 @@
 #include "core/sys/file.h"
 #include "core/sys/secure_dir.h"
 #include "daemon/keeper/hooks.h"
+#include "daemon/keeper/name_child.h"
 #include "daemon/keeper/stop_signal.h"
 #include "daemon/keeper/supervisor.h"
 #include "daemon/keeper/vault.h"
@@ -143,7 +144,17 @@ int fail(const Status& status, int code) {
   return code;
 }
 
+// The process that NameService starts, with its end of the link in place of stdin.
+int name_server_main() {
+  log_to_stderr(LogLevel::kInfo);
+  ::signal(SIGPIPE, SIG_IGN);
+  const Status served = serve_names(STDIN_FILENO);
+  if (!served.is_ok()) log_error("names", served.message());
+  return served.is_ok() ? 0 : 1;
+}
+
 int keeper_main(int argc, char** argv) {
+  if (argc == 2 && std::string_view(argv[1]) == "--serve-names") return name_server_main();
   if (argc == 2 && std::string_view(argv[1]) == "--version") {
     ::puts("pouch-keeper " POUCH_VERSION);
     return 0;

@@ -35,6 +35,12 @@ struct RecordingHooks : KeeperHooks {
     closed_stream = stream_id;
     ++closes;
   }
+  void serve_names(const std::string& sandbox, std::function<void(const Status&)> done) override {
+    // On another thread, as the real ones do.
+    std::thread([sandbox, done = std::move(done)] {
+      done(sandbox == "gone-1" ? not_found("it is gone") : Status());
+    }).join();
+  }
   std::atomic<StreamControl*> control{nullptr};
   std::string closed_stream;
   std::atomic<int> closes{0};

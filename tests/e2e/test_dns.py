@@ -1,0 +1,265 @@
+"""Names on user networks: containers ask 127.0.0.11, dig looks from their network namespaces, a server of the test's own
+plays the host's, and processes are killed in between."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+import pytest
+from pouchtest import networks, procs
+from pouchtest.pouchd import Pouchd
+
+pytest_plugins = ["pouchtest.fixtures"]
+
+LARGE = 250  # addresses of large.example.org: some 4 kB
+
+
+class Upstream:
+    """A DNS server that knows *.example.org, and no more: by UDP what fits, by TCP all."""
+
+    def __init__(self, address="127.0.0.1"):
+        self.asked = []
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind((address, 53))
+        self.tcp = socket.create_server((address, 53))
+        self.threads = [threading.Thread(target=self.serve_udp, daemon=True),
+                        threading.Thread(target=self.serve_tcp, daemon=True)]
+        for thread in self.threads:
+            thread.start()
+
+    def close(self):
+        for sock in (self.udp, self.tcp):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join(10)
+        self.udp.close()
+        self.tcp.close()
+
+    def answer(self, query, limit):
+        at, labels = 12, []
+        while query[at]:
+            labels.append(query[at + 1:at + 1 + query[at]].decode().lower())
+            at += query[at] + 1
+        question = query[12:at + 5]
+        kind = struct.unpack(">H", question[-4:-2])[0]
+        name = ".".join(labels)
+        self.asked.append((name, kind))
+        if not name.endswith(".example.org"):
+            return query[:2] + b"\x81\x83" + struct.pack(">4H", 1, 0, 0, 0) + question
+        count = (LARGE if name.startswith("large") else 1) if kind == 1 else 0
+        records = b"".join(b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + bytes([192, 0, 2, i % 250])
+                           for i in range(7, 7 + count))
+        if len(question) + len(records) + 12 > limit:
+            return query[:2] + b"\x83\x80" + struct.pack(">4H", 1, 0, 0, 0) + question
+        return query[:2] + b"\x81\x80" + struct.pack(">4H", 1, count, 0, 0) + question + records
+
+    def serve_udp(self):
+        with contextlib.suppress(OSError):
+            while True:
+                query, client = self.udp.recvfrom(4096)
+                if not query:
+                    return
+                self.udp.sendto(self.answer(query, 512), client)
+
+    def serve_tcp(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.tcp.accept()
+                with connection:
+                    length = struct.unpack(">H", connection.recv(2))[0]
+                    answer = self.answer(connection.recv(length), 65535)
+                    connection.sendall(struct.pack(">H", len(answer)) + answer)
+
+
+@pytest.fixture(scope="module")
+def upstream():
+    server = Upstream("127.0.77.53")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def pouchd(busybox_tar):
+    before = (networks.bridges(), networks.tables())
+    with Pouchd() as daemon:
+        daemon.docker("load", "--input", busybox_tar)
+        yield daemon
+    ours = (networks.bridges() - before[0], networks.tables() - before[1])
+    assert procs.wait_until(lambda: not networks.bridges() & ours[0] and not networks.tables() & ours[1], 20)
+
+
+@pytest.fixture
+def docker(pouchd):
+    yield pouchd.docker
+    ids = pouchd.docker("ps", "--all", "--quiet").lines
+    if ids:
+        pouchd.docker("rm", "--force", *ids)
+    made = pouchd.docker("network", "ls", "--quiet", "--filter", "type=custom").lines
+    if made:
+        pouchd.docker("network", "rm", *made)
+
+
+def sleeper(docker, name, *args):
+    return docker("run", "--detach", "--name", name, *args, "busybox", "sleep", "1000").out.strip()
+
+
+def inspect(docker, name):
+    return json.loads(docker("inspect", name).out)[0]
+
+
+def address(docker, name, network, key="IPAddress"):
+    return inspect(docker, name)["NetworkSettings"]["Networks"][network][key]
+
+
+def dig(docker, name, *words, whole=False):
+    """What dig says in the container's network namespace: the short answers, sorted, or all."""
+    pid = inspect(docker, name)["State"]["Pid"]
+    done = subprocess.run(["nsenter", "--net", "--target", str(pid), "dig", "@127.0.0.11", "+tries=1", "+time=8",
+                           *([] if whole else ["+short"]), *words], capture_output=True, text=True, timeout=30, check=False)
+    return done.stdout if whole else sorted(done.stdout.split())
+
+
+def status(docker, name, *words):
+    out = dig(docker, name, *words, whole=True)
+    return out.split("status: ")[1].split(",")[0] if "status: " in out else out
+
+
+def command_line(pid):
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().decode().split("\0")
+    return []
+
+
+def of_root(pouchd, word):
+    """Processes of pouch-keeper that have a word in their command line and whose log is the root's."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if word in command_line(pid) and os.readlink(f"/proc/{pid}/fd/2").startswith(f"{pouchd.dir}/run/"):
+                found.append(int(pid))
+    return found
+
+
+def test_names(docker):
+    docker("network", "create", "--ipv6", "--subnet", "fd42:dead::/64", "front")
+    docker("network", "create", "back")
+    one = sleeper(docker, "one", "--network", "front", "--network-alias", "web", "--network-alias", "one.alias")
+    # The first query of a container, and the alias that two share.
+    first = docker("run", "--name", "two", "--detach", "--network", "front", "--network-alias", "web", "--link", "one:linked",
+                   "busybox", "sh", "-c", "nslookup one > /tmp/first; sleep 1000")
+    assert first.code == 0
+    v4, v6 = address(docker, "one", "front"), address(docker, "one", "front", "GlobalIPv6Address")
+    resolv = docker("exec", "two", "cat", "/etc/resolv.conf").out
+    assert "nameserver 127.0.0.11\n" in resolv and "ndots:0" in resolv and resolv.count("nameserver") == 1
+    assert "linked" not in docker("exec", "two", "cat", "/etc/hosts").out  # which would not know of its restart
+    assert procs.wait_until(lambda: v4 in docker("exec", "two", "cat", "/tmp/first").out, 10)
+    names = ("one", "ONE.", "one.front", "one.alias", "one.alias.front", one[:12], "linked")
+    assert dig(docker, "two", *names) == [v4] * len(names)
+    assert dig(docker, "two", "one", "AAAA") == [v6]
+    assert dig(docker, "two", "web", "A") == sorted([v4, address(docker, "two", "front")])
+    turns = dig(docker, "two", *["web"] * 20, whole=True).split("ANSWER SECTION:")[1:]
+    assert len({tuple(turn.split()[:5]) for turn in turns}) == 2
+    assert dig(docker, "two", "-x", v4) == ["one.front."] and dig(docker, "two", "-x", v6) == ["one.front."]
+    whole = dig(docker, "two", "one", "MX", whole=True)
+    assert "status: NOERROR" in whole and "ANSWER: 0" in whole
+    whole = dig(docker, "two", "OnE", "A", whole=True)
+    assert "\nOnE.\t\t\t600\tIN\tA" in whole and "flags: qr rd ra;" in whole
+    assert dig(docker, "two", "+tcp", "one", "A") == [v4]
+    # With other networks, other names.
+    sleeper(docker, "three", "--network", "back")
+    assert dig(docker, "three", "one", "A") == [] and dig(docker, "three", "three", "A") != []
+    docker("network", "connect", "--alias", "late", "front", "three")
+    assert dig(docker, "three", "one", "A") == [v4] and dig(docker, "one", "late", "A") != []
+    docker("rename", "one", "uno")
+    assert dig(docker, "three", "uno", "A") == [v4] and dig(docker, "three", "one", "A") == []
+    assert dig(docker, "three", "-x", v4) == ["uno.front."]
+    docker("network", "disconnect", "front", "three")
+    assert dig(docker, "three", "uno", "A") == [] and dig(docker, "uno", "late", "A") == []
+    docker("stop", "--time", "0", "uno")
+    docker("start", "uno")
+    assert dig(docker, "two", "uno", "A") == [address(docker, "uno", "front")]
+    docker("stop", "--time", "0", "two")
+    assert dig(docker, "uno", "two", "A") == []
+
+
+def test_forwarding(docker, upstream):
+    docker("network", "create", "out")
+    docker("network", "create", "--internal", "in")
+    server = ("--dns", "127.0.77.53")
+    sleeper(docker, "asks", "--network", "out", "--dns-search", "lab.example.org", "--dns-option", "ndots:0", *server)
+    sleeper(docker, "shut", "--network", "in", *server)
+    assert docker("exec", "asks", "cat", "/etc/resolv.conf").out == (
+        "search lab.example.org\nnameserver 127.0.0.11\noptions ndots:0\n")
+    assert dig(docker, "asks", "www.example.org", "A") == ["192.0.2.7"]
+    assert status(docker, "asks", "www.example.com", "A") == "NXDOMAIN"
+    assert status(docker, "asks", "www.example.org", "TXT") == "NOERROR"
+    assert "192.0.2.7" in docker("exec", "asks", "nslookup", "www.example.org").out
+    assert len(dig(docker, "asks", "large.example.org", "A")) == LARGE  # truncated, so dig comes by TCP
+    assert "TC" in dig(docker, "asks", "+ignore", "large.example.org", "A", whole=True).upper()
+    assert ("large.example.org", 1) in upstream.asked
+    before = list(upstream.asked)
+    assert status(docker, "shut", "www.example.org", "A") == "SERVFAIL"
+    assert dig(docker, "shut", "shut", "A") == [address(docker, "shut", "in")]
+    assert dig(docker, "asks", "asks", "A") == [address(docker, "asks", "out")]
+    assert upstream.asked == before
+    # Nobody there, then the one that answers; and nobody at all.
+    sleeper(docker, "second", "--network", "out", "--dns", "127.0.77.1", *server)
+    assert dig(docker, "second", "www.example.org", "A") == ["192.0.2.7"]
+    sleeper(docker, "none", "--network", "out", "--dns", "127.0.77.1")
+    assert status(docker, "none", "www.example.org", "A") == "SERVFAIL"
+
+
+def test_the_default_bridge_has_no_names(docker):
+    sleeper(docker, "plain")
+    assert "127.0.0.11" not in docker("exec", "plain", "cat", "/etc/resolv.conf").out
+    docker("network", "create", "later")
+    sleeper(docker, "other", "--network", "later")
+    docker("network", "connect", "later", "plain")
+    assert "nameserver 127.0.0.11\n" in docker("exec", "plain", "cat", "/etc/resolv.conf").out
+    assert dig(docker, "plain", "other", "A") == [address(docker, "other", "later")]
+    assert "Address" in docker("exec", "plain", "nslookup", "other").out
+
+
+def test_killed(docker, pouchd):
+    docker("network", "create", "net")
+    sleeper(docker, "a1", "--network", "net")
+    sleeper(docker, "b1", "--network", "net")
+    there = [address(docker, "a1", "net")]
+    assert dig(docker, "b1", "a1", "A") == there
+    [server] = of_root(pouchd, "--serve-names")
+    killed = time.monotonic()
+    os.kill(server, signal.SIGKILL)
+    assert dig(docker, "b1", "a1", "A") == there and dig(docker, "a1", "+tcp", "a1", "A") == there
+    assert time.monotonic() - killed < 5  # milliseconds, but for a busy machine; the query is not asked twice
+    [second] = of_root(pouchd, "--serve-names")
+    with open(f"/proc/{second}/status", encoding="utf-8") as file:
+        worker = int(next(line for line in file if line.startswith("PPid:")).split()[1])
+    assert second != server
+    os.kill(worker, signal.SIGKILL)
+    assert procs.wait_until(lambda: dig(docker, "b1", "a1", "A") == there, 20)
+    assert dig(docker, "a1", "+tcp", "b1", "A") == [address(docker, "b1", "net")]
+    for pid in of_root(pouchd, "--run-dir"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    sleeper(docker, "c1", "--network", "net")
+    assert procs.wait_until(lambda: dig(docker, "b1", "c1", "A") == [address(docker, "c1", "net")], 20)
+    assert dig(docker, "c1", "a1", "A") == there
+    # Nothing keeps the namespace of a run that has ended.
+    bridge = bridge_of(docker, "net")
+    assert len(networks.ports(bridge)) == 3
+    docker("rm", "--force", "b1", "c1")
+    assert procs.wait_until(lambda: len(networks.ports(bridge)) == 1, 20)
+
+
+def bridge_of(docker, name):
+    gateway = json.loads(docker("network", "inspect", name).out)[0]["IPAM"]["Config"][0]["Gateway"]
+    return next(bridge for bridge in networks.bridges()
+                if any(subnet.startswith(f"{gateway}/") for subnet in networks.subnets(bridge)))
