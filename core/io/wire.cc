@@ -27,8 +27,9 @@ bool has_feature(std::string_view name) {
 std::string_view op_name(Op op) {
   // 75 and 76 are not in use.
   constexpr std::array<std::string_view, 14> kNames = {
-      "hello",         "ping",   "status",      "open_stdio", "mark_started", "drain", "discard",
-      "close_waiters", "attach", "close_stdin", "shutdown",   "",             "",      "serve_names"};
+      "hello",   "ping",          "status", "open_stdio",  "mark_started", "drain",
+      "discard", "close_waiters", "attach", "close_stdin", "shutdown",     "",
+      "",        "serve_names"};
   const size_t index = static_cast<size_t>(op) - static_cast<size_t>(Op::kHello);
   return index < kNames.size() && !kNames[index].empty() ? kNames[index] : "unknown request";
 }
