@@ -122,7 +122,8 @@ std::string answered(const std::string& query, Rcode code = Rcode::kNoError) {
   return write_answer(*message, code, {address_record(*sys::IpAddress::parse("192.0.2.7"))}, 512);
 }
 
-// A server on a loop of its own, whose directory is a function. It is patient: a busy machine may hold up both.
+// A server on a loop of its own, whose directory is a function. It is patient: a busy machine may hold up
+// both.
 class DnsServer : public ::testing::Test {
  protected:
   void SetUp() override {

@@ -107,8 +107,8 @@ void EngineHooks::serve_all(LocalEngine& engine) {
   }
 }
 
-// On the thread of names_. A container may ask before the engine is open; not for long: its opening may itself
-// want a sandbox served.
+// On the thread of names_. A container may ask before the engine is open; not for long: its opening may
+// itself want a sandbox served.
 Result<dns::LookupAnswer> EngineHooks::look_up(const dns::Lookup& lookup) {
   std::shared_ptr<LocalEngine> engine;
   {
