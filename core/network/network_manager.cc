@@ -112,10 +112,23 @@ Status NetworkManager::insert_place(store::Session& session, const NetworkRow& r
   return network::insert_endpoint(session, endpoint, names);
 }
 
+// InvalidArgument: NotFound would be the image's, for those who create a container.
+Status NetworkManager::check_links(store::Session& session, const api::HostConfig& host) {
+  for (const std::string& link : host.links.value_or(std::vector<std::string>{})) {
+    const std::string name = network::parse_link(link).first;
+    const auto other = containers_->find(session, name);
+    if (other.code() == Code::kNotFound)
+      return invalid_argument("could not get container for " + name + ": " + other.status().message());
+    if (!other.is_ok()) return other.status();
+  }
+  return {};
+}
+
 Status NetworkManager::add_endpoints(store::Session& session, const NewContainer& container,
                                      const api::HostConfig& host, const EndpointRequests& requests) {
   const std::string mode = network::mode_of(host);
   POUCH_ASSIGN_OR_RETURN(const NetworkRow bridge, bridges_.ensure_default(session));
+  if (mode == bridge.name || !network::has_own_links(host)) POUCH_RETURN_IF_ERROR(check_links(session, host));
   std::map<std::string, std::pair<NetworkRow, api::EndpointSettings>> places;  // by id
   if (network::has_own_links(host)) {
     POUCH_ASSIGN_OR_RETURN(NetworkRow row, mode == bridge.name ? Result<NetworkRow>(bridge)

@@ -80,6 +80,7 @@ class NetworkManager final : public ContainerNetworks {
   // network_manager.cc
   Result<std::string> try_attach(const ContainerId& id, int64_t generation, const api::HostConfig& host,
                                  NetworkPlan& plan, const Call& call);
+  Status check_links(store::Session& session, const api::HostConfig& host);
   Status join_another(const api::HostConfig& host, const ContainerId& self, NetworkPlan& plan);
   Status append_event(store::Transaction& transaction, const network::NetworkRow& network,
                       const std::string& action, const ContainerId& container);

@@ -211,10 +211,18 @@ def test_absent_things(pouchd):
 
 
 def test_unsupported_is_named(pouchd):
-    for field, value in (("Init", "true"), ("Links", '["a"]'), ("VolumesFrom", '["a"]'), ("UsernsMode", '"x"')):
+    for field, value in (("Init", "true"), ("RestartPolicy", '{"Name":"always"}'), ("UsernsMode", '"x"')):
         body = '{"Image":"busybox","HostConfig":{"NetworkMode":"none","%s":%s}}' % (field, value)
         status, answer = post(pouchd, CREATE, body)
         assert status == 501 and f"HostConfig.{field}" in answer["message"], answer
+
+
+def test_other_containers_that_are_absent(pouchd):
+    """Not 404, which Docker's clients take for an image that is to be pulled."""
+    for field, words in (("Links", "could not get container for a: No such container: a"), ("VolumesFrom", "No such container: a")):
+        body = '{"Image":"busybox","HostConfig":{"NetworkMode":"none","%s":["a"]}}' % field
+        status, answer = post(pouchd, CREATE, body)
+        assert status == 400 and words in answer["message"], answer
 
 
 # Sizes
