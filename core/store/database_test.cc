@@ -404,7 +404,8 @@ TEST_F(DatabaseTest, FormerFormatIsMigratedWhileOthersHaveItOpen) {
   set("kept", "1");
   {
     Transaction transaction = begin();
-    for (const char* sql : {"DROP TABLE endpoint_names", "DROP TABLE endpoints", "DROP TABLE network_pools",
+    for (const char* sql : {"DROP TRIGGER endpoint_renamed", "DROP TRIGGER session_network_gone",
+                            "DROP TABLE endpoint_names", "DROP TABLE endpoints", "DROP TABLE network_pools",
                             "DROP TABLE networks", "UPDATE root SET value='2' WHERE key='format'"}) {
       ASSERT_TRUE(transaction.run(sql).is_ok()) << sql;
     }
