@@ -405,9 +405,10 @@ TEST_F(DatabaseTest, FormerFormatIsMigratedWhileOthersHaveItOpen) {
   {
     Transaction transaction = begin();
     for (const char* sql :
-         {"DROP TABLE container_mounts", "DROP TABLE volumes", "DROP TRIGGER endpoint_renamed",
-          "DROP TABLE endpoint_names", "DROP TABLE endpoints", "DROP TABLE network_pools",
-          "DROP TABLE networks", "UPDATE root SET value='2' WHERE key='format'"}) {
+         {"DROP TRIGGER session_volume_gone", "DROP TABLE container_mounts", "DROP TABLE volumes",
+          "DROP TRIGGER endpoint_renamed", "DROP TRIGGER session_network_gone", "DROP TABLE endpoint_names",
+          "DROP TABLE endpoints", "DROP TABLE network_pools", "DROP TABLE networks",
+          "UPDATE root SET value='2' WHERE key='format'"}) {
       ASSERT_TRUE(transaction.run(sql).is_ok()) << sql;
     }
     ASSERT_TRUE(transaction.commit().is_ok());
