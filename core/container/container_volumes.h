@@ -42,6 +42,8 @@ class ContainerVolumes {
   /// Whether it is there and is not being removed.
   virtual Result<bool> is_there(store::Session& session, const std::string& name) = 0;
 
+  /// Whether such a volume could be made: before insert_anonymous(), which asks nobody.
+  virtual Status check(const WantedVolume& wanted, const Call& call) = 0;
   /// The row of an anonymous volume, beside its container's, which is being made; the name of its driver.
   virtual Result<std::string> insert_anonymous(store::Session& session, const WantedVolume& wanted) = 0;
   /// Makes what insert_anonymous() has written down.

@@ -85,7 +85,11 @@ Result<std::vector<MountRow>> ContainerManager::Impl::plan_mount_rows(const api:
 
 Status ContainerManager::Impl::ensure_volumes(std::vector<MountRow>& rows, const std::string& session) {
   for (MountRow& row : rows) {
-    if (!row.is_volume() || row.ending != Ending::kStays) continue;
+    if (!row.is_volume() || row.ending == Ending::kWithVolumes) continue;
+    if (row.ending == Ending::kGoes) {
+      POUCH_RETURN_IF_ERROR(volumes.check(container::wanted_volume(row), own_call(kStepMs)));
+      continue;
+    }
     POUCH_ASSIGN_OR_RETURN(row.driver,
                            volumes.ensure(container::wanted_volume(row), session, own_call(kStepMs)));
   }

@@ -43,7 +43,7 @@ Result<sys::FileLock> VolumeManager::lock(const std::string& name, const Call& c
 
 // The use is written down first: whoever finds it without its run unmounts.
 Status VolumeManager::stage(const VolumeRow& row, const VolumeUser& user, const Call& call) {
-  POUCH_ASSIGN_OR_RETURN(volume::Driver* const driver, driver_of(row.driver));
+  POUCH_ASSIGN_OR_RETURN(const auto driver, driver_of(row.driver, call));
   {
     POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
                            context_.db->begin(store::Durability::kBootScoped, call));
@@ -56,19 +56,25 @@ Status VolumeManager::stage(const VolumeRow& row, const VolumeUser& user, const 
 
 Result<std::string> VolumeManager::attach(const std::string& name, const VolumeUser& user, const Call& call) {
   POUCH_ASSIGN_OR_RETURN(const VolumeRow row, load(name));
-  POUCH_ASSIGN_OR_RETURN(volume::Driver* const driver, driver_of(row.driver));
+  POUCH_ASSIGN_OR_RETURN(const auto driver, driver_of(row.driver, call));
   struct stat info {};
   const std::string place = driver->mountpoint(row);
   // Somebody may have removed the folder by hand.
   if (!place.empty() && ::lstat(place.c_str(), &info) != 0) POUCH_RETURN_IF_ERROR(driver->create(row, call));
-  if (driver->needs_staging(row)) POUCH_RETURN_IF_ERROR(stage(row, user, call));
-  return driver->publish(row, user, call);
+  if (!driver->needs_staging(row)) return driver->publish(row, user, call);
+  POUCH_RETURN_IF_ERROR(stage(row, user, call));
+  POUCH_ASSIGN_OR_RETURN(std::string found, driver->publish(row, user, call));
+  POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
+                         context_.db->begin(store::Durability::kBootScoped, call));
+  POUCH_RETURN_IF_ERROR(volume::set_use_place(transaction, volume::use_key(name, user), found));
+  POUCH_RETURN_IF_ERROR(transaction.commit());
+  return found;
 }
 
 Status VolumeManager::copy_up(const std::string& name, const VolumeUser& user, const OpenRootfs& open_rootfs,
                               const std::string& path, const Call& call) {
   POUCH_ASSIGN_OR_RETURN(const VolumeRow row, load(name));
-  POUCH_ASSIGN_OR_RETURN(volume::Driver* const driver, driver_of(row.driver));
+  POUCH_ASSIGN_OR_RETURN(const auto driver, driver_of(row.driver, call));
   const bool is_staged = driver->needs_staging(row);
   const ScopeGuard done([&] {
     if (is_staged) end_use({volume::use_key(name, user), name, user}, call).ignore();  // else the next sweep
@@ -93,20 +99,20 @@ Status VolumeManager::copy_up(const std::string& name, const VolumeUser& user, c
 // All at once where nobody else sees the folder, so that a half copy is never taken for a whole one.
 Status VolumeManager::copy_into(const VolumeRow& row, const ContainerId& user, int from,
                                 const std::string& place) {
+  const auto driver = known_driver(row.driver);
   bool is_shared = false;
   {
     POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
     POUCH_ASSIGN_OR_RETURN(is_shared, volume::is_active(snapshot, row.name, user, context_.boot_id));
   }
-  POUCH_ASSIGN_OR_RETURN(volume::Driver* const driver, driver_of(row.driver));
-  if (!is_shared && driver->is_plain_folder(row)) return replace(row, from);
+  if (!is_shared && driver && driver->is_plain_folder(row)) return replace(row, from);
   POUCH_ASSIGN_OR_RETURN(const UniqueFd to, sys::open_file(place, O_RDONLY | O_DIRECTORY));
   return with_faults("volume.copy", [&] { return volume::copy_tree(from, to.get()); });
 }
 
 Status VolumeManager::replace(const VolumeRow& row, int from) {
-  const std::string fresh = local_.place(row.name) + "/_new";
-  const std::string place = local_.mountpoint(row);
+  const std::string fresh = local_->place(row.name) + "/_new";
+  const std::string place = local_->mountpoint(row);
   POUCH_RETURN_IF_ERROR(sys::remove_tree(fresh));
   if (::mkdir(fresh.c_str(), 0700) != 0) return errno_status(errno, "create folder " + fresh);
   ScopeGuard gone([&] { sys::remove_tree(fresh).ignore(); });

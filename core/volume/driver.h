@@ -34,6 +34,8 @@ class Driver {
 
   /// For inspect: where it is, or would be; "" when only publish() knows.
   virtual std::string mountpoint(const VolumeRow& row) const = 0;
+  /// The same where somebody has to be asked.
+  virtual Result<std::string> locate(const VolumeRow& row, const Call& /*call*/) { return mountpoint(row); }
   /// Whether it is a folder of the engine's own, whose bytes can be counted and which can be replaced.
   virtual bool is_plain_folder(const VolumeRow& row) const = 0;
 };

@@ -74,7 +74,9 @@ Status VolumeManager::await_settled(const std::string& name, const Call& call) {
 }
 
 Result<VolumeRow> VolumeManager::make(const WantedVolume& wanted, const std::string& session) {
-  POUCH_ASSIGN_OR_RETURN(const VolumeRow row, row_of(wanted));
+  const auto driver = driver_of(wanted.driver, own_call());
+  if (!driver.is_ok()) return driver.status().prefix("create " + wanted.name);
+  POUCH_ASSIGN_OR_RETURN(const VolumeRow row, row_of(wanted, **driver));
   while (true) {
     POUCH_ASSIGN_OR_RETURN(const auto there, insert_new(row, session, own_call()));
     if (!there) break;
@@ -82,8 +84,7 @@ Result<VolumeRow> VolumeManager::make(const WantedVolume& wanted, const std::str
     if (there->is_settled()) return *there;
     POUCH_RETURN_IF_ERROR(await_settled(row.name, own_call()));
   }
-  POUCH_ASSIGN_OR_RETURN(volume::Driver* const driver, driver_of(row.driver));
-  Status made = driver->create(row, own_call());
+  Status made = (*driver)->create(row, own_call());
   if (made.is_ok()) made = finish_create(row, own_call());
   if (made.is_ok()) return row;
   const Status undone = recover_volume(row.name, own_call());
@@ -102,8 +103,14 @@ Result<api::Volume> VolumeManager::create(const api::VolumeCreateConfig& config,
   using Answer = Result<api::Volume>;
   return detached<Answer>(call, [this, wanted, session = call.session]() -> Answer {
     POUCH_ASSIGN_OR_RETURN(const VolumeRow row, make(wanted, session));
-    return describe(row);
+    return describe_whole(row, own_call());
   });
+}
+
+Status VolumeManager::check(const WantedVolume& wanted, const Call& call) {
+  const auto driver = driver_of(wanted.driver, call);
+  if (!driver.is_ok()) return driver.status().prefix("create " + wanted.name);
+  return row_of(wanted, **driver, true).status();
 }
 
 Result<std::string> VolumeManager::ensure(const WantedVolume& wanted, const std::string& session,
@@ -116,14 +123,16 @@ Result<std::string> VolumeManager::ensure(const WantedVolume& wanted, const std:
 }
 
 Result<std::string> VolumeManager::insert_anonymous(store::Session& session, const WantedVolume& wanted) {
-  POUCH_ASSIGN_OR_RETURN(const VolumeRow row, row_of(wanted, true));
+  const auto driver = known_driver(wanted.driver);
+  if (!driver) return not_found("create " + wanted.name + ": plugin " + quote(wanted.driver) + " not found");
+  POUCH_ASSIGN_OR_RETURN(const VolumeRow row, row_of(wanted, *driver, true));
   POUCH_RETURN_IF_ERROR(volume::insert_volume(session, row));
   return row.driver;
 }
 
 Status VolumeManager::make_anonymous(const std::string& name, const Call& call) {
   POUCH_ASSIGN_OR_RETURN(const VolumeRow row, load(name));
-  POUCH_ASSIGN_OR_RETURN(volume::Driver* const driver, driver_of(row.driver));
+  POUCH_ASSIGN_OR_RETURN(const auto driver, driver_of(row.driver, call));
   return driver->create(row, call).prefix("create " + name);
 }
 
@@ -154,7 +163,7 @@ Result<api::VolumeListResult> VolumeManager::list(const api::VolumeListOptions& 
 Result<api::Volume> VolumeManager::inspect(const std::string& name, const Call& call) {
   POUCH_RETURN_IF_ERROR(call.check());
   POUCH_ASSIGN_OR_RETURN(const VolumeRow row, load_settled(name));
-  return describe(row);
+  return describe_whole(row, call);
 }
 
 Status VolumeManager::claim_removal(VolumeRow& row, const Call& call) {
@@ -174,9 +183,12 @@ Status VolumeManager::claim_removal(VolumeRow& row, const Call& call) {
 }
 
 // Of several who are at it, after a death, one tells the end.
-Status VolumeManager::finish_removal(const VolumeRow& row, const Call& call) {
-  POUCH_ASSIGN_OR_RETURN(volume::Driver* const driver, driver_of(row.driver));
-  const Status removed = driver->remove(row, call);
+Status VolumeManager::finish_removal(const VolumeRow& row, const Call& call, bool force) {
+  const auto driver = driver_of(row.driver, call);
+  const bool is_driver_gone = force && driver.code() == Code::kNotFound;
+  const Status removed = is_driver_gone   ? Status()
+                         : driver.is_ok() ? (*driver)->remove(row, call)
+                                          : driver.status();
   if (!removed.is_ok()) {
     if (row.state == volume::state::kRemoving) {  // nobody was told that it is gone
       POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
@@ -203,7 +215,7 @@ Status VolumeManager::remove(const std::string& name, const api::VolumeRemoveOpt
     const Status claimed = claim_removal(row, own_call());
     if (force && claimed.code() == Code::kNotFound) return {};
     POUCH_RETURN_IF_ERROR(claimed);
-    return finish_removal(row, own_call());
+    return finish_removal(row, own_call(), force);
   });
 }
 
@@ -221,11 +233,12 @@ Result<api::VolumePruneResult> VolumeManager::prune(const api::VolumePruneOption
     api::VolumePruneResult result;
     std::vector<std::string> names;
     for (VolumeRow& row : rows) {
-      if (!filter.matches(row)) continue;
+      // As Moby: what a plugin has, or somebody wanted mounted in its own way, is not taken by the way.
+      if (!filter.matches(row) || row.driver != "local" || row.options) continue;
       const Status claimed = claim_removal(row, own_call());
       if (claimed.code() == Code::kConflict || claimed.code() == Code::kNotFound) continue;
       POUCH_RETURN_IF_ERROR(claimed);
-      const auto bytes = local_.is_plain_folder(row) ? volume::folder_bytes(local_.mountpoint(row)) : 0;
+      const auto bytes = volume::folder_bytes(local_->mountpoint(row));
       POUCH_RETURN_IF_ERROR(finish_removal(row, own_call()));
       result.space_reclaimed += static_cast<uint64_t>(bytes.is_ok() ? *bytes : 0);
       names.push_back(row.name);
@@ -249,9 +262,7 @@ Result<std::vector<api::Volume>> VolumeManager::measure(const Call& call) {
     POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
     POUCH_ASSIGN_OR_RETURN(const auto rows, volume::all_volumes(snapshot));
     for (const VolumeRow& row : rows) {
-      const auto driver = driver_of(row.driver);
-      if (!driver.is_ok() || !(*driver)->is_plain_folder(row))
-        continue;  // as Moby: what is mounted is not ours
+      if (row.driver != "local" || !local_->is_plain_folder(row)) continue;  // as Moby: it is not ours
       POUCH_ASSIGN_OR_RETURN(const auto users, volume::users_of(snapshot, row.name));
       api::Volume shown = describe(row);
       shown.usage_data = api::VolumeUsageData{-1, static_cast<int64_t>(users.size())};

@@ -131,6 +131,24 @@ Status put_use(Session& session, const std::string& volume, const VolumeUser& us
       .status();
 }
 
+Status set_use_place(Session& session, const std::string& key, const std::string& place) {
+  return session
+      .run("UPDATE intents SET data_json = json_set(data_json, '$.place', ?3) WHERE kind = ?1 AND key = ?2",
+           kUseKind, key, place)
+      .status();
+}
+
+Result<std::string> place_of_use(Session& session, const std::string& volume) {
+  POUCH_ASSIGN_OR_RETURN(
+      Statement found,
+      session.prepare("SELECT json_extract(data_json, '$.place') FROM intents WHERE kind = ?1 AND "
+                      "json_extract(data_json, '$.volume') = ?2 AND "
+                      "json_extract(data_json, '$.place') IS NOT NULL LIMIT 1"));
+  found.bind(kUseKind, volume);
+  POUCH_ASSIGN_OR_RETURN(const bool any, found.step());
+  return any ? found.text(0) : std::string();
+}
+
 Status drop_use(Session& session, const std::string& key) {
   return session.run("DELETE FROM intents WHERE kind = ?1 AND key = ?2", kUseKind, key).status();
 }

@@ -63,6 +63,10 @@ struct UseRow {
 std::string use_key(const std::string& volume, const VolumeUser& user);
 Status put_use(store::Session& session, const std::string& volume, const VolumeUser& user,
                const std::string& owner);
+/// Where the user finds it; for place_of_use().
+Status set_use_place(store::Session& session, const std::string& key, const std::string& place);
+/// Of any use of the volume; "" when there is none.
+Result<std::string> place_of_use(store::Session& session, const std::string& volume);
 Status drop_use(store::Session& session, const std::string& key);
 /// Of runs that have ended.
 Result<std::vector<UseRow>> ended_uses(store::Session& session, const std::string& boot);

@@ -70,10 +70,13 @@ Status VolumeManager::recover_volumes(const Call& call) {
 Status VolumeManager::end_use(const volume::UseRow& use, const Call& call) {
   const auto row = load(use.volume);
   if (!row.is_ok() && row.code() != Code::kNotFound) return row.status();
-  POUCH_ASSIGN_OR_RETURN(const sys::FileLock held, lock(use.volume, call));
+  std::shared_ptr<volume::Driver> driver;
   if (row.is_ok()) {
-    POUCH_ASSIGN_OR_RETURN(volume::Driver* const driver, driver_of(row->driver));
+    POUCH_ASSIGN_OR_RETURN(driver, driver_of(row->driver, call));
     POUCH_RETURN_IF_ERROR(driver->unpublish(*row, use.user, call));
+  }
+  POUCH_ASSIGN_OR_RETURN(const sys::FileLock held, lock(use.volume, call));
+  if (driver) {
     bool is_last = false;
     {
       POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
@@ -107,7 +110,7 @@ Status VolumeManager::end_uses(const Call& call) {
 Status VolumeManager::drop_stray_folders() {
   std::vector<std::string> names;
   std::error_code error;
-  for (std::filesystem::directory_iterator at(local_.folder(), error), end; !error && at != end;
+  for (std::filesystem::directory_iterator at(local_->folder(), error), end; !error && at != end;
        at.increment(error)) {
     names.push_back(at->path().filename().string());
   }

@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "core/events/event_log.h"
 #include "core/volume/list_filter.h"
+#include "core/volume/plugin_driver.h"
 
 namespace pouch {
 
@@ -33,7 +34,7 @@ struct VolumeManager::Background {
 
 VolumeManager::VolumeManager(EngineContext& context)
     : context_(context),
-      local_(context.root_dir() + "/volumes"),
+      local_(std::make_shared<volume::LocalDriver>(context.root_dir() + "/volumes")),
       background_(std::make_shared<Background>()) {}
 
 VolumeManager::~VolumeManager() {
@@ -77,12 +78,23 @@ void VolumeManager::sweep_soon() {
   });
 }
 
-Result<volume::Driver*> VolumeManager::driver_of(const std::string& name) {
-  if (name.empty() || name == kLocal) return &local_;
-  return not_found("error looking up volume plugin " + name + ": plugin " + quote(name) + " not found");
+std::shared_ptr<volume::Driver> VolumeManager::known_driver(const std::string& name) {
+  if (name.empty() || name == kLocal) return local_;
+  const std::lock_guard lock(plugins_mutex_);
+  const auto at = plugins_.find(name);
+  return at == plugins_.end() ? nullptr : at->second;
 }
 
-Result<VolumeRow> VolumeManager::row_of(const WantedVolume& wanted, bool is_anonymous) {
+Result<std::shared_ptr<volume::Driver>> VolumeManager::driver_of(const std::string& name, const Call& call) {
+  if (auto known = known_driver(name)) return known;
+  auto plugin = volume::PluginDriver::open({}, name, call);
+  if (!plugin.is_ok()) return plugin.status().prefix("error looking up volume plugin " + name);
+  const std::lock_guard lock(plugins_mutex_);
+  return plugins_.try_emplace(name, std::make_shared<volume::PluginDriver>(std::move(*plugin))).first->second;
+}
+
+Result<VolumeRow> VolumeManager::row_of(const WantedVolume& wanted, const volume::Driver& driver,
+                                        bool is_anonymous) {
   VolumeRow row;
   row.is_anonymous = is_anonymous || wanted.name.empty();
   row.name = wanted.name.empty() ? new_object_id() : wanted.name;
@@ -96,10 +108,7 @@ Result<VolumeRow> VolumeManager::row_of(const WantedVolume& wanted, bool is_anon
   row.owner = context_.owner_token;
   row.state = volume::state::kCreating;
   row.created = Timestamp::now();
-  const std::string what = "create " + row.name;
-  const auto driver = driver_of(row.driver);
-  if (!driver.is_ok()) return driver.status().prefix(what);
-  POUCH_RETURN_IF_ERROR((*driver)->check(row).prefix(what));
+  POUCH_RETURN_IF_ERROR(driver.check(row).prefix("create " + row.name));
   return row;
 }
 
@@ -133,9 +142,20 @@ api::Volume VolumeManager::describe(const VolumeRow& row) {
   out.created_at = row.created;
   if (row.labels) out.labels = *row.labels;
   if (row.options) out.options = *row.options;
-  const auto driver = driver_of(row.driver);
-  out.scope = driver.is_ok() ? (*driver)->scope() : "local";
-  if (driver.is_ok()) out.mountpoint = (*driver)->mountpoint(row);
+  const auto driver = known_driver(row.driver);
+  out.scope = driver ? driver->scope() : "local";
+  if (driver) out.mountpoint = driver->mountpoint(row);
+  return out;
+}
+
+api::Volume VolumeManager::describe_whole(const VolumeRow& row, const Call& call) {
+  api::Volume out = describe(row);
+  if (!out.mountpoint.empty()) return out;
+  const auto driver = driver_of(row.driver, call);
+  if (!driver.is_ok()) return out;  // a plugin that is not there now
+  out.scope = (*driver)->scope();
+  const auto place = (*driver)->locate(row, call);
+  if (place.is_ok()) out.mountpoint = *place;
   return out;
 }
 
@@ -151,8 +171,11 @@ Result<bool> VolumeManager::is_there(store::Session& session, const std::string&
 std::string VolumeManager::mountpoint(store::Session& session, const std::string& name) {
   const auto row = volume::load_volume(session, name);
   if (!row.is_ok() || !*row) return {};
-  const auto driver = driver_of((*row)->driver);
-  return driver.is_ok() ? (*driver)->mountpoint(**row) : std::string();
+  const auto driver = known_driver((*row)->driver);
+  std::string place = driver ? driver->mountpoint(**row) : std::string();
+  if (!place.empty()) return place;
+  const auto used = volume::place_of_use(session, name);  // where a run that has it was told that it is
+  return used.is_ok() ? *used : std::string();
 }
 
 }  // namespace pouch

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -48,6 +49,7 @@ class VolumeManager final : public ContainerVolumes {
                              const Call& call) override;
   Result<bool> is_there(store::Session& session, const std::string& name) override;
   Result<std::string> insert_anonymous(store::Session& session, const WantedVolume& wanted) override;
+  Status check(const WantedVolume& wanted, const Call& call) override;
   Status make_anonymous(const std::string& name, const Call& call) override;
   Status settle_anonymous(store::Transaction& transaction, const std::string& name) override;
   Status copy_up(const std::string& name, const VolumeUser& user, const OpenRootfs& open_rootfs,
@@ -66,14 +68,19 @@ class VolumeManager final : public ContainerVolumes {
 
   // volume_manager.cc
   /// NotFound with Moby's text.
-  Result<volume::Driver*> driver_of(const std::string& name);
+  Result<std::shared_ptr<volume::Driver>> driver_of(const std::string& name, const Call& call);
+  /// The same without asking a plugin: null when it has not been asked yet.
+  std::shared_ptr<volume::Driver> known_driver(const std::string& name);
   /// Of a new one. Without a name it gets one, and is anonymous as well as when that is said.
-  Result<volume::VolumeRow> row_of(const WantedVolume& wanted, bool is_anonymous = false);
+  Result<volume::VolumeRow> row_of(const WantedVolume& wanted, const volume::Driver& driver,
+                                   bool is_anonymous = false);
   Result<volume::VolumeRow> load(const std::string& name);
   Result<volume::VolumeRow> load_settled(const std::string& name);
   Status append_event(store::Transaction& transaction, const volume::VolumeRow& row,
                       const std::string& action);
   api::Volume describe(const volume::VolumeRow& row);
+  /// With where it is, which a plugin may have to be asked for.
+  api::Volume describe_whole(const volume::VolumeRow& row, const Call& call);
   bool is_orphan(const std::string& owner) const;
 
   // operations.cc
@@ -83,7 +90,8 @@ class VolumeManager final : public ContainerVolumes {
                                                       const std::string& session, const Call& call);
   Status finish_create(const volume::VolumeRow& row, const Call& call);
   Status claim_removal(volume::VolumeRow& row, const Call& call);
-  Status finish_removal(const volume::VolumeRow& row, const Call& call);
+  /// `force`: also where its driver is gone.
+  Status finish_removal(const volume::VolumeRow& row, const Call& call, bool force = false);
   Status await_settled(const std::string& name, const Call& call);
 
   // attach.cc
@@ -110,8 +118,10 @@ class VolumeManager final : public ContainerVolumes {
   std::shared_ptr<void> enter();
 
   EngineContext& context_;
-  volume::LocalDriver local_;
-  std::atomic<bool> has_looked_ = false;  ///< for stray folders
+  const std::shared_ptr<volume::LocalDriver> local_;
+  std::mutex plugins_mutex_;
+  std::map<std::string, std::shared_ptr<volume::Driver>> plugins_;  ///< by name; under plugins_mutex_
+  std::atomic<bool> has_looked_ = false;                            ///< for stray folders
   std::shared_ptr<Background> background_;
 };
 

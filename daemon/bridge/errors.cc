@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 
 #include "core/base/text.h"
@@ -27,10 +28,23 @@ std::string image_text(const std::string& reference) {
   return has_tag || reference.find('@') != std::string::npos ? reference : reference + ":latest";
 }
 
+// Whether it is the image of a mount that is not there.
+bool tells_of_mount(const Json& config, const std::string& message) {
+  if (!config.isObject() || !config["HostConfig"].isObject()) return false;
+  const Json& mounts = config["HostConfig"]["Mounts"];
+  if (!mounts.isArray()) return false;
+  return std::any_of(mounts.begin(), mounts.end(), [&](const Json& mount) {
+    const bool is_image = mount.isObject() && mount["Type"] == "image" && mount["Source"].isString();
+    return is_image && mount["Source"] != config["Image"] &&
+           message.find(": " + mount["Source"].asString()) != std::string::npos;
+  });
+}
+
 std::string subject(const api::OpInfo* op, const std::vector<std::string>& ids, const Json& config,
-                    std::string_view moby) {
+                    std::string_view moby, const std::string& message) {
   const bool is_image = moby.starts_with("No such image");
   if (op != nullptr && op->name == "container.create") {
+    if (is_image && tells_of_mount(config, message)) return {};
     const bool named = is_image && config.isObject() && config["Image"].isString();
     return named ? image_text(config["Image"].asString()) : std::string();
   }
@@ -55,7 +69,7 @@ ErrorAnswer shape_error(const api::OpInfo* op, int minor, const std::vector<std:
     const std::string folded = to_lower(error.message());
     for (const Wording& wording : kNotFound) {
       if (folded.find(wording.ours) == std::string::npos) continue;
-      const std::string name = subject(op, ids, config, wording.moby);
+      const std::string name = subject(op, ids, config, wording.moby, error.message());
       if (!name.empty()) answer.message = introduction(op, minor, ids) + std::string(wording.moby) + name;
       break;
     }

@@ -6,6 +6,7 @@ import os
 import pytest
 from pouchtest import procs
 from pouchtest.pouchd import Pouchd
+from pouchtest.volume_plugin import VolumePlugin
 
 pytest_plugins = ["pouchtest.fixtures"]
 
@@ -86,7 +87,14 @@ def test_life(docker, pouchd):
     docker("volume", "rm", "--force", "vol1")
 
 
-def test_bad_volumes(docker):
+def create(pouchd, **host):
+    """Without the CLI, which pulls the image when anything is not found."""
+    status, _, answer = pouchd.request("POST", "/v1.50/containers/create", json.dumps({"Image": "busybox", "HostConfig": host}),
+                                       {"Content-Type": "application/json"})
+    return status, json.loads(answer)["message"]
+
+
+def test_bad_volumes(docker, pouchd):
     for args, words in [
             (["volume", "create", "a/b"], "includes invalid characters for a local volume name"),
             (["volume", "create", "a"], "volume name is too short"),
@@ -97,10 +105,11 @@ def test_bad_volumes(docker):
             (["volume", "ls", "--filter", "dangling=perhaps"], "Invalid filter"),
             (["create", "--volumes-from", "nosuch", "busybox"], "No such container: nosuch"),
             (["create", "--volume", "vol1:/x:rslave", "busybox"], "invalid volume specification"),
-            (["create", "--volume", "vol1:/x", "--volume", "vol2:/x", "busybox"], "Duplicate mount point: /x"),
-            (["create", "--volume-driver", "nosuch", "--volume", "vol1:/x", "busybox"], 'plugin "nosuch" not found')]:
+            (["create", "--volume", "vol1:/x", "--volume", "vol2:/x", "busybox"], "Duplicate mount point: /x")]:
         refused = docker(*args, check=False)
         assert refused.code != 0 and words in refused.err, (args, refused.err)
+    assert create(pouchd, VolumeDriver="nosuch", Binds=["vol1:/x"]) == (
+        404, 'create vol1: error looking up volume plugin nosuch: plugin "nosuch" not found')
     assert volumes(docker) == []
 
 
@@ -218,10 +227,8 @@ def test_images_are_mounted_read_only(docker, pouchd):
     docker("rm", "--force", "c1")
     sub = docker("run", "--rm", "--mount", "type=image,src=seeded,dst=/image,image-subpath=data/sub", "busybox", "ls", "/image")
     assert sub.out == "deep\n"
-    body = {"Image": "busybox", "HostConfig": {"Mounts": [{"Type": "image", "Source": "nosuch", "Target": "/i"}]}}
-    status, _, answer = pouchd.request("POST", "/v1.50/containers/create", json.dumps(body),
-                                       {"Content-Type": "application/json"})
-    assert status == 404 and b"No such image: nosuch" in answer
+    status, message = create(pouchd, Mounts=[{"Type": "image", "Source": "nosuch", "Target": "/i"}])
+    assert status == 404 and message.startswith("No such image: nosuch")
 
 
 def test_events_and_usage(docker):
@@ -244,3 +251,44 @@ def test_events_and_usage(docker):
         ("unmount", "vol1", use),
         ("destroy", "vol1", {"driver": "local"}),
         ("prune", "", {"reclaimed": "0"})]
+
+
+def test_our_command_says_what_dockers_does(docker, pouchd):
+    pouch = pouchd.pouch
+    for name in ("v10", "v9"):
+        assert pouch("volume", "create", "--label", "a=b", name).out == f"{name}\n"
+    for args in (["ls"], ["ls", "-q"], ["ls", "--format", "{{.Name}} {{.Driver}} {{.Labels}} {{.Size}}"],
+                 ["ls", "--filter", "name=9"], ["inspect", "--format", "{{.Name}} {{json .Labels}}", "v9"]):
+        assert pouch("volume", *args).out == docker("volume", *args).out, args
+    assert pouch("inspect", "v9", "--format", "{{.Driver}}").out == "local\n"
+    assert pouch("run", "--rm", "-v", "v9:/x", "busybox", "sh", "-c", "echo y >/x/f; cat /x/f").out == "y\n"
+    assert pouch("volume", "rm", "v9").out == "v9\n"
+    missing = pouch("volume", "rm", "v9", check=False)
+    assert missing.code == 1 and "get v9: no such volume" in missing.err
+    assert pouch("volume", "rm", "-f", "v9").out == "v9\n"
+    assert pouch("volume", "prune", "-f").out == "Total reclaimed space: 0B\n"
+    assert pouch("volume", "prune", "-f", "-a").out == "Deleted Volumes:\nv10\n\nTotal reclaimed space: 0B\n"
+
+
+def test_plugins(docker, tmp_path):
+    with VolumePlugin(f"pouchtest{os.getpid()}", str(tmp_path)) as plugin:
+        refused = docker("volume", "create", "--driver", plugin.name, "--opt", "refuse=x", "pvol0", check=False)
+        assert 'VolumeDriver.Create: "as it was asked for"' in refused.err and volumes(docker) == []
+        docker("volume", "create", "--driver", plugin.name, "--opt", "a=b", "pvol1")
+        shown = volume(docker, "pvol1")
+        assert (shown["Driver"], shown["Scope"], shown["Mountpoint"]) == (plugin.name, "global", str(tmp_path / "pvol1"))
+        assert plugin.volumes["pvol1"] == {"a": "b"}
+        conflict = docker("volume", "create", "--driver", "local", "pvol1", check=False)
+        assert "volume name must be unique" in conflict.err
+        docker("run", "--detach", "--name", "c1", "--volume", "pvol1:/v", "busybox", "sh", "-c", "echo x >/v/f; sleep 1000")
+        assert procs.wait_until((tmp_path / "pvol1/f").exists, 10)
+        assert len(plugin.mounts["pvol1"]) == 1
+        mount = mounts_of(docker, "c1")["/v"]
+        assert (mount["Driver"], mount["Source"]) == (plugin.name, str(tmp_path / "pvol1"))
+        docker("rm", "--force", "c1")
+        assert procs.wait_until(lambda: not plugin.mounts["pvol1"], 10)
+        # Without a name, and with the image's files.
+        assert docker("run", "--rm", "--volume-driver", plugin.name, "--volume", "/data", "seeded", "cat", "/data/same").out == "one\n"
+        assert list(plugin.volumes) == ["pvol1"]
+        docker("volume", "rm", "pvol1")
+        assert not plugin.volumes and "VolumeDriver.Remove" in plugin.methods()

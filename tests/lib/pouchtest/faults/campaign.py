@@ -199,7 +199,9 @@ class Campaign:
             if names:
                 world.pouch("rmi", *names)
         world.pouch("network", "prune", "--force")
-        world.pouch("volume", "prune", "--force", "--all")
+        names = world.pouch("volume", "ls", "--quiet").lines
+        if names:
+            world.pouch("volume", "rm", *names)
         # And what a pull that failed has kept for the next.
         world.pouch("image", "prune", "--force")
         has_keeper = self.counts["run"] % _KEEPER_ENDS != 0
