@@ -62,7 +62,7 @@ Status VolumeManager::await_settled(const std::string& name, const Call& call) {
     if (row.code() == Code::kNotFound) return {};
     if (!row.is_ok()) return row.status();
     if (row->is_settled()) return {};
-    if (is_orphan(row->owner)) {
+    if (is_left(*row)) {
       POUCH_RETURN_IF_ERROR(recover_volume(name, call));
       continue;
     }
@@ -88,6 +88,7 @@ Result<VolumeRow> VolumeManager::make(const WantedVolume& wanted, const std::str
   if (made.is_ok()) made = finish_create(row, own_call());
   if (made.is_ok()) return row;
   const Status undone = recover_volume(row.name, own_call());
+  note_end(row.name, undone);
   if (!undone.is_ok()) log_warning("volume", "undo a create: " + undone.message());
   return made.prefix("create " + row.name);
 }
@@ -182,8 +183,14 @@ Status VolumeManager::claim_removal(VolumeRow& row, const Call& call) {
   return {};
 }
 
-// Of several who are at it, after a death, one tells the end.
 Status VolumeManager::finish_removal(const VolumeRow& row, const Call& call, bool force) {
+  const Status removed = remove_claimed(row, call, force);
+  note_end(row.name, removed);
+  return removed;
+}
+
+// Of several who are at it, after a death, one tells the end.
+Status VolumeManager::remove_claimed(const VolumeRow& row, const Call& call, bool force) {
   const auto driver = driver_of(row.driver, call);
   const bool is_driver_gone = force && driver.code() == Code::kNotFound;
   const Status removed = is_driver_gone   ? Status()

@@ -58,7 +58,7 @@ Status VolumeManager::recover_volumes(const Call& call) {
   Status first;
   for (const VolumeRow& row : rows) {
     // Several may end a dropped one; it is this engine's, too, when its first attempt failed.
-    const bool is_due = !row.is_settled() && (is_orphan(row.owner) || row.state == volume::state::kDropping);
+    const bool is_due = !row.is_settled() && (is_left(row) || row.state == volume::state::kDropping);
     const Status done = is_due ? recover_volume(row.name, call) : Status();
     if (first.is_ok()) first = done;
   }

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <set>
 #include <utility>
 
 #include "core/base/log.h"
@@ -30,6 +31,7 @@ struct VolumeManager::Background {
   bool again = false;
   bool closed = false;
   int operations = 0;
+  std::set<std::string> abandoned;  ///< volumes whose change failed here half-way
 };
 
 VolumeManager::VolumeManager(EngineContext& context)
@@ -55,6 +57,25 @@ std::shared_ptr<void> VolumeManager::enter() {
             const std::lock_guard guard(state->mutex);
             if (--state->operations == 0) state->idle.notify_all();
           }};
+}
+
+void VolumeManager::note_end(const std::string& name, const Status& done) {
+  bool is_new = false;
+  {
+    const std::lock_guard lock(background_->mutex);
+    if (done.is_ok()) {
+      background_->abandoned.erase(name);
+    } else {
+      is_new = background_->abandoned.insert(name).second;
+    }
+  }
+  if (is_new) sweep_soon();
+}
+
+bool VolumeManager::is_left(const VolumeRow& row) const {
+  if (row.owner != context_.owner_token) return is_orphan(row.owner);
+  const std::lock_guard lock(background_->mutex);
+  return background_->abandoned.contains(row.name);
 }
 
 void VolumeManager::sweep_soon() {

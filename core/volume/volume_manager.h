@@ -82,6 +82,10 @@ class VolumeManager final : public ContainerVolumes {
   /// With where it is, which a plugin may have to be asked for.
   api::Volume describe_whole(const volume::VolumeRow& row, const Call& call);
   bool is_orphan(const std::string& owner) const;
+  /// Whether nobody is at the change that its row tells of.
+  bool is_left(const volume::VolumeRow& row) const;
+  /// A change was tried here. When it failed half-way a sweep, which comes soon, goes on with it.
+  void note_end(const std::string& name, const Status& done);
 
   // operations.cc
   Result<volume::VolumeRow> make(const WantedVolume& wanted, const std::string& session);
@@ -91,6 +95,7 @@ class VolumeManager final : public ContainerVolumes {
   Status finish_create(const volume::VolumeRow& row, const Call& call);
   Status claim_removal(volume::VolumeRow& row, const Call& call);
   /// `force`: also where its driver is gone.
+  Status remove_claimed(const volume::VolumeRow& row, const Call& call, bool force);
   Status finish_removal(const volume::VolumeRow& row, const Call& call, bool force = false);
   Status await_settled(const std::string& name, const Call& call);
 
