@@ -73,8 +73,8 @@ int start_worker(const WorkerMain& worker_main, Belongings& belongings) {
   if (pid != 0) return pid;
   const sigset_t set = watched_signals();
   ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
-  ::_exit(worker_main({belongings.listener.get(), belongings.vault.worker_end(), supervisor,
-                        belongings.vault.inherit()}));
+  ::_exit(worker_main(
+      {belongings.listener.get(), belongings.vault.worker_end(), supervisor, belongings.vault.inherit()}));
 }
 
 struct WorkerEnd {
