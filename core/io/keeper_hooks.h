@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/status.h"
@@ -34,7 +35,8 @@ class KeeperHooks {
                            int64_t generation) = 0;
   /// Serves names to the sandbox (a pin in <run_dir>/netns); `done` runs once, on any thread.
   virtual void serve_names(const std::string& sandbox, std::function<void(const Status&)> done) {
-    done(not_implemented("serve names to " + sandbox + ": this keeper has no engine"));
+    const auto answer = std::move(done);
+    answer(not_implemented("serve names to " + sandbox + ": this keeper has no engine"));
   }
   /// False keeps the keeper alive without streams and clients.
   virtual bool is_idle() const { return true; }
