@@ -50,6 +50,7 @@ uri, count = sys.argv[1], int(sys.argv[2])
 with pouch.Client(uri) as client:
     for number in range(count):
         client.networks.create({"Name": f"net{number}"}, timeout=60)
+    print(client.system.info()["ID"], flush=True)
     print(json.dumps([[pool["Subnet"] for pool in client.networks.inspect(f"net{number}", timeout=60)["IPAM"]["Config"]]
                       for number in range(count)]), flush=True)
     sys.stdin.readline()
@@ -138,13 +139,14 @@ def test_many_networks_and_endpoints(root):
 def test_eight_roots_share_nothing():
     with contextlib.ExitStack() as stack:
         containerd = stack.enter_context(PrivateContainerd())
-        roots = [stack.enter_context(embed_root(containerd)) for _ in range(_PROCESSES)]
-        before = networks.bridges()
-        makers = [spawn(_MAKER, uri, max(2, _NETWORKS // 10)) for uri in roots]
+        uris = [stack.enter_context(embed_root(containerd)) for _ in range(_PROCESSES)]
+        makers = [spawn(_MAKER, uri, max(2, _NETWORKS // 10)) for uri in uris]
+        roots = {maker.stdout.readline().strip()[:6] for maker in makers}
+        assert len(roots) == _PROCESSES
         subnets = sorted(ipaddress.ip_network(subnet) for maker in makers for pools in json.loads(maker.stdout.readline())
                          for subnet in pools)
         assert all(not a.overlaps(b) for a, b in zip(subnets, subnets[1:]))
-        made = networks.bridges() - before
+        made = {name for name in networks.bridges() if name[2:8] in roots and name.startswith("pn")}
         assert len(made) == _PROCESSES * max(2, _NETWORKS // 10)
         on_links = [subnet for bridge in made for subnet in networks.subnets(bridge)]
         assert len({ipaddress.ip_interface(each).network for each in on_links}) == len(subnets)

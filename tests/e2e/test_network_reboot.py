@@ -27,7 +27,7 @@ def serves(docker, name):
         return port, echo.ask("127.0.0.1", port)[0] == name
 
 def links(root):
-    return {name for name in networks.all_links() if root[:6] in name or root in name}
+    return {name for name in networks.remains(root) if not name.startswith("pouch_")}
 
 with Pouchd() as daemon:
     docker = daemon.docker

@@ -24,6 +24,7 @@ def pouchd(busybox_tar):
         daemon.docker("load", "--input", busybox_tar)
         daemon.root_id = daemon.docker("info", "--format", "{{.ID}}").out.strip()
         yield daemon
+    assert procs.wait_until(lambda: not networks.remains(daemon.root_id), 20), networks.remains(daemon.root_id)
 
 
 @pytest.fixture

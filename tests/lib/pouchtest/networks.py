@@ -45,6 +45,13 @@ def tables():
     return {line.split()[2] for line in out.stdout.splitlines() if line.startswith("table inet pouch_")}
 
 
+def remains(root_id):
+    """Names of the links and tables of a root. Others make some at the same time."""
+    short = root_id[:6]
+    links = {name for name in all_links() if name == f"pb-{root_id}" or name[:8] in {f"{kind}{short}" for kind in ("pn", "pd", "pv")}}
+    return links | {name for name in tables() if name == f"pouch_{root_id}"}
+
+
 def names_of(root):
     """What the bridge and the table of a root (its folder) are called."""
     file = pathlib.Path(root) / "pouch.db"
