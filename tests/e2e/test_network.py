@@ -46,13 +46,11 @@ def http_server(address, *prefix):
 
 @pytest.fixture(scope="module")
 def pouchd(busybox_tar):
-    before = (networks.bridges(), networks.tables())
     with Pouchd() as daemon:
         daemon.docker("load", "--input", busybox_tar)
         daemon.root_id = daemon.docker("info", "--format", "{{.ID}}").out.strip()
         yield daemon
-    ours = networks.bridges() - before[0]
-    assert procs.wait_until(lambda: not (networks.bridges() & ours), 20)
+    assert procs.wait_until(lambda: not networks.of_root(daemon.root_id), 20)
 
 
 @pytest.fixture

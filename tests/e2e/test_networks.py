@@ -14,13 +14,11 @@ pytest_plugins = ["pouchtest.fixtures"]
 
 @pytest.fixture(scope="module")
 def pouchd(busybox_tar):
-    before = (networks.bridges(), networks.tables())
     with Pouchd() as daemon:
         daemon.docker("load", "--input", busybox_tar)
         daemon.root_id = daemon.docker("info", "--format", "{{.ID}}").out.strip()
         yield daemon
-    ours = (networks.bridges() - before[0], networks.tables() - before[1])
-    assert procs.wait_until(lambda: not networks.bridges() & ours[0] and not networks.tables() & ours[1], 20)
+    assert procs.wait_until(lambda: not networks.of_root(daemon.root_id), 20)
 
 
 @pytest.fixture

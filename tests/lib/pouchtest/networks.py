@@ -45,6 +45,12 @@ def tables():
     return {line.split()[2] for line in out.stdout.splitlines() if line.startswith("table inet pouch_")}
 
 
+def of_root(root_id):
+    """Names of the bridges and the table of a root; others' come and go beside a test."""
+    ours = (f"pb-{root_id}", f"pn{root_id[:6]}", f"pouch_{root_id}")
+    return {name for name in bridges() | tables() if name.startswith(ours)}
+
+
 def names_of(root):
     """What the bridge and the table of a root (its folder) are called."""
     file = pathlib.Path(root) / "pouch.db"
