@@ -23,6 +23,7 @@ constexpr size_t kDatagram = 64 * 1024;  // the largest there is
 constexpr int64_t kExchangeMs = 90'000;  // of silence; Docker's proxy has the same
 constexpr int64_t kExpiryMs = 10'000;
 constexpr int kTurns = 64;  // datagrams at a time, so that others have theirs
+constexpr int kPieces = 8;  // of a connection, likewise
 
 Result<UniqueFd> connect_to(const RelayTarget& target, int type) {
   POUCH_ASSIGN_OR_RETURN(const sys::IpAddress address, sys::IpAddress::parse(target.address));
@@ -75,15 +76,16 @@ class PortRelay::Connection {
     return got > 0;
   }
 
-  // All that is there until the other side takes no more. False: the connection is broken.
+  // What is there until the other side takes no more, but not on and on. False: the connection is broken.
   static bool pump(Half& half, int from, int to) {
     bool broken = false;
+    int left = kPieces;
     do {
       if (half.waiting.empty()) continue;
       const ssize_t sent = ::send(to, half.waiting.data(), half.waiting.size(), MSG_NOSIGNAL);
       if (sent < 0 && errno != EAGAIN && errno != EINTR) return false;
       if (sent > 0) half.waiting.erase(0, static_cast<size_t>(sent));
-    } while (take(half, from, broken));
+    } while (take(half, from, broken) && --left > 0);
     if (broken) return false;
     if (half.has_ended && half.waiting.empty() && !half.is_closed) {
       ::shutdown(to, SHUT_WR);

@@ -8,10 +8,13 @@
 #include <algorithm>
 #include <string>
 
+#include "core/sys/links.h"
 #include "core/sys/netlink.h"
 
 namespace pouch::sys {
 namespace {
+
+constexpr uint8_t kLoopbackByte = 127;  // the first of 127.0.0.0/8
 
 constexpr uint16_t type_of(uint16_t message) {
   return static_cast<uint16_t>((NFNL_SUBSYS_CTNETLINK << 8) | message);
@@ -52,10 +55,19 @@ bool is_led_by(const Flow& flow, const PortRule& rule) {
          (is_all(rule.host) || rule.host == flow.address);
 }
 
+// What the host passes on to others' ports of the same number is not its own.
+bool is_to_host(const Flow& flow, const std::vector<LinkAddress>& own) {
+  return (flow.address.is_v4() && flow.address.data()[0] == kLoopbackByte) ||
+         std::any_of(own.begin(), own.end(),
+                     [&](const LinkAddress& one) { return one.net.address == flow.address; });
+}
+
 Result<std::vector<Flow>> flows_to(NetlinkSocket& socket, const std::vector<PortRule>& rules,
                                    uint8_t family) {
   NetlinkMessage message(type_of(IPCTNL_MSG_CT_GET), NLM_F_DUMP);
   message.header<nfgenmsg>()->nfgen_family = family;
+  POUCH_ASSIGN_OR_RETURN(Links links, Links::open());
+  POUCH_ASSIGN_OR_RETURN(const std::vector<LinkAddress> own, links.addresses());
   std::vector<Flow> found;
   POUCH_RETURN_IF_ERROR(socket.query(message, "list the kernel's flows", [&](const nlmsghdr* answer) {
     Flow flow;
@@ -65,7 +77,8 @@ Result<std::vector<Flow>> flows_to(NetlinkSocket& socket, const std::vector<Port
       flow.tuple.assign(static_cast<const char*>(mnl_attr_get_payload(attr)), mnl_attr_get_payload_len(attr));
     });
     const auto leads = [&](const PortRule& rule) { return is_led_by(flow, rule); };
-    if (std::any_of(rules.begin(), rules.end(), leads)) found.push_back(std::move(flow));
+    if (!std::any_of(rules.begin(), rules.end(), leads)) return;
+    if (is_to_host(flow, own)) found.push_back(std::move(flow));
   }));
   return found;
 }

@@ -1,9 +1,11 @@
 // Links, namespaces and rules, in a network namespace of each test's own: nothing of the host's is touched.
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,8 +14,10 @@
 #include <string>
 
 #include "core/base/executor.h"
+#include "core/base/unique_fd.h"
 #include "core/sys/bridge_firewall.h"
 #include "core/sys/child.h"
+#include "core/sys/conntrack.h"
 #include "core/sys/file.h"
 #include "core/sys/find_program.h"
 #include "core/sys/links.h"
@@ -226,6 +230,90 @@ TEST_F(NetworkTest, PublishedPortsAreElements) {
     ASSERT_TRUE(ports->add(many).is_ok());
     EXPECT_TRUE(ports->remove(many).is_ok());
     EXPECT_EQ(ruleset().size(), rules);
+  });
+}
+
+// One socket that sends to one port all the time; who gets it?
+class Talk {
+ public:
+  Talk(const char* address, uint16_t port) : client_(make()), to_(place(address, port)) {}
+
+  void send() { ::sendto(client_.get(), "x", 1, 0, reinterpret_cast<const sockaddr*>(&to_), sizeof to_); }
+  bool arrives_at(const char* address, uint16_t port) {
+    const UniqueFd server = make();
+    const sockaddr_in here = place(address, port);
+    EXPECT_EQ(::bind(server.get(), reinterpret_cast<const sockaddr*>(&here), sizeof here), 0);
+    send();
+    char byte = 0;
+    return ::recv(server.get(), &byte, 1, 0) == 1;
+  }
+
+ private:
+  static UniqueFd make() { return UniqueFd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); }
+  static sockaddr_in place(const char* address, uint16_t port) {
+    sockaddr_in out = {};
+    out.sin_family = AF_INET;
+    out.sin_port = htons(port);
+    ::inet_pton(AF_INET, address, &out.sin_addr);
+    return out;
+  }
+  UniqueFd client_;
+  sockaddr_in to_;
+};
+
+TEST_F(NetworkTest, DatagramsFollowAPortThatComesAndGoes) {
+  apart([] {
+    auto links = Links::open();
+    ASSERT_TRUE(links.is_ok() && links->set_up(1).is_ok());
+    for (const char* address : {"10.9.0.1/32", "10.9.0.2/32", "10.9.0.3/32"}) {
+      ASSERT_TRUE(links->add_address(1, *IpNet::parse(address)).is_ok());
+    }
+    auto firewall = BridgeFirewall::open("pouch_t3");
+    auto ports = PortRules::open("pouch_t3");
+    ASSERT_TRUE(firewall.is_ok() && ports.is_ok());
+    ASSERT_TRUE(firewall->create({{"pb-t3", {*IpNet::parse("10.9.1.1/24")}}}, {}, "").is_ok());
+    Talk talk("10.9.0.1", 53);
+    ASSERT_TRUE(talk.arrives_at("10.9.0.1", 53));
+    for (const char* target : {"10.9.0.2", "10.9.0.3"}) {
+      const PortRule rule = port("0.0.0.0", 53, target, 5353, IPPROTO_UDP);
+      ASSERT_TRUE(ports->add({rule}).is_ok());
+      ASSERT_TRUE(forget_datagram_flows({rule}).is_ok());
+      EXPECT_TRUE(talk.arrives_at(target, 5353));
+    }
+    const PortRule last = port("0.0.0.0", 53, "10.9.0.3", 5353, IPPROTO_UDP);
+    ASSERT_TRUE(ports->remove({last}).is_ok());
+    ASSERT_TRUE(forget_datagram_flows({last}).is_ok());
+    EXPECT_TRUE(talk.arrives_at("10.9.0.1", 53));
+  });
+}
+
+// Who publishes port 53 does not mean the flows to everybody's port 53 that the host passes on.
+TEST_F(NetworkTest, DatagramsToOthersAreLeftAlone) {
+  apart([] {
+    // Which would have flows of its own.
+    set_net_setting("ipv6/conf/all/disable_ipv6", "1").ignore();
+    set_net_setting("ipv6/conf/default/disable_ipv6", "1").ignore();
+    auto links = Links::open();
+    ASSERT_TRUE(links.is_ok() && links->set_up(1).is_ok());
+    // No bridge, which tells of its multicast groups; and nobody is asked for, so that no packet waits for an
+    // answer.
+    ASSERT_EQ(::system("ip link add others type veth peer name peer && ip link set peer up && "
+                       "ip link set others up && ip address add 10.9.0.1/24 dev others && "
+                       "ip neighbour add 10.9.0.77 lladdr 02:00:00:00:00:02 dev others"),
+              0);
+    auto firewall = BridgeFirewall::open("pouch_t4");
+    ASSERT_TRUE(firewall.is_ok());
+    ASSERT_TRUE(firewall->create({{"pb-t4", {*IpNet::parse("10.9.1.1/24")}}}, {}, "").is_ok());
+    Talk others("10.9.0.77", 53);
+    Talk own("10.9.0.1", 53);
+    Talk loopback("127.0.0.1", 53);
+    others.send();
+    own.send();
+    loopback.send();
+    const auto flows = [] { return *read_file("/proc/sys/net/netfilter/nf_conntrack_count", 32); };
+    ASSERT_EQ(flows(), "3\n");
+    ASSERT_TRUE(forget_datagram_flows({port("0.0.0.0", 53, "10.9.1.2", 5353, IPPROTO_UDP)}).is_ok());
+    EXPECT_EQ(flows(), "1\n");
   });
 }
 

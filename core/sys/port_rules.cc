@@ -10,6 +10,8 @@
 #include <functional>
 
 #include "core/base/text.h"
+#include "core/sys/conntrack.h"
+#include "core/sys/file.h"
 #include "core/sys/nft_batch.h"
 
 namespace pouch::sys {
@@ -166,6 +168,20 @@ void add_port_chains(NftBatch& batch, const std::string& table) {
       r.meta(NFT_META_OIFNAME, NFT_REG_1).in_set(NFT_REG_1, "bridges").masquerade();
     });
   }
+}
+
+Status lead_own_packets(const std::string& table, const std::vector<PortRule>& rules) {
+  POUCH_ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::open(NetlinkSocket::Bus::kNetfilter));
+  NftBatch batch(socket, table);
+  batch.add_table().delete_table().add_table();  // whatever was there
+  batch.add_map(kIpv4One, NftKey::kIpv4Port, NftKey::kIpv4Target);
+  batch.add_base_chain(kChain, "nat", NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST);
+  add_lookup(batch, table, kIpv4One, NFPROTO_IPV4, true);
+  add_port_elements(batch, rules);
+  POUCH_RETURN_IF_ERROR(batch.send("lead packets in nftables table " + quote(table)));
+  // A namespace that is new has none, and to look through the kernel's takes as long as all the rest.
+  const auto flows = read_file("/proc/sys/net/netfilter/nf_conntrack_count", 32);
+  return flows.is_ok() && *flows == "0\n" ? Status() : forget_datagram_flows(rules);
 }
 
 void add_port_elements(NftBatch& batch, const std::vector<PortRule>& rules) {

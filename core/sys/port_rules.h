@@ -30,6 +30,10 @@ void add_port_chains(NftBatch& batch, const std::string& table);
 /// The elements. With add_port_chains() in one batch, or later.
 void add_port_elements(NftBatch& batch, const std::vector<PortRule>& rules);
 
+/// A table that leads what is sent from within the calling thread's network namespace alone, in place of one
+/// of that name. IPv4, each from one address.
+Status lead_own_packets(const std::string& table, const std::vector<PortRule>& rules);
+
 /// The elements of a table that is there. One thread at a time.
 class PortRules {
  public:

@@ -18,6 +18,7 @@
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/sys/net_namespace.h"
+#include "core/sys/port_rules.h"
 #include "core/sys/secure_dir.h"
 
 namespace pouch::keeper {
@@ -25,6 +26,7 @@ namespace {
 
 constexpr const char* kAddress = "127.0.0.11";  // as Docker's
 constexpr uint16_t kPort = 53;
+constexpr const char* kTable = "pouch_names";  // of the container's network namespace
 constexpr int kBacklog = 64;
 constexpr int64_t kSoundRunNs = 1'000'000'000;
 // Before a child is started again that ended at once, as some before it.
@@ -33,22 +35,37 @@ constexpr int64_t kPauseMs = 500;
 constexpr int kBatch = 64;
 constexpr int kLinkBytes = 4 << 20;
 
-// In the calling thread's namespace.
-Result<UniqueFd> open_socket(int kind) {
+struct Listening {
+  UniqueFd fd;
+  uint16_t port = 0;
+};
+
+// In the calling thread's namespace, at any port: 53 of all addresses may be wanted by a name server that
+// runs in the container.
+Result<Listening> open_socket(int kind) {
   const std::string what = std::string("open the name server's socket ") + kAddress;
-  UniqueFd fd(::socket(AF_INET, kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd.is_valid()) return errno_status(errno, what);
-  const int on = 1;
-  ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  Listening out;
+  out.fd.reset(::socket(AF_INET, kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!out.fd.is_valid()) return errno_status(errno, what);
   sockaddr_in address = {};
+  socklen_t size = sizeof address;
   address.sin_family = AF_INET;
-  address.sin_port = htons(kPort);
   ::inet_pton(AF_INET, kAddress, &address.sin_addr);
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return errno_status(errno, what);
-  }
-  if (kind == SOCK_STREAM && ::listen(fd.get(), kBacklog) != 0) return errno_status(errno, what);
-  return fd;
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  if (::bind(out.fd.get(), generic, size) != 0) return errno_status(errno, what);
+  if (kind == SOCK_STREAM && ::listen(out.fd.get(), kBacklog) != 0) return errno_status(errno, what);
+  if (::getsockname(out.fd.get(), generic, &size) != 0) return errno_status(errno, what);
+  out.port = ntohs(address.sin_port);
+  return out;
+}
+
+sys::PortRule rule_to(uint8_t protocol, uint16_t port) {
+  sys::PortRule rule;
+  rule.protocol = protocol;
+  rule.host = rule.target = *sys::IpAddress::parse(kAddress);
+  rule.host_port = kPort;
+  rule.target_port = port;
+  return rule;
 }
 
 }  // namespace
@@ -89,9 +106,10 @@ Result<NameService::Sockets> NameService::open_sockets(const std::string& sandbo
   POUCH_ASSIGN_OR_RETURN(const UniqueFd netns, sys::open_net_namespace(netns_dir_ + "/" + sandbox));
   Sockets sockets;
   POUCH_RETURN_IF_ERROR(sys::in_net_namespace(netns.get(), [&]() -> Status {
-    POUCH_ASSIGN_OR_RETURN(sockets.udp, open_socket(SOCK_DGRAM));
-    POUCH_ASSIGN_OR_RETURN(sockets.tcp, open_socket(SOCK_STREAM));
-    return {};
+    POUCH_ASSIGN_OR_RETURN(Listening udp, open_socket(SOCK_DGRAM));
+    POUCH_ASSIGN_OR_RETURN(Listening tcp, open_socket(SOCK_STREAM));
+    sockets = {std::move(udp.fd), std::move(tcp.fd)};
+    return sys::lead_own_packets(kTable, {rule_to(IPPROTO_UDP, udp.port), rule_to(IPPROTO_TCP, tcp.port)});
   }));
   return sockets;
 }

@@ -58,6 +58,13 @@ class Names : public ::testing::Test {
     dir_ = fs::temp_directory_path() / ("pouch-names-" + std::to_string(::getpid()));
     fs::create_directories(dir_ / "netns");
     fs::permissions(dir_ / "netns", fs::perms::owner_all);
+    SetUpService();
+    for (const char* name : {"a-1", "b-1"}) {
+      auto made = sys::create_net_namespace(pin(name), {});
+      ASSERT_TRUE(made.is_ok()) << made.status().message();
+    }
+  }
+  void SetUpService() {
     service_ = std::make_unique<
         NameService>(dir_ / "netns", [](const dns::Lookup& lookup) -> Result<dns::LookupAnswer> {
       if (lookup.name == "bad") return internal_error("the database is gone");
@@ -65,10 +72,6 @@ class Names : public ::testing::Test {
       return dns::LookupAnswer{dns::AnswerKind::kKnown, {lookup.sandbox == "a-1" ? "10.0.0.1" : "10.0.0.2"}};
     });
     ASSERT_TRUE(service_->start().is_ok());
-    for (const char* name : {"a-1", "b-1"}) {
-      auto made = sys::create_net_namespace(pin(name), {});
-      ASSERT_TRUE(made.is_ok()) << made.status().message();
-    }
   }
   void TearDown() override {
     service_.reset();
@@ -130,6 +133,41 @@ TEST_F(Names, each_sandbox_has_its_own) {
     ASSERT_TRUE(message);
     EXPECT_EQ(message->rcode, dns::Rcode::kServFail);
   }
+}
+
+TEST_F(Names, a_container_may_serve_names_itself) {
+  const auto netns = sys::open_net_namespace(pin("a-1"));
+  ASSERT_TRUE(netns.is_ok());
+  std::vector<UniqueFd> own;
+  const auto take_all = [&](const char* address) {
+    const Status taken = sys::in_net_namespace(netns->get(), [&]() -> Status {
+      for (const int kind : {SOCK_DGRAM, SOCK_STREAM}) {
+        UniqueFd fd(::socket(AF_INET, kind | SOCK_CLOEXEC, 0));
+        sockaddr_in place = {};
+        place.sin_family = AF_INET;
+        place.sin_port = htons(53);
+        ::inet_pton(AF_INET, address, &place.sin_addr);
+        if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&place), sizeof place) != 0)
+          return errno_status(errno, "bind");
+        if (kind == SOCK_STREAM && ::listen(fd.get(), 1) != 0) return errno_status(errno, "listen");
+        own.push_back(std::move(fd));
+      }
+      return {};
+    });
+    EXPECT_TRUE(taken.is_ok()) << address << taken.message();
+  };
+  ASSERT_TRUE(serve("a-1").is_ok());
+  take_all("0.0.0.0");
+  EXPECT_NE(ask("a-1", "web"), "");
+  EXPECT_NE(ask("a-1", "web", SOCK_STREAM), "");
+  own.clear();
+  // Another worker, to which this one's sockets are lost.
+  service_->stop();
+  take_all("127.0.0.11");
+  SetUpService();
+  ASSERT_TRUE(serve("a-1").is_ok());
+  EXPECT_NE(ask("a-1", "web"), "");
+  EXPECT_NE(ask("a-1", "web", SOCK_STREAM), "");
 }
 
 TEST_F(Names, the_child_has_no_rights) {

@@ -12,11 +12,14 @@ import threading
 import time
 
 import pytest
-from pouchtest import networks, procs
+from pouchtest import echo, networks, procs
 from pouchtest.pouchd import Pouchd
 
 pytest_plugins = ["pouchtest.fixtures"]
 
+# Of loopback, and of this process: others may run the same beside it.
+_OWN = f"{os.getpid() // 250 % 250}.{os.getpid() % 250 + 1}"
+SERVER, NOBODY = f"127.77.{_OWN}", f"127.78.{_OWN}"
 LARGE = 250  # addresses of large.example.org: some 4 kB
 
 
@@ -80,7 +83,7 @@ class Upstream:
 
 @pytest.fixture(scope="module")
 def upstream():
-    server = Upstream("127.0.77.53")
+    server = Upstream(SERVER)
     yield server
     server.close()
 
@@ -89,9 +92,9 @@ def upstream():
 def pouchd(busybox_tar):
     with Pouchd() as daemon:
         daemon.docker("load", "--input", busybox_tar)
-        root_id = daemon.docker("info", "--format", "{{.ID}}").out.strip()
+        daemon.root_id = daemon.docker("info", "--format", "{{.ID}}").out.strip()
         yield daemon
-    assert procs.wait_until(lambda: not networks.remains(root_id), 20), networks.remains(root_id)
+    assert procs.wait_until(lambda: not networks.remains(daemon.root_id), 20)
 
 
 @pytest.fixture
@@ -192,7 +195,7 @@ def test_names(docker):
 def test_forwarding(docker, upstream):
     docker("network", "create", "out")
     docker("network", "create", "--internal", "in")
-    server = ("--dns", "127.0.77.53")
+    server = ("--dns", SERVER)
     sleeper(docker, "asks", "--network", "out", "--dns-search", "lab.example.org", "--dns-option", "ndots:0", *server)
     sleeper(docker, "shut", "--network", "in", *server)
     assert docker("exec", "asks", "cat", "/etc/resolv.conf").out == (
@@ -210,9 +213,9 @@ def test_forwarding(docker, upstream):
     assert dig(docker, "asks", "asks", "A") == [address(docker, "asks", "out")]
     assert upstream.asked == before
     # Nobody there, then the one that answers; and nobody at all.
-    sleeper(docker, "second", "--network", "out", "--dns", "127.0.77.1", *server)
+    sleeper(docker, "second", "--network", "out", "--dns", NOBODY, *server)
     assert dig(docker, "second", "www.example.org", "A") == ["192.0.2.7"]
-    sleeper(docker, "none", "--network", "out", "--dns", "127.0.77.1")
+    sleeper(docker, "none", "--network", "out", "--dns", NOBODY)
     assert status(docker, "none", "www.example.org", "A") == "SERVFAIL"
 
 
@@ -225,6 +228,18 @@ def test_the_default_bridge_has_no_names(docker):
     assert "nameserver 127.0.0.11\n" in docker("exec", "plain", "cat", "/etc/resolv.conf").out
     assert dig(docker, "plain", "other", "A") == [address(docker, "other", "later")]
     assert "Address" in docker("exec", "plain", "nslookup", "other").out
+
+
+def test_a_name_server_in_a_container(docker):
+    """It has port 53 of all its addresses, and its own questions go on to be answered."""
+    docker("network", "create", "net")
+    sleeper(docker, "mine", "--network", "net")
+    sleeper(docker, "asks", "--network", "net")
+    pids = {name: inspect(docker, name)["State"]["Pid"] for name in ("mine", "asks")}
+    with echo.server("mine", "53/tcp", "53/udp", pid=pids["mine"]):
+        for protocol in ("tcp", "udp"):
+            assert echo.ask(address(docker, "mine", "net"), 53, protocol, pid=pids["asks"])[0] == "mine"
+        assert dig(docker, "mine", "asks", "A") == dig(docker, "mine", "+tcp", "asks", "A") == [address(docker, "asks", "net")]
 
 
 def test_killed(docker, pouchd):
