@@ -197,12 +197,12 @@ Status VolumeManager::remove_claimed(const VolumeRow& row, const Call& call, boo
                          : driver.is_ok() ? (*driver)->remove(row, call)
                                           : driver.status();
   if (!removed.is_ok()) {
-    if (row.state == volume::state::kRemoving) {  // nobody was told that it is gone
-      POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
-                             context_.db->begin(store::Durability::kKept, call));
-      POUCH_RETURN_IF_ERROR(volume::set_state(transaction, row.name, row.state, "", "").status());
-      POUCH_RETURN_IF_ERROR(transaction.commit());
-    }
+    // Nobody was told that it is gone; or it is nobody's, and the next sweep tries again.
+    const std::string next = row.state == volume::state::kRemoving ? "" : row.state;
+    POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
+                           context_.db->begin(store::Durability::kKept, call));
+    POUCH_RETURN_IF_ERROR(volume::set_state(transaction, row.name, row.state, next, "").status());
+    POUCH_RETURN_IF_ERROR(transaction.commit());
     return removed.prefix("remove " + row.name);
   }
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context_.db->begin(store::Durability::kKept, call));

@@ -1,6 +1,8 @@
 // What engines that died left half-done, and what ended runs left mounted.
 
 #include <filesystem>
+#include <optional>
+#include <string>
 
 #include "core/base/log.h"
 #include "core/volume/volume_manager.h"
@@ -8,6 +10,21 @@
 namespace pouch {
 
 using volume::VolumeRow;
+
+namespace {
+
+// Who is at the end of a use; nothing when the use is gone.
+Result<std::optional<std::string>> ender_of(store::Session& session, const std::string& key) {
+  POUCH_ASSIGN_OR_RETURN(
+      store::Statement found,
+      session.prepare("SELECT json_extract(data_json, '$.ender') FROM intents WHERE kind = "
+                      "'volume-use' AND key = ?1"));
+  found.bind(key);
+  POUCH_ASSIGN_OR_RETURN(const bool any, found.step());
+  return any ? std::optional<std::string>(found.text(0)) : std::nullopt;
+}
+
+}  // namespace
 
 Status VolumeManager::drop(store::Transaction& transaction, const std::string& name) {
   POUCH_ASSIGN_OR_RETURN(const auto row, volume::load_volume(transaction, name));
@@ -22,7 +39,10 @@ Status VolumeManager::drop(store::Transaction& transaction, const std::string& n
 Status VolumeManager::remove_dropped(const std::string& name, const Call& call) {
   const auto row = load(name);
   if (row.code() == Code::kNotFound) return {};
-  if (!row.is_ok()) return row.status();
+  if (!row.is_ok()) {
+    note_end(name, row.status());
+    return row.status();
+  }
   return row->state == volume::state::kDropping ? finish_removal(*row, call) : Status();
 }
 
@@ -35,16 +55,18 @@ Status VolumeManager::recover_volume(const std::string& name, const Call& call) 
     POUCH_ASSIGN_OR_RETURN(const auto there, volume::load_volume(transaction, name));
     if (!there || there->is_settled()) return {};
     row = *there;
+    // One ends it, whoever looks; a failed create is ended by its own engine.
+    const bool is_ours = row.owner == context_.owner_token && row.state == volume::state::kCreating;
+    if (!is_ours && !is_left(row)) return {};
     // Its container's recovery does it.
     POUCH_ASSIGN_OR_RETURN(const auto users, volume::users_of(transaction, name));
     if (!users.empty()) return {};
-    if (row.state == volume::state::kCreating) {
-      POUCH_RETURN_IF_ERROR(
-          volume::set_state(transaction, name, row.state, volume::state::kDropping, context_.owner_token)
-              .status());
-      POUCH_RETURN_IF_ERROR(transaction.commit());
-      row.state = volume::state::kDropping;
-    }
+    const bool is_unmade = row.state == volume::state::kCreating;
+    const std::string next = is_unmade ? volume::state::kDropping : row.state;
+    POUCH_RETURN_IF_ERROR(
+        volume::set_state(transaction, name, row.state, next, context_.owner_token).status());
+    POUCH_RETURN_IF_ERROR(transaction.commit());
+    row.state = next;
   }
   return finish_removal(row, call);
 }
@@ -57,17 +79,30 @@ Status VolumeManager::recover_volumes(const Call& call) {
   }
   Status first;
   for (const VolumeRow& row : rows) {
-    // Several may end a dropped one; it is this engine's, too, when its first attempt failed.
-    const bool is_due = !row.is_settled() && (is_left(row) || row.state == volume::state::kDropping);
+    const bool is_due = !row.is_settled() && is_left(row);
     const Status done = is_due ? recover_volume(row.name, call) : Status();
     if (first.is_ok()) first = done;
   }
   return first;
 }
 
-// Unmounted before it is forgotten. Who comes meanwhile has written its use down, or waits for the lock and
-// mounts again.
+// Unmounted before it is forgotten, and by one: a plugin counts. Who comes meanwhile has written its use
+// down, or waits for the lock and mounts again.
 Status VolumeManager::end_use(const volume::UseRow& use, const Call& call) {
+  {
+    POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
+                           context_.db->begin(store::Durability::kBootScoped, call));
+    POUCH_ASSIGN_OR_RETURN(const auto ender, ender_of(transaction, use.key));
+    const bool is_free = ender && (ender->empty() || *ender == context_.owner_token || is_orphan(*ender));
+    if (!is_free) return {};
+    POUCH_RETURN_IF_ERROR(
+        transaction
+            .run("UPDATE intents SET data_json = json_set(data_json, '$.ender', ?2) WHERE kind = "
+                 "'volume-use' AND key = ?1",
+                 use.key, context_.owner_token)
+            .status());
+    POUCH_RETURN_IF_ERROR(transaction.commit());
+  }
   const auto row = load(use.volume);
   if (!row.is_ok() && row.code() != Code::kNotFound) return row.status();
   std::shared_ptr<volume::Driver> driver;
