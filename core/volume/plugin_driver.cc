@@ -3,6 +3,11 @@
 #include "core/base/text.h"
 
 namespace pouch::volume {
+
+using plugin::call_plugin;
+using plugin::PluginAddress;
+using plugin::PluginFolders;
+
 namespace {
 
 Json request_for(const VolumeRow& row) {
@@ -20,13 +25,8 @@ std::string id_of(const VolumeUser& user) {
 
 Result<PluginDriver> PluginDriver::open(const PluginFolders& folders, const std::string& name,
                                         const Call& call) {
-  POUCH_ASSIGN_OR_RETURN(PluginAddress address, find_plugin(folders, name));
+  POUCH_ASSIGN_OR_RETURN(PluginAddress address, plugin::activate_plugin(folders, name, "VolumeDriver", call));
   PluginDriver driver(std::move(address));
-  POUCH_ASSIGN_OR_RETURN(const Json manifest,
-                         call_plugin(driver.address_, "Plugin.Activate", json_object(), call));
-  bool is_driver = false;
-  for (const Json& kind : manifest["Implements"]) is_driver = is_driver || kind == "VolumeDriver";
-  if (!is_driver) return not_found("plugin " + quote(name) + " does not implement VolumeDriver");
   // Optional: without it a plugin is of this host.
   const auto answer = call_plugin(driver.address_, "VolumeDriver.Capabilities", json_object(), call);
   if (answer.is_ok() && (*answer)["Capabilities"].isObject() &&

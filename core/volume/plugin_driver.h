@@ -3,7 +3,7 @@
 #include <string>
 
 #include "core/volume/driver.h"
-#include "core/volume/plugin_client.h"
+#include "core/plugin/plugin_client.h"
 
 namespace pouch::volume {
 
@@ -12,7 +12,8 @@ namespace pouch::volume {
 class PluginDriver final : public Driver {
  public:
   /// NotFound when there is no such plugin, or it is no volume driver.
-  static Result<PluginDriver> open(const PluginFolders& folders, const std::string& name, const Call& call);
+  static Result<PluginDriver> open(const plugin::PluginFolders& folders, const std::string& name,
+                                   const Call& call);
 
   std::string scope() const override { return scope_; }
   Status check(const VolumeRow& row) const override;
@@ -28,8 +29,8 @@ class PluginDriver final : public Driver {
   bool is_plain_folder(const VolumeRow& /*row*/) const override { return false; }
 
  private:
-  explicit PluginDriver(PluginAddress address) : address_(std::move(address)) {}
-  PluginAddress address_;
+  explicit PluginDriver(plugin::PluginAddress address) : address_(std::move(address)) {}
+  plugin::PluginAddress address_;
   std::string scope_ = "local";
 };
 

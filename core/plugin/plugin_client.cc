@@ -1,4 +1,4 @@
-#include "core/volume/plugin_client.h"
+#include "core/plugin/plugin_client.h"
 
 #include <fcntl.h>
 #include <netdb.h>
@@ -18,13 +18,14 @@
 #include "core/base/unique_fd.h"
 #include "core/sys/file.h"
 
-namespace pouch::volume {
+namespace pouch::plugin {
 namespace {
 
 constexpr const char* kMedia = "application/vnd.docker.plugins.v1.2+json";
 constexpr size_t kMaxAnswer = size_t{16} << 20;
 constexpr size_t kMaxSpec = size_t{64} << 10;
 constexpr int kLookMs = 50;  // how late a cancel is seen
+constexpr int kNoSuchMethod = 404;
 
 bool is_name(const std::string& name) {
   return !name.empty() && name.front() != '.' && name.find('/') == std::string::npos &&
@@ -126,6 +127,14 @@ Result<std::string> join_chunks(std::string_view text) {
   }
 }
 
+// Of volume plugins "Err"; libnetwork's protocols say "Error", and their plugins either.
+std::string error_of(const Json& document) {
+  for (const char* name : {"Err", "Error"}) {
+    if (document[name].isString() && !document[name].asString().empty()) return document[name].asString();
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<PluginAddress> parse_plugin_address(const std::string& text) {
@@ -162,6 +171,16 @@ Result<PluginAddress> find_plugin(const PluginFolders& folders, const std::strin
     }
   }
   return not_found("plugin " + quote(name) + " not found");
+}
+
+Result<PluginAddress> activate_plugin(const PluginFolders& folders, const std::string& name,
+                                      const std::string& kind, const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(PluginAddress address, find_plugin(folders, name));
+  POUCH_ASSIGN_OR_RETURN(const Json manifest, call_plugin(address, "Plugin.Activate", json_object(), call));
+  for (const Json& each : manifest["Implements"]) {
+    if (each == kind) return address;
+  }
+  return not_found("plugin " + quote(name) + " does not implement " + kind);
 }
 
 Result<PluginAnswer> parse_plugin_answer(const std::string& text) {
@@ -206,10 +225,11 @@ Result<Json> call_plugin(const PluginAddress& address, const std::string& method
   if (!answer.is_ok()) return answer.status().prefix(method);
   const auto document = parse_json(answer->body.empty() ? "{}" : answer->body);
   const bool is_object = document.is_ok() && document->isObject();
-  const std::string error = is_object && (*document)["Err"].isString() ? (*document)["Err"].asString() : "";
+  const std::string error = is_object ? error_of(*document) : "";
   if (answer->status / 100 == 2 && is_object && error.empty()) return *document;
+  if (answer->status == kNoSuchMethod) return not_found(method + ": the plugin does not know it");
   const std::string why = !error.empty() ? error : "status " + std::to_string(answer->status);
   return Status(Code::kInternal, method + ": " + quote(why));
 }
 
-}  // namespace pouch::volume
+}  // namespace pouch::plugin

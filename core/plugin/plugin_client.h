@@ -7,7 +7,7 @@
 #include "core/base/cancel.h"
 #include "core/base/status.h"
 
-namespace pouch::volume {
+namespace pouch::plugin {
 
 /// Where Docker's plugins that are no containers say where they are; the first folder has their sockets.
 struct PluginFolders {
@@ -28,8 +28,13 @@ Result<PluginAddress> parse_plugin_address(const std::string& text);
 /// NotFound when there is none.
 Result<PluginAddress> find_plugin(const PluginFolders& folders, const std::string& name);
 
-/// Calls a method of the plugin ("VolumeDriver.Create"); its answer, whose Err becomes an error. Unavailable
-/// when it cannot be reached.
+/// Where the plugin is, which says that it is of that kind ("VolumeDriver", "NetworkDriver", "IpamDriver").
+/// NotFound when there is none of the name, or it is of other kinds.
+Result<PluginAddress> activate_plugin(const PluginFolders& folders, const std::string& name,
+                                      const std::string& kind, const Call& call);
+
+/// Calls a method of the plugin ("VolumeDriver.Create"); its answer. What it refuses (Err, or "Error") is Internal, a
+/// method that it does not know NotFound, a plugin that cannot be reached Unavailable.
 Result<Json> call_plugin(const PluginAddress& address, const std::string& method, const Json& request,
                          const Call& call);
 
@@ -40,4 +45,4 @@ struct PluginAnswer {
 };
 Result<PluginAnswer> parse_plugin_answer(const std::string& text);
 
-}  // namespace pouch::volume
+}  // namespace pouch::plugin
