@@ -20,7 +20,7 @@ using EndpointRequests = std::map<std::string, api::EndpointSettings>;
 /// A container's link into one network. Texts, as they are shown.
 struct NetworkLeg {
   std::string network_id;
-  std::string driver;                   ///< "bridge", "macvlan", "ipvlan"
+  std::string driver;                   ///< "bridge", "macvlan", "ipvlan", "cni", a plugin's
   std::string bridge;                   ///< link of the host that it is a port of
   std::string parent;                   ///< macvlan, ipvlan: link of the host that it shares
   std::string mode, flag;               ///< macvlan, ipvlan: of the network's options
@@ -48,6 +48,9 @@ struct PublishedPort {
   uint16_t host_port = 0;
   std::string address;  ///< the container's, of the same family
   uint16_t port = 0;
+
+  /// The container has its address from a plugin, which leads the port there; `address` is "0.0.0.0" or "::".
+  bool is_plugins() const { return address == "0.0.0.0" || address == "::"; }
 };
 
 /// One start's place in its networks: decided and written down, nothing is made outside yet.
@@ -61,6 +64,8 @@ struct NetworkPlan {
   ContainerId shared_with;
   bool is_host = false;    ///< it has the host's network
   bool has_names = false;  ///< a name server in it knows who else is in its networks
+  bool has_plugins = false;  ///< some of its networks are made by plugins
+  bool is_made = false;      ///< the namespace is there, with what the plugins made
   std::vector<PublishedPort> ports;
 };
 

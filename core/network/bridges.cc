@@ -15,6 +15,7 @@
 #include "core/network/ipam.h"
 #include "core/network/mode.h"
 #include "core/network/options.h"
+#include "core/network/plugged.h"
 #include "core/network/port_rows.h"
 #include "core/network/sub_links.h"
 #include "core/network/subnets.h"
@@ -180,7 +181,7 @@ Status Bridges::bring_up(const std::string& network_id, const Call& call) {
   POUCH_ASSIGN_OR_RETURN(const auto lock, sys::FileLock::acquire(lock_path(), Deadline::after_ms(kLockMs)));
   POUCH_ASSIGN_OR_RETURN(NetworkRow row, read_row(network_id));
   if (row.up_boot == context_.boot_id) return {};  // another was first
-  if (row.driver != "bridge" && !has_sub_links(row.driver)) return {};
+  if (row.driver == "host" || row.driver == "null") return {};
   return make(call, row).prefix("bring up the network " + quote(row.name));
 }
 
@@ -248,6 +249,7 @@ Status Bridges::make_once(const NetworkRow& row, sys::Links& links, bool& collid
   if (has_sub_links(row.driver)) {
     return make_device(row, alias_of(context_.root_dir(), context_.root_id, row), links);
   }
+  if (is_plugin_driver(row.driver)) return {};
   POUCH_ASSIGN_OR_RETURN(const BridgeOptions options, bridge_options(row.options));
   const int mtu = options.mtu > 0 ? options.mtu : mtu_of_uplink(links);
   POUCH_RETURN_IF_ERROR(links.add_bridge(row.device, random_mac(), mtu));

@@ -10,6 +10,7 @@
 #include "core/network/legs.h"
 #include "core/network/mode.h"
 #include "core/network/network_manager.h"
+#include "core/network/plugged.h"
 #include "core/network/routes.h"
 #include "core/network/sub_links.h"
 #include "core/sys/net_namespace.h"
@@ -96,6 +97,8 @@ Result<std::optional<NetworkManager::Change>> NetworkManager::begin_connect(
 }
 
 Status NetworkManager::finish_connect(const Change& change, const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(const api::EndpointSettings asked, change.endpoint.settings());
+  POUCH_RETURN_IF_ERROR(plug_in({change.network, change.endpoint, asked}, change.place.host, {}, call));
   NetworkPlan plan;
   {
     POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
@@ -105,7 +108,8 @@ Status NetworkManager::finish_connect(const Change& change, const Call& call) {
   const std::string path = netns_path(change.place.id, change.place.generation);
   POUCH_ASSIGN_OR_RETURN(const UniqueFd netns, sys::open_net_namespace(path));
   for (const NetworkLeg& leg : plan.legs) {
-    if (leg.network_id == change.network.id) POUCH_RETURN_IF_ERROR(join(leg, netns.get(), call));
+    const bool is_ours = leg.network_id == change.network.id && !network::is_plugin_driver(leg.driver);
+    if (is_ours) POUCH_RETURN_IF_ERROR(join(leg, netns.get(), call));
   }
   POUCH_RETURN_IF_ERROR(refresh(change.place));
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context_.db->begin(store::Durability::kKept, call));
@@ -195,7 +199,16 @@ Result<std::optional<NetworkManager::Change>> NetworkManager::begin_disconnect(c
 }
 
 // NotFound: its link is gone, or its namespace.
-Status NetworkManager::leave(const Change& change) {
+Status NetworkManager::leave(const Change& change, const Call& call) {
+  if (network::is_plugin_driver(change.network.driver)) {
+    return plugs_.detach(change.endpoint.endpoint_id, call);
+  }
+  const Status removed = remove_link(change);
+  if (!removed.is_ok() && removed.code() != Code::kNotFound) return removed;
+  return network::has_plugin(change.network) ? plugs_.detach(change.endpoint.endpoint_id, call) : removed;
+}
+
+Status NetworkManager::remove_link(const Change& change) {
   if (!network::has_sub_links(change.network.driver)) {
     POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
     return links.remove(network::veth_name(context_.root_id, change.endpoint.endpoint_id));
@@ -222,7 +235,7 @@ Status NetworkManager::disconnect_claimed(const Change& change, bool tell, const
     POUCH_RETURN_IF_ERROR(network::set_endpoint_state(transaction, change.endpoint, "leaving"));
     POUCH_RETURN_IF_ERROR(transaction.commit());
   }
-  const Status removed = leave(change);
+  const Status removed = leave(change, call);
   if (!removed.is_ok() && removed.code() != Code::kNotFound) return removed;
   const Status refreshed = refresh(change.place);
   if (!refreshed.is_ok() && refreshed.code() != Code::kNotFound) return refreshed;
@@ -267,7 +280,9 @@ Status NetworkManager::disconnect(const std::string& reference, const api::Netwo
 
 // To the network that leads out now.
 Status NetworkManager::move_ports(const ContainerPlace& place, const NetworkPlan& plan) {
-  if (plan.ports.empty()) return {};
+  const bool has_ports = std::any_of(plan.ports.begin(), plan.ports.end(),
+                                     [](const PublishedPort& port) { return !port.is_plugins(); });
+  if (!has_ports) return {};
   std::vector<std::string> bridges;
   POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
   for (const NetworkLeg& leg : plan.legs) {

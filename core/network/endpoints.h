@@ -28,6 +28,7 @@ struct EndpointRow {
   std::string address;   ///< IPv4
   std::string address6;  ///< IPv6
   std::string link;      ///< its name in the container
+  std::string plugin_json;  ///< PluginFacts, of a driver that is a plugin
   /// "", "joining", "leaving"; "left": it was disconnected from the network of its NetworkMode.
   std::string state;
 

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/base/text.h"
+#include "core/network/plugged.h"
 #include "core/network/subnets.h"
 
 namespace pouch::network {
@@ -66,7 +67,7 @@ class Complaints {
   std::string text_;
 };
 
-PoolRow pool_of(const api::IPAMConfig& config, Complaints& complaints) {
+PoolRow pool_of(const api::IPAMConfig& config, bool has_plugin, Complaints& complaints) {
   PoolRow pool;
   pool.subnet = config.subnet.value_or("");
   const auto subnet = IpNet::parse(pool.subnet);
@@ -82,7 +83,7 @@ PoolRow pool_of(const api::IPAMConfig& config, Complaints& complaints) {
   if (!pool.ip_range.empty()) complaints.check_range(pool.ip_range, *subnet);
   pool.gateway = config.gateway.value_or("");
   if (pool.gateway.empty()) {
-    pool.gateway = gateway_of(*subnet).to_string();
+    if (!has_plugin) pool.gateway = gateway_of(*subnet).to_string();
   } else {
     complaints.check_inside("gateway", pool.gateway, *subnet);
   }
@@ -169,12 +170,14 @@ std::string random_mac() {
 
 Result<std::vector<PoolRow>> pools_of(const api::NetworkCreateConfig& config) {
   const api::IPAMRequest ipam = config.ipam.value_or(api::IPAMRequest{});
+  const std::string ipam_driver = ipam.driver.value_or("");
+  const bool has_plugin = !ipam_driver.empty() && ipam_driver != "default";
   std::vector<PoolRow> pools;
   Complaints complaints;
   for (const api::IPAMConfig& asked : ipam.config.value_or(std::vector<api::IPAMConfig>{})) {
     const bool is_empty = asked.subnet.value_or("").empty() && asked.ip_range.value_or("").empty() &&
                           asked.gateway.value_or("").empty();
-    if (!is_empty) pools.push_back(pool_of(asked, complaints));
+    if (!is_empty) pools.push_back(pool_of(asked, has_plugin, complaints));
   }
   POUCH_RETURN_IF_ERROR(complaints.status());
   POUCH_RETURN_IF_ERROR(check_families(config, pools));
@@ -182,17 +185,18 @@ Result<std::vector<PoolRow>> pools_of(const api::NetworkCreateConfig& config) {
 }
 
 Status choose_pools(NetworkRow& row, const std::vector<IpNet>& used) {
+  if (!has_own_addresses(row)) return {};
   if (row.ipv4 && row.pool(true) == nullptr) {
     const auto chosen = choose_subnet(default_subnets(), random_number(), used);
     if (!chosen) {
       return {Code::kResourceExhausted, "all predefined address pools have been fully subnetted"};
     }
     row.pools.insert(row.pools.begin(),
-                     {chosen->to_string(), gateway_of(*chosen).to_string(), "", {}, "", true});
+                     {chosen->to_string(), gateway_of(*chosen).to_string(), "", {}, "", true, ""});
   }
   if (row.ipv6 && row.pool(false) == nullptr) {
     const IpNet chosen = random_subnet6();
-    row.pools.push_back({chosen.to_string(), gateway_of(chosen).to_string(), "", {}, "", true});
+    row.pools.push_back({chosen.to_string(), gateway_of(chosen).to_string(), "", {}, "", true, ""});
   }
   return {};
 }
@@ -232,6 +236,7 @@ Status check_addresses(const NetworkRow& row, const api::EndpointSettings& asked
       return invalid_argument("invalid endpoint settings:\ninvalid " + family + " address: " + text);
     }
     const PoolRow* pool = row.pool(v4);
+    if (row.driver == kCni) continue;  // its plugins' affair
     if (pool == nullptr || pool->chosen) {
       return invalid_argument(
           "invalid endpoint settings:\nuser specified IP address is supported only when "
@@ -255,16 +260,18 @@ Status check_addresses(const NetworkRow& row, const api::EndpointSettings& asked
 Status assign_addresses(store::Session& session, NetworkRow& row, const api::EndpointSettings& asked,
                         EndpointRow& endpoint) {
   const api::EndpointIPAMConfig ipam = asked.ipam_config.value_or(api::EndpointIPAMConfig{});
-  if (PoolRow* pool = row.pool(true); row.ipv4 && pool != nullptr) {
+  const bool is_own = has_own_addresses(row);
+  if (PoolRow* pool = row.pool(true); is_own && row.ipv4 && pool != nullptr) {
     POUCH_ASSIGN_OR_RETURN(endpoint.address,
                            pick_address(session, row, *pool, ipam.ipv4_address.value_or("")));
   }
-  if (PoolRow* pool = row.pool(false); row.ipv6 && pool != nullptr) {
+  if (PoolRow* pool = row.pool(false); is_own && row.ipv6 && pool != nullptr) {
     POUCH_ASSIGN_OR_RETURN(endpoint.address6,
                            pick_address(session, row, *pool, ipam.ipv6_address.value_or("")));
   }
   endpoint.mac = asked.mac_address.value_or("");
-  if (!endpoint.mac.empty()) return {};
+  // A driver that is a plugin says which; where another hands out the addresses there is none to make it of.
+  if (!endpoint.mac.empty() || is_plugin_driver(row.driver)) return {};
   if (endpoint.address.empty()) {
     endpoint.mac = random_mac();
     return {};

@@ -4,6 +4,7 @@
 
 #include "core/network/mode.h"
 #include "core/network/options.h"
+#include "core/network/plugged.h"
 #include "core/network/sub_links.h"
 #include "core/sys/ip_net.h"
 
@@ -40,6 +41,11 @@ Status share_parent(const NetworkRow& network, const BridgeOptions& options, Net
   return {};
 }
 
+PluginFacts facts_of(const EndpointRow& endpoint) {
+  auto facts = PluginFacts::parse(endpoint.plugin_json);
+  return facts.is_ok() ? std::move(*facts) : PluginFacts();
+}
+
 bool leads_out(const NetworkLeg& leg, bool v4) {
   if (leg.is_routed) return !(v4 ? leg.address : leg.address6).empty();
   return !(v4 ? leg.gateway : leg.gateway6).empty();
@@ -53,7 +59,7 @@ Result<NetworkLeg> leg_of(const std::string& root_id, const Place& place) {
   leg.driver = network.driver;
   if (has_sub_links(network.driver)) {
     POUCH_RETURN_IF_ERROR(share_parent(network, options, leg));
-  } else {
+  } else if (!is_plugin_driver(network.driver)) {
     leg.bridge = network.device;
     leg.veth = veth_name(root_id, place.endpoint.endpoint_id);
   }
@@ -61,14 +67,11 @@ Result<NetworkLeg> leg_of(const std::string& root_id, const Place& place) {
   leg.mac = place.endpoint.mac;
   leg.is_isolated = !options.icc;
   leg.host_binding = options.host_binding;
-  const PoolRow* pool = network.pool(true);
-  const PoolRow* pool6 = network.pool(false);
-  leg.address = with_prefix(pool, place.endpoint.address);
-  leg.address6 = with_prefix(pool6, place.endpoint.address6);
+  leg.address = full_address(network, place.endpoint, true);
+  leg.address6 = full_address(network, place.endpoint, false);
   leg.is_routed = is_routed(network) && !is_dead_end(network);
-  const bool has_gateway = !is_dead_end(network) && !leg.is_routed;
-  if (has_gateway && !leg.address.empty()) leg.gateway = pool->gateway;
-  if (has_gateway && !leg.address6.empty()) leg.gateway6 = pool6->gateway;
+  leg.gateway = gateway_for(network, place.endpoint, true);
+  leg.gateway6 = gateway_for(network, place.endpoint, false);
   const api::EndpointIPAMConfig ipam = place.asked.ipam_config.value_or(api::EndpointIPAMConfig{});
   leg.link_local = ipam.link_local_ips.value_or(std::vector<std::string>{});
   return leg;
@@ -98,6 +101,25 @@ Status check_mode(const api::HostConfig& host, const NetworkRow& row) {
         "container cannot be connected to multiple networks with one of the networks in private (none) mode");
   }
   return {};
+}
+
+std::string full_address(const NetworkRow& network, const EndpointRow& endpoint, bool v4) {
+  if (endpoint.plugin_json.empty()) {
+    return with_prefix(network.pool(v4), v4 ? endpoint.address : endpoint.address6);
+  }
+  const PluginFacts facts = facts_of(endpoint);
+  return v4 ? facts.address : facts.address6;
+}
+
+std::string gateway_for(const NetworkRow& network, const EndpointRow& endpoint, bool v4) {
+  if (is_dead_end(network) || is_routed(network)) return {};
+  if (is_plugin_driver(network.driver)) {
+    const PluginFacts facts = facts_of(endpoint);
+    return v4 ? facts.gateway : facts.gateway6;
+  }
+  const PoolRow* pool = network.pool(v4);
+  const bool has_address = !(v4 ? endpoint.address : endpoint.address6).empty();
+  return pool != nullptr && has_address ? pool->gateway : std::string();
 }
 
 std::string veth_name(const std::string& root_id, const std::string& endpoint_id) {
@@ -153,18 +175,21 @@ api::EndpointSettings shown_settings(const Place& place, const std::vector<std::
   if (network.name != kBridgeName || place.endpoint.generation > 0) shown.network_id = network.id;
   if (network.name != kBridgeName) shown.dns_names = names;
   if (!place.endpoint.is_running()) return shown;
-  const bool has_gateway = !is_dead_end(network) && !is_routed(network);
   shown.endpoint_id = place.endpoint.endpoint_id;
   shown.mac_address = place.endpoint.mac;
-  if (const PoolRow* pool = network.pool(true); pool != nullptr && !place.endpoint.address.empty()) {
+  const std::string address = full_address(network, place.endpoint, true);
+  const std::string address6 = full_address(network, place.endpoint, false);
+  const std::string gateway = gateway_for(network, place.endpoint, true);
+  const std::string gateway6 = gateway_for(network, place.endpoint, false);
+  if (!address.empty()) {
     shown.ip_address = place.endpoint.address;
-    shown.ip_prefix_len = prefix_len(pool->subnet);
-    if (has_gateway) shown.gateway = pool->gateway;
+    shown.ip_prefix_len = prefix_len(address);
+    if (!gateway.empty()) shown.gateway = gateway;
   }
-  if (const PoolRow* pool = network.pool(false); pool != nullptr && !place.endpoint.address6.empty()) {
+  if (!address6.empty()) {
     shown.global_ipv6_address = place.endpoint.address6;
-    shown.global_ipv6_prefix_len = prefix_len(pool->subnet);
-    if (has_gateway) shown.ipv6_gateway = pool->gateway;
+    shown.global_ipv6_prefix_len = prefix_len(address6);
+    if (!gateway6.empty()) shown.ipv6_gateway = gateway6;
   }
   return shown;
 }

@@ -24,6 +24,11 @@ struct Place {
   api::EndpointSettings asked;
 };
 
+/// With its prefix: "10.0.0.2/24"; "" when it has none of the family, or does not run.
+std::string full_address(const NetworkRow& network, const EndpointRow& endpoint, bool v4);
+/// What leads out of the network for it; "" when nothing does.
+std::string gateway_for(const NetworkRow& network, const EndpointRow& endpoint, bool v4);
+
 /// The host's end of an endpoint's link.
 std::string veth_name(const std::string& root_id, const std::string& endpoint_id);
 

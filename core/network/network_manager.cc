@@ -50,7 +50,7 @@ std::vector<std::string> names_for(const NewContainer& container, const api::End
 
 Status check_place(const NetworkRow& row, const api::EndpointSettings& asked) {
   const api::EndpointIPAMConfig ipam = asked.ipam_config.value_or(api::EndpointIPAMConfig{});
-  if (asked.driver_opts && !asked.driver_opts->empty()) {
+  if (asked.driver_opts && !asked.driver_opts->empty() && !network::is_plugin_driver(row.driver)) {
     return not_implemented("DriverOpts of an endpoint are not supported yet");
   }
   if (row.driver == network::kIpvlan && !asked.mac_address.value_or("").empty()) {
@@ -171,6 +171,9 @@ Status NetworkManager::give_addresses(store::Session& session, NetworkRow& row, 
   endpoint.link = network::free_link_name(options.link_prefix, siblings);
   POUCH_RETURN_IF_ERROR(network::assign_addresses(session, row, asked, endpoint));
   if (row.driver == network::kIpvlan) endpoint.mac.clear();  // its parent's
+  const std::string sandbox = network::sandbox_key(endpoint.container_id, generation);
+  POUCH_RETURN_IF_ERROR(
+      plugs_.intend(session, row, endpoint, sandbox, netns_path(endpoint.container_id, generation)));
   return network::set_running(session, endpoint);
 }
 
@@ -218,6 +221,7 @@ Result<NetworkPlan> NetworkManager::plan_of(store::Session& session, const Conta
     POUCH_ASSIGN_OR_RETURN(auto links, links_of(session, *network, host, strict));
     std::move(links.begin(), links.end(), std::back_inserter(plan.links));
     plan.has_names = plan.has_names || !is_default_bridge(*network);
+    plan.has_plugins = plan.has_plugins || network::has_plugin(*network);
     places.push_back({std::move(*network), std::move(row), std::move(asked)});
   }
   POUCH_ASSIGN_OR_RETURN(plan.legs, network::legs_of(context_.root_id, places));
@@ -328,7 +332,8 @@ Result<NetworkPlan> NetworkManager::attach(const ContainerId& id, int64_t genera
   for (int attempt = 0; attempt < kAttachAttempts; ++attempt) {
     POUCH_ASSIGN_OR_RETURN(const std::string down, try_attach(id, generation, host, plan, call));
     if (down.empty()) {
-      POUCH_RETURN_IF_ERROR(claim_ports(id, generation, host, plan, call));
+      POUCH_RETURN_IF_ERROR(plan.has_plugins ? attach_plugins(id, generation, host, plan, call)
+                                             : claim_ports(id, generation, host, plan, call));
       return plan;
     }
     POUCH_RETURN_IF_ERROR(bridges_.bring_up(down, call));

@@ -11,10 +11,13 @@
 #include "core/base/executor.h"
 #include "core/base/status.h"
 #include "core/container/container_networks.h"
+#include "core/base/unique_fd.h"
 #include "core/network/bridges.h"
 #include "core/network/endpoints.h"
+#include "core/network/legs.h"
 #include "core/network/name_lookup.h"
 #include "core/network/network_containers.h"
+#include "core/network/plugs.h"
 #include "core/network/ports.h"
 #include "core/store/engine_context.h"
 
@@ -96,6 +99,16 @@ class NetworkManager final : public ContainerNetworks {
                                                                     const network::NetworkRow& row,
                                                                     const api::HostConfig& host, bool strict);
 
+  // plug_in.cc
+  /// What plugins give a start: addresses, then links in its namespace, which is made for them.
+  Status attach_plugins(const ContainerId& id, int64_t generation, const api::HostConfig& host,
+                        NetworkPlan& plan, const Call& call);
+  Status plug_in(const network::Place& place, const api::HostConfig& host, const NetworkPlan& plan,
+                 const Call& call);
+  Status claim_plugin_ports(const ContainerId& id, int64_t generation, const api::HostConfig& host,
+                            const std::vector<network::Place>& places, NetworkPlan& plan, const Call& call);
+  Result<std::vector<network::Place>> plugin_places(const ContainerId& id);
+
   // name_lookup.cc
   static network::NameAnswer ask_others(const network::Asker& asker, const api::HostConfig& host,
                                         const network::NameQuestion& question);
@@ -118,7 +131,8 @@ class NetworkManager final : public ContainerNetworks {
   Result<std::optional<Change>> begin_disconnect(const std::string& reference, const std::string& container,
                                                  const Call& call);
   Status finish_disconnect(const Change& change, bool tell, const Call& call);
-  Status leave(const Change& change);
+  Status leave(const Change& change, const Call& call);
+  Status remove_link(const Change& change);
   Status disconnect_claimed(const Change& change, bool tell, const Call& call);
   Status forget_place(store::Transaction& transaction, const Change& change);
   /// Default routes and /etc/hosts of a running container, as its rows have them.
@@ -147,6 +161,7 @@ class NetworkManager final : public ContainerNetworks {
   }
   /// Held while something runs, or waits to run.
   std::shared_ptr<void> enter();
+  Result<UniqueFd> make_namespace(const NetworkPlan& plan);
   Status join(const NetworkLeg& leg, int netns, const Call& call);
   Status add_port(const NetworkLeg& leg, sys::Links& host, int netns, const Call& call);
   Status publish(const NetworkPlan& plan, const Call& call);
@@ -163,6 +178,7 @@ class NetworkManager final : public ContainerNetworks {
   NetworkContainers* containers_ = nullptr;
   network::Bridges bridges_;
   network::Ports ports_;
+  network::Plugs plugs_;
   std::atomic<bool> holds_ports_ = false;  ///< a keeper's: those of running containers
   std::shared_ptr<Background> background_;
 };

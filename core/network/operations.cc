@@ -5,11 +5,14 @@
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/events/event_log.h"
+#include "core/network/cni_network.h"
 #include "core/network/ipam.h"
+#include "core/network/legs.h"
 #include "core/network/list_filter.h"
 #include "core/network/mode.h"
 #include "core/network/network_manager.h"
 #include "core/network/options.h"
+#include "core/network/plugged.h"
 #include "core/network/sub_links.h"
 #include "core/store/session_objects.h"
 
@@ -58,14 +61,17 @@ Status check_kind(const api::NetworkCreateConfig& config) {
     return {Code::kPermissionDenied, "only one instance of \"" + driver + "\" network is allowed"};
   }
   if (driver == "overlay") return not_implemented("Driver \"overlay\" is not supported: there is no swarm");
-  if (!driver.empty() && driver != "bridge" && driver != "default" && !network::has_sub_links(driver)) {
-    return not_found("could not find plugin " + driver + " in v1 plugin registry: plugin \"" + driver +
-                     "\" not found");
-  }
+  if (driver != network::kCni) return {};
+  // Its plugins say all that of what they make.
   const api::IPAMRequest ipam = config.ipam.value_or(api::IPAMRequest{});
-  const std::string ipam_driver = ipam.driver.value_or("");
-  if (ipam_driver.empty() || ipam_driver == "default") return {};
-  return not_found("could not find IPAM driver " + quote(ipam_driver));
+  const bool has_pools = ipam.config && !ipam.config->empty();
+  const bool has_ipam = !ipam.driver.value_or("default").empty() && ipam.driver.value_or("default") != "default";
+  for (const auto& [is_set, name] : {std::pair(has_pools, "IPAM.Config"), std::pair(has_ipam, "IPAM.Driver"),
+                                     std::pair(config.internal.value_or(false), "Internal"),
+                                     std::pair(config.enable_ipv6.value_or(false), "EnableIPv6")}) {
+    if (is_set) return not_implemented(std::string(name) + " is not supported with driver cni: its list says it");
+  }
+  return {};
 }
 
 Result<NetworkRow> row_of(const api::NetworkCreateConfig& config, const std::string& root_id) {
@@ -79,7 +85,9 @@ Result<NetworkRow> row_of(const api::NetworkCreateConfig& config, const std::str
   POUCH_RETURN_IF_ERROR(check_kind(config));
   row.id = new_object_id();
   const std::string driver = config.driver.value_or("");
-  row.driver = network::has_sub_links(driver) ? driver : "bridge";
+  row.driver = driver.empty() || driver == "default" ? "bridge" : driver;
+  const std::string ipam_driver = config.ipam ? config.ipam->driver.value_or("") : "";
+  row.ipam_driver = ipam_driver == "default" ? "" : ipam_driver;
   row.state = network::state::kCreating;
   row.options = config.options.value_or(network::Texts{});
   row.labels = config.labels.value_or(network::Texts{});
@@ -91,7 +99,9 @@ Result<NetworkRow> row_of(const api::NetworkCreateConfig& config, const std::str
   row.created = Timestamp::now();
   if (!row.ipv4 && !row.ipv6) return invalid_argument("IPv4 or IPv6 must be enabled");
   POUCH_ASSIGN_OR_RETURN(const network::BridgeOptions options, network::bridge_options(row.options));
-  if (network::has_sub_links(row.driver)) {
+  if (network::is_plugin_driver(row.driver)) {
+    if (row.driver == network::kCni) POUCH_RETURN_IF_ERROR(network::cni_place(row).status());
+  } else if (network::has_sub_links(row.driver)) {
     POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
     POUCH_RETURN_IF_ERROR(network::choose_device(row, root_id, links));
   } else {
@@ -103,9 +113,9 @@ Result<NetworkRow> row_of(const api::NetworkCreateConfig& config, const std::str
 
 api::IPAM shown_ipam(const NetworkRow& row) {
   api::IPAM out;
-  out.driver = "default";
+  out.driver = row.ipam_driver.empty() ? "default" : row.ipam_driver;
   if (row.ipam_options) out.options = *row.ipam_options;
-  if (row.driver != "bridge" && !network::has_sub_links(row.driver)) return out;  // host, none
+  if (row.driver == "host" || row.driver == "null") return out;
   std::vector<api::IPAMConfig> pools;
   for (const network::PoolRow& pool : row.pools) {
     api::IPAMConfig shown;
@@ -117,11 +127,6 @@ api::IPAM shown_ipam(const NetworkRow& row) {
   }
   out.config = std::move(pools);
   return out;
-}
-
-std::string with_prefix(const NetworkRow& row, const std::string& address, bool v4) {
-  const network::PoolRow* pool = row.pool(v4);
-  return pool == nullptr || address.empty() ? "" : address + pool->subnet.substr(pool->subnet.find('/'));
 }
 
 std::string endpoints_text(const std::vector<network::Member>& members) {
@@ -168,8 +173,8 @@ Result<api::Network> NetworkManager::describe(store::Session& session, const Net
       shown.name = member.container_name;
       shown.endpoint_id = member.endpoint.endpoint_id;
       shown.mac_address = member.endpoint.mac;
-      shown.ipv4_address = with_prefix(row, member.endpoint.address, true);
-      shown.ipv6_address = with_prefix(row, member.endpoint.address6, false);
+      shown.ipv4_address = network::full_address(row, member.endpoint, true);
+      shown.ipv6_address = network::full_address(row, member.endpoint, false);
     }
   }
   out.containers = std::move(containers);
@@ -246,8 +251,14 @@ Result<api::NetworkCreateResult> NetworkManager::create(const api::NetworkCreate
   POUCH_ASSIGN_OR_RETURN(NetworkRow row, row_of(config, context_.root_id));
   using Answer = Result<api::NetworkCreateResult>;
   return detached<Answer>(call, [this, row, session = call.session]() mutable -> Answer {
-    POUCH_RETURN_IF_ERROR(insert_new(row, session, own_call()));
+    POUCH_RETURN_IF_ERROR(plugs_.check(row, own_call()));
+    POUCH_RETURN_IF_ERROR(plugs_.take_pools(row, own_call()));
+    if (const Status inserted = insert_new(row, session, own_call()); !inserted.is_ok()) {
+      plugs_.give_back_pools(row, own_call());
+      return inserted;
+    }
     Status made = bridges_.bring_up(row.id, own_call());
+    if (made.is_ok()) made = plugs_.create(row, own_call());
     if (made.is_ok()) made = finish_create(row, own_call());
     if (!made.is_ok()) {
       const Status undone = finish_removal(row, false, own_call());
@@ -282,6 +293,7 @@ Status NetworkManager::finish_removal(const NetworkRow& row, bool tell, const Ca
 }
 
 Status NetworkManager::remove_claimed(const NetworkRow& row, bool tell, const Call& call) {
+  POUCH_RETURN_IF_ERROR(plugs_.remove(row, call));
   POUCH_RETURN_IF_ERROR(bridges_.take_down(row, call));
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context_.db->begin(store::Durability::kKept, call));
   POUCH_ASSIGN_OR_RETURN(const auto there, network::load_network(transaction, row.id));
@@ -303,6 +315,8 @@ Status NetworkManager::remove(const std::string& reference, const Call& call) {
     if (is_predefined(row.name)) {
       return {Code::kPermissionDenied, row.name + " is a pre-defined network and cannot be removed"};
     }
+    POUCH_RETURN_IF_ERROR(plugs_.sweep(true, own_call()));
+    POUCH_RETURN_IF_ERROR(plugs_.check_removal(row, own_call()));
     POUCH_RETURN_IF_ERROR(claim_removal(row, own_call()));
     return finish_removal(row, true, own_call());
   });

@@ -154,7 +154,7 @@ Result<std::vector<sys::PortRule>> port_rules_of(const std::vector<PublishedPort
   std::vector<sys::PortRule> rules;
   rules.reserve(ports.size());
   for (const PublishedPort& port : ports) {
-    if (is_v6(port.host_address) != is_v6(port.address)) continue;
+    if (is_v6(port.host_address) != is_v6(port.address) || port.is_plugins()) continue;
     POUCH_ASSIGN_OR_RETURN(sys::PortRule rule, rule_of(port));
     rules.push_back(rule);
   }

@@ -44,7 +44,7 @@ Result<std::vector<PortRow>> ended_ports(store::Session& session, const std::str
 /// Of all others; `running`: of containers that have been started.
 Result<std::vector<PortRow>> live_ports(store::Session& session, const std::string& boot, bool running);
 
-/// Of those that the firewall leads: from one family to the other the keeper relays.
+/// Of those that the firewall leads: from one family to the other the keeper relays, and plugins lead theirs.
 Result<std::vector<sys::PortRule>> port_rules_of(const std::vector<PublishedPort>& ports);
 
 }  // namespace pouch::network

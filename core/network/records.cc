@@ -16,7 +16,7 @@ constexpr size_t kIdLength = 64;
 
 #define POUCH_NETWORK_COLUMNS                                                                          \
   "id, name, driver, device, up_boot, state, options_json, labels_json, ipam_options_json, internal, " \
-  "attachable, ipv4, ipv6, created_ns"
+  "attachable, ipv4, ipv6, created_ns, ipam_driver"
 constexpr std::string_view kSelect = "SELECT " POUCH_NETWORK_COLUMNS " FROM networks ";
 
 Result<Texts> texts_of(const std::string& json) {
@@ -36,18 +36,20 @@ Result<NetworkRow> read_row(const Statement& found) {
   }
   for (bool* flag : {&row.internal, &row.attachable, &row.ipv4, &row.ipv6}) *flag = found.boolean(column++);
   row.created = found.time(column++);
+  row.ipam_driver = found.text(column++);
   return row;
 }
 
 Status read_pools(Session& session, NetworkRow& row) {
   POUCH_ASSIGN_OR_RETURN(Statement find,
-                         session.prepare("SELECT subnet, gateway, ip_range, aux_json, last_address, chosen "
-                                         "FROM network_pools WHERE network_id = ?1 ORDER BY position"));
+                         session.prepare("SELECT subnet, gateway, ip_range, aux_json, last_address, chosen, "
+                                         "pool_id FROM network_pools WHERE network_id = ?1 ORDER BY position"));
   find.bind(row.id);
   while (true) {
     POUCH_ASSIGN_OR_RETURN(const bool more, find.step());
     if (!more) return {};
-    PoolRow pool{find.text(0), find.text(1), find.text(2), {}, find.text(4), find.boolean(5)};
+    PoolRow pool{find.text(0), find.text(1), find.text(2), {}, find.text(4), find.boolean(5),
+                 find.text(6)};
     POUCH_ASSIGN_OR_RETURN(pool.aux, texts_of(find.text(3)));
     row.pools.push_back(std::move(pool));
   }
@@ -117,10 +119,11 @@ Status insert_network(Session& session, const NetworkRow& row) {
   const std::string ipam_options = row.ipam_options ? api::to_json_text(*row.ipam_options) : std::string();
   POUCH_RETURN_IF_ERROR(session
                             .run("INSERT INTO networks(" POUCH_NETWORK_COLUMNS
-                                 ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                                 ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
                                  row.id, row.name, row.driver, row.device, row.up_boot, row.state,
                                  api::to_json_text(row.options), api::to_json_text(row.labels), ipam_options,
-                                 row.internal, row.attachable, row.ipv4, row.ipv6, row.created)
+                                 row.internal, row.attachable, row.ipv4, row.ipv6, row.created,
+                                 row.ipam_driver)
                             .status());
   return set_pools(session, row);
 }
@@ -144,10 +147,10 @@ Status set_pools(Session& session, const NetworkRow& row) {
     POUCH_RETURN_IF_ERROR(
         session
             .run("INSERT INTO network_pools(network_id, position, subnet, gateway, "
-                 "last_address, ip_range, aux_json, chosen) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, "
-                 "?8)",
+                 "last_address, ip_range, aux_json, chosen, pool_id) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, "
+                 "?8, ?9)",
                  row.id, position++, pool.subnet, pool.gateway, pool.last_address, pool.ip_range,
-                 api::to_json_text(pool.aux), pool.chosen)
+                 api::to_json_text(pool.aux), pool.chosen, pool.pool_id)
             .status());
   }
   return {};

@@ -28,6 +28,7 @@ struct PoolRow {
   Texts aux;             ///< addresses of others, by their names
   std::string last_address;
   bool chosen = false;  ///< by the engine, not by the user
+  std::string pool_id;  ///< the IPAM plugin's name for it
 
   bool is_v4() const { return subnet.find(':') == std::string::npos; }
 };
@@ -36,6 +37,7 @@ struct NetworkRow {
   std::string id;
   std::string name;
   std::string driver;
+  std::string ipam_driver;  ///< "": the engine's own, else a plugin's
   std::string device;   ///< the bridge; "" for drivers without one
   std::string up_boot;  ///< the boot in which it was brought up; "": it is down
   std::string state;    ///< "", kCreating, kRemoving

@@ -13,6 +13,7 @@
 #include "core/network/network_manager.h"
 #include "core/network/records.h"
 #include "core/network/routes.h"
+#include "core/network/plugged.h"
 #include "core/network/sub_links.h"
 #include "core/sys/bridge_firewall.h"
 #include "core/sys/file.h"
@@ -48,7 +49,7 @@ struct NetworkManager::Background {
 };
 
 NetworkManager::NetworkManager(EngineContext& context)
-    : context_(context), bridges_(context), ports_(context), background_(std::make_shared<Background>()) {}
+    : context_(context), bridges_(context), ports_(context), plugs_(context), background_(std::make_shared<Background>()) {}
 
 NetworkManager::~NetworkManager() {
   close();
@@ -88,43 +89,12 @@ bool NetworkManager::is_abandoned(const std::string& key) const {
   return background_->abandoned.contains(key);
 }
 
-namespace {
-
-// Within the container's namespace.
-Status configure(const NetworkLeg& leg) {
-  POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
-  POUCH_ASSIGN_OR_RETURN(const sys::Link link, links.find(leg.link));
-  std::vector<std::string> addresses = leg.link_local;
-  for (std::string& address : addresses) {
-    if (address.find('/') == std::string::npos)
-      address += address.find(':') == std::string::npos ? "/16" : "/64";
-  }
-  if (!leg.address.empty()) addresses.insert(addresses.begin(), leg.address);
-  if (!leg.address6.empty()) addresses.push_back(leg.address6);
-  const bool has_v6 = std::any_of(addresses.begin(), addresses.end(), [](const std::string& address) {
-    return address.find(':') != std::string::npos;
-  });
-  if (has_v6) {
-    const std::string settings = "ipv6/conf/" + leg.link + "/";
-    POUCH_RETURN_IF_ERROR(sys::set_net_setting(settings + "disable_ipv6", "0"));
-    POUCH_RETURN_IF_ERROR(sys::set_net_setting(settings + "accept_ra", "0"));
-  }
-  for (const std::string& text : addresses) {
-    POUCH_ASSIGN_OR_RETURN(const sys::IpNet address, sys::IpNet::parse(text));
-    POUCH_RETURN_IF_ERROR(links.add_address(link.index, address));
-  }
-  POUCH_RETURN_IF_ERROR(links.set_up(link.index));
-  return network::set_default_routes(links, leg);
-}
-
-}  // namespace
-
 Status NetworkManager::join(const NetworkLeg& leg, int netns, const Call& call) {
   POUCH_ASSIGN_OR_RETURN(sys::Links host, sys::Links::open());
   const bool is_shared = network::has_sub_links(leg.driver);
   POUCH_RETURN_IF_ERROR(is_shared ? network::add_sub_link(leg, host, netns)
                                   : add_port(leg, host, netns, call));
-  return sys::in_net_namespace(netns, [&leg] { return configure(leg); });
+  return sys::in_net_namespace(netns, [&leg] { return network::configure_link(leg); });
 }
 
 Status NetworkManager::add_port(const NetworkLeg& leg, sys::Links& host, int netns, const Call& call) {
@@ -154,15 +124,22 @@ Status NetworkManager::add_port(const NetworkLeg& leg, sys::Links& host, int net
   return {};
 }
 
+Result<UniqueFd> NetworkManager::make_namespace(const NetworkPlan& plan) {
+  POUCH_RETURN_IF_ERROR(sys::secure_mkdir(netns_dir()).status());
+  auto made = sys::create_net_namespace(plan.netns_path, sandbox_settings());
+  if (!made.is_ok()) return made.status();
+  return std::move(made->fd);
+}
+
 Status NetworkManager::build(const NetworkPlan& plan, const Call& call) {
   const bool is_anothers = !plan.shared_with.str().empty();
   if (plan.netns_path.empty() || is_anothers) return {};
   POUCH_RETURN_IF_ERROR(call.check());
-  POUCH_RETURN_IF_ERROR(sys::secure_mkdir(netns_dir()).status());
-  auto made = sys::create_net_namespace(plan.netns_path, sandbox_settings());
-  if (!made.is_ok()) return made.status();
+  POUCH_ASSIGN_OR_RETURN(const UniqueFd netns, plan.is_made ? sys::open_net_namespace(plan.netns_path)
+                                                            : make_namespace(plan));
   for (const NetworkLeg& leg : plan.legs) {
-    POUCH_RETURN_IF_ERROR(join(leg, made->fd.get(), call)
+    if (network::is_plugin_driver(leg.driver)) continue;
+    POUCH_RETURN_IF_ERROR(join(leg, netns.get(), call)
                               .prefix("join " + (leg.bridge.empty() ? "the network of " + leg.parent
                                                                     : "bridge " + leg.bridge)));
   }
@@ -230,6 +207,8 @@ Status NetworkManager::sweep(const Call& call) {
   }
   if (const Status recovered = recover_networks(call); first.is_ok()) first = recovered;
   if (const Status recovered = recover_endpoints(call); first.is_ok()) first = recovered;
+  // Plugins first, while the namespaces are there. Also without any: what failed before is tried again.
+  if (const Status undone = plugs_.sweep(false, call); first.is_ok()) first = undone;
   if (ended.empty()) return first;
   for (auto at = ended.begin(); at != ended.end();) {
     Status removed = has_guests ? empty_namespace(at->path) : Status();

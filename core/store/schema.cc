@@ -281,6 +281,13 @@ CREATE TRIGGER session_volume_gone AFTER DELETE ON volumes BEGIN
 END;
 )sql";
 
+// Networks in which plugins have a part. What they have made for an endpoint is an intent of kind attachment.
+constexpr const char* kNetworkPlugins = R"sql(
+ALTER TABLE networks ADD COLUMN ipam_driver TEXT NOT NULL DEFAULT '';   -- '' the engine's own
+ALTER TABLE network_pools ADD COLUMN pool_id TEXT NOT NULL DEFAULT '';  -- the IPAM plugin's name for it
+ALTER TABLE endpoints ADD COLUMN plugin_json TEXT NOT NULL DEFAULT '';  -- of its run: what a plugin decided
+)sql";
+
 #ifdef POUCH_TEST_NEXT_FORMAT
 // What a coming version may do, for tests of the versions' living together (core/store/CMakeLists.txt).
 constexpr const char* kNext = R"sql(
@@ -302,8 +309,9 @@ constexpr std::array kMigrations = {
     Migration{.to_format = 4, .min_reader = 0, .min_writer = 0, .sql = kUserNetworks},
     Migration{.to_format = 5, .min_reader = 0, .min_writer = 0, .sql = kPorts},
     Migration{.to_format = 6, .min_reader = 0, .min_writer = 0, .sql = kVolumes},
+    Migration{.to_format = 7, .min_reader = 0, .min_writer = 0, .sql = kNetworkPlugins},
 #ifdef POUCH_TEST_NEXT_FORMAT
-    Migration{.to_format = 7, .min_reader = 0, .min_writer = POUCH_TEST_NEXT_FORMAT, .sql = kNext},
+    Migration{.to_format = 8, .min_reader = 0, .min_writer = POUCH_TEST_NEXT_FORMAT, .sql = kNext},
 #endif
 };
 

@@ -292,6 +292,39 @@ Status Links::set_hairpin(int bridge_port) {
                          "let bridge port " + std::to_string(bridge_port) + " send packets back");
 }
 
+Status Links::move(int link, int netns, const std::string& name) {
+  NetlinkMessage message(RTM_NEWLINK, 0);
+  auto* info = message.header<ifinfomsg>();
+  info->ifi_family = AF_UNSPEC;
+  info->ifi_index = link;
+  info->ifi_flags = 0;
+  info->ifi_change = IFF_UP;  // its name cannot change while it is up
+  message.put(IFLA_NET_NS_FD, static_cast<uint32_t>(netns));
+  message.put(IFLA_IFNAME, name);
+  return socket_.request(message, "netlink.move_link", "move network link " + std::to_string(link));
+}
+
+Status Links::set_mac(int link, const MacAddress& mac) {
+  NetlinkMessage message(RTM_NEWLINK, 0);
+  auto* info = message.header<ifinfomsg>();
+  info->ifi_family = AF_UNSPEC;
+  info->ifi_index = link;
+  message.put_bytes(IFLA_ADDRESS, mac.data(), mac.size());
+  return socket_.request(message, "netlink.set_mac", "set the address of network link " + std::to_string(link));
+}
+
+Status Links::add_route(int link, const IpNet& destination, const IpAddress& gateway) {
+  NetlinkMessage message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+  rtmsg& route = fill_default_route(message, destination.address.family());
+  route.rtm_dst_len = static_cast<uint8_t>(destination.prefix);
+  if (!gateway.is_valid()) route.rtm_scope = RT_SCOPE_LINK;
+  const IpAddress first = destination.first();
+  message.put_bytes(RTA_DST, first.data(), first.size());
+  if (gateway.is_valid()) message.put_bytes(RTA_GATEWAY, gateway.data(), gateway.size());
+  message.put(RTA_OIF, static_cast<uint32_t>(link));
+  return socket_.request(message, "netlink.add_route", "add a route to " + destination.to_string());
+}
+
 Status Links::set_up(int link) {
   NetlinkMessage message(RTM_NEWLINK, 0);
   auto* info = message.header<ifinfomsg>();

@@ -83,6 +83,11 @@ class Links {
   /// The bridge sends a packet back through the port that it came from: from a container through the host's
   /// published port to itself, where the kernel filters bridged packets too.
   Status set_hairpin(int bridge_port);
+  /// Into another namespace, under that name there; it is down afterwards.
+  Status move(int link, int netns, const std::string& name);
+  Status set_mac(int link, const MacAddress& mac);
+  /// `gateway` invalid: the destination is on the link.
+  Status add_route(int link, const IpNet& destination, const IpAddress& gateway);
   /// Also when it is up already.
   Status set_up(int link);
   /// One of the two families of `gateway`; the one there was goes.

@@ -1,0 +1,194 @@
+"""Lists of CNI plugins as networks, with Debian's plugins: pouchd lives in a namespace that plays the machine, whose
+iptables chains the plugin portmap leaves."""
+
+import contextlib
+import json
+import os
+import pathlib
+import sqlite3
+import subprocess
+
+import pytest
+from pouchtest import echo, networks, procs
+from pouchtest.pouchd import Pouchd
+
+pytest_plugins = ["pouchtest.fixtures"]
+
+_MACHINE = f"pzc{os.getpid() % 10**6}"
+
+
+class Machine(Pouchd):
+    def command(self):
+        return ["nsenter", f"--net=/run/netns/{_MACHINE}", *super().command()]
+
+
+@pytest.fixture(scope="module")
+def pouchd(busybox_tar):
+    with contextlib.ExitStack() as stack:
+        networks.ip("netns", "add", _MACHINE)
+        stack.callback(networks.ip, "netns", "delete", _MACHINE)
+        networks.ip("-netns", _MACHINE, "link", "set", "lo", "up")
+        daemon = stack.enter_context(Machine())
+        daemon.docker("load", "--input", busybox_tar)
+        yield daemon
+
+
+@pytest.fixture
+def docker(pouchd):
+    return pouchd.docker
+
+
+def on_machine(*words):
+    return subprocess.run(["nsenter", f"--net=/run/netns/{_MACHINE}", *words], capture_output=True, text=True, check=True).stdout
+
+
+class Lists:
+    """A folder of lists; what the plugin host-local keeps is there too."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.data = folder / "leases"
+
+    def write(self, name, *plugins, version="1.0.0"):
+        document = {"cniVersion": version, "name": name, "plugins": list(plugins)}
+        (self.folder / f"{name}.conflist").write_text(json.dumps(document))
+
+    def bridge(self, name, subnet, **more):
+        return {"type": "bridge", "bridge": name, "isGateway": True, "ipMasq": True, "hairpinMode": True,
+                "ipam": {"type": "host-local", "dataDir": str(self.data), "ranges": [[{"subnet": subnet}]],
+                         "routes": [{"dst": "0.0.0.0/0"}]}, **more}
+
+    def leases(self, name):
+        folder = self.data / name
+        return sorted(path.name for path in folder.iterdir() if path.name[0].isdigit()) if folder.is_dir() else []
+
+
+@pytest.fixture
+def lists(tmp_path):
+    yield Lists(tmp_path)
+    for link in json.loads(on_machine("ip", "-json", "link", "show", "type", "bridge")):
+        if link and link["ifname"].startswith("ct-"):
+            on_machine("ip", "link", "delete", link["ifname"])
+
+
+def create(docker, lists, name, *args):
+    return docker("network", "create", "--driver", "cni", "--opt", f"cni.conf_dir={lists.folder}", *args, name)
+
+
+def sleeper(docker, name, *args):
+    docker("run", "--detach", "--name", name, *args, "busybox", "sleep", "1000")
+
+
+def inspected(docker, name, network):
+    return json.loads(docker("inspect", name).out)[0]["NetworkSettings"]["Networks"][network]
+
+
+def pings(docker, name, address):
+    return docker("exec", name, "ping", "-c", "1", "-W", "1", address, check=False).code == 0
+
+
+def attachments(pouchd):
+    with contextlib.closing(sqlite3.connect(f"file:{pouchd.dir}/home/pouch.db?mode=ro", uri=True)) as database:
+        return database.execute("SELECT count(*) FROM intents WHERE kind = 'attachment'").fetchone()[0]
+
+
+def test_a_list_makes_a_network(pouchd, docker, lists):
+    lists.write("web", lists.bridge("ct-web", "10.188.1.0/24"), {"type": "portmap", "capabilities": {"portMappings": True}})
+    create(docker, lists, "web")
+    shown = json.loads(docker("network", "inspect", "web").out)[0]
+    assert (shown["Driver"], shown["Scope"], shown["IPAM"]["Config"]) == ("cni", "local", [])
+    sleeper(docker, "c1", "--network", "web", "--publish", "80")
+    sleeper(docker, "c2", "--network", "web", "--network-alias", "other")
+    one, two = inspected(docker, "c1", "web"), inspected(docker, "c2", "web")
+    assert (one["IPAddress"], one["IPPrefixLen"], one["Gateway"]) == ("10.188.1.2", 24, "10.188.1.1")
+    assert lists.leases("web") == ["10.188.1.2", "10.188.1.3"]
+    assert one["MacAddress"] in docker("exec", "c1", "ip", "link", "show", "eth0").out
+    assert "default via 10.188.1.1 dev eth0" in docker("exec", "c1", "ip", "route").out
+    assert f"{one['IPAddress']}\tc1" in docker("exec", "c1", "cat", "/etc/hosts").out or one["IPAddress"] in docker("exec", "c1", "cat", "/etc/hosts").out
+    assert pings(docker, "c1", two["IPAddress"]) and pings(docker, "c1", "other") and pings(docker, "c2", "c1")
+    port = int(docker("port", "c1", "80/tcp").lines[0].rsplit(":", 1)[1])
+    pid = int(docker("inspect", "--format", "{{.State.Pid}}", "c1").out)
+    with echo.server("c1", "80/tcp", pid=pid):
+        assert echo.ask("10.188.1.1", port, netns=_MACHINE, seconds=3)[0] == "c1"
+    busy = docker("run", "--rm", "--network", "web", "--publish", f"{port}:80", "busybox", "true", check=False)
+    assert busy.code == 125 and "port is already allocated" in busy.err
+    docker("rm", "--force", "c1", "c2")
+    docker("network", "rm", "web")
+    assert not lists.leases("web") and attachments(pouchd) == 0
+    assert str(port) not in on_machine("iptables-save")
+    assert not list((pathlib.Path(pouchd.dir) / "home/cni").iterdir())
+
+
+def test_joining_and_leaving(pouchd, docker, lists):
+    lists.write("more", lists.bridge("ct-more", "10.188.2.0/24", isDefaultGateway=True))
+    create(docker, lists, "joined", "--opt", "cni.list=more")
+    sleeper(docker, "c1")
+    docker("network", "connect", "--driver-opt", "K=V", "joined", "c1")
+    assert inspected(docker, "c1", "joined")["IPAddress"] == "10.188.2.2"
+    assert pings(docker, "c1", "10.188.2.1") and docker("exec", "c1", "ip", "link", "show", "eth1").code == 0
+    docker("restart", "--time", "0", "c1")
+    assert pings(docker, "c1", "10.188.2.1")
+    assert procs.wait_until(lambda: len(lists.leases("more")) == 1, 10)
+    docker("network", "disconnect", "joined", "c1")
+    assert not lists.leases("more") and docker("exec", "c1", "ip", "link", "show", "eth1", check=False).code == 1
+    docker("rm", "--force", "c1")
+    docker("network", "rm", "joined")
+    assert attachments(pouchd) == 0
+
+
+def test_wishes_are_a_plugins_capabilities(docker, lists):
+    lists.write("plain", lists.bridge("ct-plain", "10.188.3.0/24"))
+    lists.write("rich", lists.bridge("ct-rich", "10.188.4.0/24", capabilities={"ips": True, "mac": True}))
+    create(docker, lists, "plain")
+    create(docker, lists, "rich")
+    for args, message in ((["--publish", "80"], 'HostConfig.PortBindings: no plugin of the CNI network plain'),
+                          (["--ip", "10.188.3.9"], 'IPAMConfig: no plugin of the CNI network "plain" takes it (capability "ips")'),
+                          (["--mac-address", "02:00:00:00:00:09"], 'MacAddress: no plugin of the CNI network "plain" takes it')):
+        refused = docker("run", "--rm", "--network", "plain", *args, "busybox", "true", check=False)
+        assert refused.code == 125 and message in refused.err
+    out = docker("run", "--rm", "--network", "rich", "--ip", "10.188.4.9", "--mac-address", "02:00:00:00:00:09", "busybox",
+                 "ip", "address", "show", "eth0").out
+    assert "10.188.4.9/24" in out and "02:00:00:00:00:09" in out
+    docker("network", "rm", "plain", "rich")
+    assert not lists.leases("rich") and not lists.leases("plain")
+
+
+def test_mistakes(docker, lists):
+    lists.write("good", lists.bridge("ct-good", "10.188.5.0/24"))
+    lists.write("noplugin", {"type": "nosuchplugin"})
+    for name, args, message in (
+            ("nolist", [], "no CNI network nolist in"),
+            ("noplugin", [], "nosuchplugin"),
+            ("good", ["--opt", "cni.lists=x"], 'Options "cni.lists" is none of driver cni'),
+            ("good", ["--subnet", "10.188.5.0/24"], "IPAM.Config is not supported with driver cni"),
+            ("good", ["--internal"], "Internal is not supported with driver cni"),
+            ("good", ["--ipv6"], "EnableIPv6 is not supported with driver cni")):
+        refused = create_refused(docker, lists, name, args)
+        assert message in refused.err, refused.err
+    assert not docker("network", "ls", "--quiet", "--filter", "driver=cni").lines
+
+
+def create_refused(docker, lists, name, args):
+    refused = docker("network", "create", "--driver", "cni", "--opt", f"cni.conf_dir={lists.folder}", *args, name, check=False)
+    assert refused.code == 1
+    return refused
+
+
+def test_a_plugin_that_fails(pouchd, docker, lists):
+    lists.write("half", lists.bridge("ct-half", "10.188.6.0/24"), {"type": "tuning", "sysctl": {"net.ipv4.nosuch": "1"}})
+    create(docker, lists, "half")
+    failed = docker("run", "--name", "c1", "--network", "half", "busybox", "true", check=False)
+    assert failed.code == 125 and "join network half" in failed.err and "tuning" in failed.err
+    assert procs.wait_until(lambda: attachments(pouchd) == 0, 10) and not lists.leases("half")
+    docker("rm", "c1")
+    docker("network", "rm", "half")
+
+
+def test_a_list_that_is_gone(pouchd, docker, lists):
+    lists.write("gone", lists.bridge("ct-gone", "10.188.7.0/24"))
+    create(docker, lists, "gone")
+    sleeper(docker, "c1", "--network", "gone")
+    (lists.folder / "gone.conflist").unlink()
+    docker("rm", "--force", "c1")
+    docker("network", "rm", "gone")
+    assert not lists.leases("gone") and attachments(pouchd) == 0

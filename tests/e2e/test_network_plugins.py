@@ -1,0 +1,165 @@
+"""Networks that others make: drivers and address managers behind libnetwork's protocols. The plugins are of tests alone."""
+
+import json
+import os
+
+import pytest
+from pouchtest import networks, procs
+from pouchtest.network_plugin import IpamPlugin, NetworkPlugin
+from pouchtest.pouchd import Pouchd
+
+pytest_plugins = ["pouchtest.fixtures"]
+
+
+@pytest.fixture(scope="module")
+def pouchd(busybox_tar):
+    with Pouchd() as daemon:
+        daemon.docker("load", "--input", busybox_tar)
+        daemon.root_id = daemon.docker("info", "--format", "{{.ID}}").out.strip()
+        yield daemon
+    assert procs.wait_until(lambda: not networks.remains(daemon.root_id), 20), networks.remains(daemon.root_id)
+
+
+@pytest.fixture
+def docker(pouchd):
+    return pouchd.docker
+
+
+@pytest.fixture
+def driver():
+    with NetworkPlugin(f"pouchtestnet{os.getpid()}") as plugin:
+        yield plugin
+        assert not plugin.networks and not plugin.endpoints and not plugin.links()
+
+
+@pytest.fixture
+def ipam():
+    with IpamPlugin(f"pouchtestipam{os.getpid()}") as plugin:
+        yield plugin
+        assert not plugin.taken
+
+
+def sleeper(docker, name, *args):
+    docker("run", "--detach", "--name", name, *args, "busybox", "sleep", "1000")
+
+
+def inspected(docker, name, network):
+    return json.loads(docker("inspect", name).out)[0]["NetworkSettings"]["Networks"][network]
+
+
+def pings(docker, name, address):
+    return docker("exec", name, "ping", "-c", "1", "-W", "1", address, check=False).code == 0
+
+
+def test_a_driver_makes_the_links(docker, driver):
+    network = docker("network", "create", "--driver", driver.name, "--opt", "a=b", "--subnet", "10.186.1.0/24",
+                     "--ip-range", "10.186.1.128/25", "plug1").out.strip()
+    created = driver.networks[network]
+    assert created["Options"]["com.docker.network.generic"] == {"a": "b"}
+    assert created["IPv4Data"] == [{"AddressSpace": "LocalDefault", "Pool": "10.186.1.0/24", "Gateway": "10.186.1.1/24"}]
+    assert created["IPv6Data"] == []
+    sleeper(docker, "c1", "--network", "plug1", "--publish", "127.0.0.1:8081:80")
+    sleeper(docker, "c2", "--network", "plug1", "--ip", "10.186.1.7", "--mac-address", "02:00:00:00:00:07", "--network-alias", "other")
+    [first, second] = driver.asked("NetworkDriver.CreateEndpoint")
+    assert first["Options"]["com.docker.network.portmap"] == [
+        {"Proto": 6, "Port": 80, "IP": "", "HostIP": "127.0.0.1", "HostPort": 8081, "HostPortEnd": 8081}]
+    assert first["Interface"] == {"Address": "10.186.1.128/24", "AddressIPv6": "", "MacAddress": ""}
+    assert second["Interface"] == {"Address": "10.186.1.7/24", "AddressIPv6": "", "MacAddress": "02:00:00:00:00:07"}
+    shown = inspected(docker, "c1", "plug1")
+    assert (shown["IPAddress"], shown["Gateway"], shown["MacAddress"]) == ("10.186.1.128", "10.186.1.1", "02:42:de:ad:be:ef")
+    assert shown["EndpointID"] in driver.endpoints
+    link = docker("exec", "c1", "ip", "link", "show", "plug0").out
+    assert "02:42:de:ad:be:ef" in link and "UP" in link
+    routes = docker("exec", "c1", "ip", "route").out
+    assert "default via 10.186.1.1 dev plug0" in routes and "198.51.100.0/24 dev plug0" in routes
+    assert pings(docker, "c1", "10.186.1.7") and pings(docker, "c1", "other") and pings(docker, "c2", "10.186.1.1")
+    docker("rm", "--force", "c1", "c2")
+    docker("network", "rm", "plug1")
+    assert driver.methods()[-1] == "NetworkDriver.DeleteNetwork" and "NetworkDriver.Leave" in driver.methods()
+
+
+def test_joining_and_leaving(docker, driver):
+    docker("network", "create", "--driver", driver.name, "--subnet", "10.186.2.0/24", "plug2")
+    sleeper(docker, "c1")
+    sleeper(docker, "c2", "--network", "plug2")
+    assert not pings(docker, "c1", "10.186.2.2")
+    docker("network", "connect", "--driver-opt", "x=y", "plug2", "c1")
+    assert driver.asked("NetworkDriver.CreateEndpoint")[-1]["Options"]["x"] == "y"
+    assert pings(docker, "c1", "10.186.2.2") and pings(docker, "c1", "c2")
+    assert len(json.loads(docker("network", "inspect", "plug2").out)[0]["Containers"]) == 2
+    docker("network", "disconnect", "plug2", "c1")
+    assert len(driver.endpoints) == 1 and "plug0" not in docker("exec", "c1", "ip", "link").out
+    assert not pings(docker, "c1", "10.186.2.2")
+    docker("restart", "--time", "0", "c2")
+    assert pings(docker, "c2", "10.186.2.1")
+    docker("rm", "--force", "c1", "c2")
+    docker("network", "rm", "plug2")
+
+
+def test_what_a_driver_refuses(docker, driver):
+    refused = docker("network", "create", "--driver", driver.name, "--opt", "refuse=1", "plug3", check=False)
+    assert refused.code == 1 and "no such networks here" in refused.err
+    assert "plug3" not in docker("network", "ls").out
+    docker("network", "create", "--driver", driver.name, "plug3")
+    docker("create", "--name", "c1", "--network", "name=plug3,driver-opt=refuse=1", "busybox", "true")
+    refused = docker("start", "c1", check=False)
+    assert refused.code == 1 and "no such endpoints here" in refused.err
+    assert docker("inspect", "--format", "{{.State.Status}}", "c1").out.strip() == "created"
+    docker("rm", "c1")
+    docker("network", "rm", "plug3")
+
+
+def test_a_driver_that_is_away(docker, driver):
+    docker("network", "create", "--driver", driver.name, "plug4")
+    sleeper(docker, "c1", "--network", "plug4")
+    driver.stop()
+    docker("rm", "--force", "c1")  # nobody waits for it
+    away = docker("network", "rm", "plug4", check=False)
+    assert away.code == 1 and "plug4" in docker("network", "ls").out
+    driver.listen()
+    assert len(driver.endpoints) == 1
+    docker("network", "rm", "plug4")
+    assert not driver.endpoints
+
+
+def test_names_of_drivers(docker):
+    for args, message in ((["--driver", "nosuch"], 'could not find plugin nosuch in v1 plugin registry: plugin "nosuch" not found'),
+                          (["--ipam-driver", "nosuch"], 'could not find IPAM driver "nosuch"')):
+        refused = docker("network", "create", *args, "plug5", check=False)
+        assert refused.code == 1 and message in refused.err
+    with NetworkPlugin(f"pouchtestwide{os.getpid()}", scope="global") as plugin:
+        refused = docker("network", "create", "--driver", plugin.name, "plug5", check=False)
+        assert refused.code == 1 and 'scope "global"' in refused.err
+
+
+def test_an_address_manager(docker, ipam):
+    docker("network", "create", "--ipam-driver", ipam.name, "--ipam-opt", "c=d", "--aux-address", "printer=10.187.0.254",
+           "--subnet", "10.187.0.0/24", "ipam1")
+    [pool] = ipam.asked("IpamDriver.RequestPool")
+    assert pool == {"AddressSpace": "here", "Pool": "10.187.0.0/24", "SubPool": "", "Options": {"c": "d"}, "V6": False}
+    shown = json.loads(docker("network", "inspect", "ipam1").out)[0]["IPAM"]
+    assert shown["Driver"] == ipam.name and shown["Options"] == {"c": "d"}
+    assert shown["Config"] == [{"Subnet": "10.187.0.0/24", "Gateway": "10.187.0.253", "AuxiliaryAddresses": {"printer": "10.187.0.254"}}]
+    sleeper(docker, "c1", "--network", "ipam1", "--publish", "80")
+    sleeper(docker, "c2", "--network", "ipam1", "--ip", "10.187.0.9")
+    one, two = inspected(docker, "c1", "ipam1"), inspected(docker, "c2", "ipam1")
+    assert (one["IPAddress"], one["Gateway"], two["IPAddress"]) == ("10.187.0.252", "10.187.0.253", "10.187.0.9")
+    assert ipam.asked("IpamDriver.RequestAddress")[-2]["Options"] == {"com.docker.network.endpoint.macaddress": one["MacAddress"]}
+    assert pings(docker, "c1", "10.187.0.9") and pings(docker, "c1", "c2") and pings(docker, "c1", "10.187.0.253")
+    assert docker("port", "c1").out.startswith("80/tcp -> ")
+    taken = docker("run", "--rm", "--network", "ipam1", "--ip", "10.187.0.9", "busybox", "true", check=False)
+    assert taken.code == 125 and "10.187.0.9 is taken" in taken.err
+    docker("rm", "--force", "c1", "c2")
+    assert procs.wait_until(lambda: ipam.taken["10.187.0.0/24"] == {"10.187.0.253", "10.187.0.254"}, 10)
+    docker("network", "rm", "ipam1")
+
+
+def test_pools_that_an_address_manager_chooses(docker, ipam):
+    refused = docker("network", "create", "--ipam-driver", ipam.name, "--ipam-opt", "refuse=1", "ipam2", check=False)
+    assert refused.code == 1 and "no pools left" in refused.err
+    docker("network", "create", "--ipam-driver", ipam.name, "ipam2")
+    again = docker("network", "create", "--ipam-driver", ipam.name, "ipam2", check=False)
+    assert again.code == 1 and "already exists" in again.err
+    out = docker("run", "--rm", "--network", "ipam2", "busybox", "ip", "-4", "address", "show", "eth0").out
+    assert "inet 10.187.0.253/24" in out
+    docker("network", "rm", "ipam2")
