@@ -7,7 +7,7 @@ import sys
 
 from checks.context import CXX, REPO, Context, is_test
 
-_BELOW_MANAGERS = "base sys store api ctrd registry spec io events"
+_BELOW_MANAGERS = "base sys store api ctrd registry spec io cni events"
 _MANAGERS = ("image", "volume", "network", "container", "system")
 
 _MANAGER_FOLDERS = tuple(f"core/{name}" for name in _MANAGERS)
@@ -25,6 +25,8 @@ ALLOWED = {
     # JSON as everywhere: through core/api.
     "core/registry": "core/base core/api core/net",
     "core/spec": "core/base core/api",
+    # Speaks to CNI's plugins; knows nothing of networks and containers.
+    "core/cni": "core/base core/api core/sys",
     "core/io": "core/base core/sys",
     "core/events": "core/base core/sys core/store core/api",
     **{f"core/{name}": " ".join(f"core/{below}" for below in _BELOW_MANAGERS.split()) for name in _MANAGERS},

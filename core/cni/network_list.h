@@ -31,13 +31,16 @@ Result<NetworkList> parse_list(const std::string& text, const std::string& folde
 /// From a file. NotFound when it is not there.
 Result<NetworkList> load_list(const std::string& path);
 
-/// The lexically first of a folder's .conflist, .conf and .json files that has the name. Files that cannot be
-/// read as a network are passed over, unless none is left: then the error is the first one's. NotFound "no
-/// CNI network NAME in FOLDER".
+/// The lexically first of a folder's .conflist, .conf and .json files that has the name. NotFound "no CNI
+/// network NAME in FOLDER", with what is wrong with the first bad file, if there is one: it may be the
+/// network.
 Result<NetworkList> find_list(const std::string& folder, const std::string& name);
 
 /// All of a folder, in order of the files' names; of equal names the first. Bad files are left out, and each
 /// told in `problems` when it is not null. A folder that is not there has none.
 std::vector<NetworkList> load_folder(const std::string& folder, std::vector<Status>* problems = nullptr);
+
+/// Whether a plugin's object says that it takes this capability.
+bool declares(const Json& plugin, const std::string& capability);
 
 }  // namespace pouch::cni

@@ -1,14 +1,12 @@
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "core/api/json.h"
 #include "core/base/cancel.h"
 #include "core/base/status.h"
+#include "core/cni/attachment.h"
 #include "core/cni/network_list.h"
 #include "core/cni/outcome.h"
 
@@ -16,29 +14,6 @@
 // list of plugins, programs that get their orders in the environment and on stdin, and answer on stdout.
 
 namespace pouch::cni {
-
-/// A container's link into a network.
-struct Attachment {
-  std::string container_id;  ///< letters, digits, "_", ".", "-"; begins with a letter or digit
-  std::string netns;         ///< path of its network namespace; "" in a DEL when that is gone
-  std::string ifname;        ///< of the link within: "eth0"
-  std::map<std::string, std::string> args = {};  ///< CNI_ARGS: {"IgnoreUnknown", "1"}, {"K8S_POD_NAME", …}
-  /// An object by capability: {"portMappings": [...], "ips": [...], "mac": "…"}. Each plugin is told of those
-  /// that it declares; for what no plugin declares see NetworkList::has_capability.
-  Json capabilities = json_object();
-};
-
-/// A container's id and the name of its link: what a network must keep.
-using AttachmentKey = std::pair<std::string, std::string>;
-
-/// An attachment that the cache knows of.
-struct CachedAttachment {
-  std::string network;
-  Attachment attachment;
-  std::string list_text;     ///< NetworkList::text when it was made
-  bool is_complete = false;  ///< false: the ADD has not ended, or was killed
-  Outcome outcome;           ///< empty unless complete
-};
 
 class Plugins;
 class Cache;
@@ -91,6 +66,13 @@ class Runtime {
   Result<std::vector<CachedAttachment>> cached(const std::string& network) const;
 
  private:
+  Status add_each(const NetworkList& list, const Attachment& attachment, const Call& call, Outcome& outcome,
+                  bool& has_begun) const;
+  Status del_known(const std::string& network, const NetworkList* given, const Attachment& attachment,
+                   const Call& call) const;
+  void undo(const NetworkList& list, const Attachment& attachment, const Outcome& outcome) const;
+  Status end_invalid(const std::string& network, const std::vector<AttachmentKey>& valid, const Call& call);
+
   const std::unique_ptr<Plugins> plugins_;
   const std::unique_ptr<Cache> cache_;
 };
