@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +12,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
+#include <thread>
+#include <utility>
 
 #include "core/base/text.h"
 #include "core/sys/exec_plan.h"
@@ -72,9 +76,15 @@ Result<Child> Child::spawn(const SpawnSpec& spec) {
   plan.new_session = spec.new_session;
   plan.die_with_parent = spec.die_with_parent;
   detail::finish_plan(plan);
-  int pidfd = -1;
-  POUCH_ASSIGN_OR_RETURN(const int pid, detail::start_child(plan, &pidfd));
-  return Child(pid, UniqueFd(pidfd));
+  for (int64_t pause_ms = 1;; pause_ms *= 2) {
+    plan.error = 0;
+    int pidfd = -1;
+    const Result<int> pid = detail::start_child(plan, &pidfd);
+    if (pid.is_ok()) return Child(*pid, UniqueFd(pidfd));
+    constexpr int64_t kLongestPauseMs = 256;
+    if (plan.error != ETXTBSY || pause_ms > kLongestPauseMs) return pid.status();
+    std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
+  }
 }
 
 Child::~Child() {
@@ -140,29 +150,54 @@ void read_some(Capture& capture, size_t limit) {
   capture.text->append(buffer.data(), std::min(room, static_cast<size_t>(got)));
 }
 
-// Until both ends are closed, or the program has ended and nothing more is there.
-bool collect(std::array<Capture, 2>& captures, int pidfd, Deadline deadline, size_t limit) {
+// Wakes a poll() when a token fires.
+class CancelEvent {
+ public:
+  explicit CancelEvent(CancelPtr cancel) : cancel_(std::move(cancel)) {
+    if (cancel_ == nullptr) return;
+    fd_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    id_ = cancel_->add([fd = fd_.get()] { ::eventfd_write(fd, 1); });
+  }
+  ~CancelEvent() {
+    if (cancel_ != nullptr) cancel_->remove(id_);
+  }
+  CancelEvent(const CancelEvent&) = delete;
+  CancelEvent& operator=(const CancelEvent&) = delete;
+  int fd() const { return fd_.get(); }  ///< -1 without a token
+  bool is_fired() const { return cancel_ != nullptr && cancel_->is_fired(); }
+
+ private:
+  CancelPtr cancel_;
+  UniqueFd fd_;
+  int id_ = 0;
+};
+
+// Until the program has ended, and both ends are closed or nothing more is there.
+Status collect(std::array<Capture, 2>& captures, int pidfd, Deadline deadline, const CancelEvent& cancel,
+               size_t limit) {
   bool has_exited = false;
-  while (captures[0].read_end.is_valid() || captures[1].read_end.is_valid()) {
-    std::array<pollfd, 3> items = {{{captures[0].read_end.get(), POLLIN, 0},
+  while (!has_exited || captures[0].read_end.is_valid() || captures[1].read_end.is_valid()) {
+    std::array<pollfd, 4> items = {{{captures[0].read_end.get(), POLLIN, 0},
                                     {captures[1].read_end.get(), POLLIN, 0},
-                                    {has_exited ? -1 : pidfd, POLLIN, 0}}};
+                                    {has_exited ? -1 : pidfd, POLLIN, 0},
+                                    {cancel.fd(), POLLIN, 0}}};
     const int count = ::poll(items.data(), items.size(), has_exited ? 0 : deadline.poll_timeout_ms());
-    if (count < 0 && errno != EINTR) return false;
-    if (count == 0 && has_exited) return true;  // a grandchild holds the pipe; its output is not ours
-    if (count == 0 && deadline.has_passed()) return false;
+    if (count < 0 && errno != EINTR) return errno_status(errno, "wait for its output");
+    if (cancel.is_fired()) return {Code::kCancelled, "the call was cancelled"};
+    if (count == 0 && has_exited) return {};  // a grandchild holds the pipe; its output is not ours
+    if (count == 0 && deadline.has_passed()) return {Code::kDeadlineExceeded, "it did not end"};
     if (count <= 0) continue;
     if (items[2].revents != 0) has_exited = true;
     for (size_t i = 0; i < 2; ++i) {
       if (items[i].revents != 0) read_some(captures[i], limit);
     }
   }
-  return true;
+  return {};
 }
 
 }  // namespace
 
-Result<RunOutput> run_program(SpawnSpec spec, Deadline deadline, size_t limit) {
+Result<RunOutput> run_program(SpawnSpec spec, Deadline deadline, size_t limit, const CancelPtr& cancel) {
   RunOutput output;
   std::array<Capture, 2> captures = {{{UniqueFd(), &output.stdout_text}, {UniqueFd(), &output.stderr_text}}};
   UniqueFd out_end;
@@ -171,14 +206,19 @@ Result<RunOutput> run_program(SpawnSpec spec, Deadline deadline, size_t limit) {
   POUCH_RETURN_IF_ERROR(make_capture(captures[1], err_end));
   spec.stdout_fd = out_end.get();
   spec.stderr_fd = err_end.get();
+  const CancelEvent cancelled(cancel);
   POUCH_ASSIGN_OR_RETURN(Child child, Child::spawn(spec));
   out_end.reset();
   err_end.reset();
-  const bool is_complete = collect(captures, child.pidfd(), deadline, limit);
-  Result<ExitStatus> exit =
-      is_complete ? child.wait(deadline) : Status(Code::kDeadlineExceeded, "it did not end");
-  if (!exit.is_ok()) return exit.status().prefix("run " + quote(spec.program));
-  output.exit = *exit;
+  Status status = collect(captures, child.pidfd(), deadline, cancelled, limit);
+  // Not reaped yet, so that the number is still its own.
+  if (!status.is_ok() && spec.new_session) ::kill(-child.pid(), SIGKILL);
+  if (status.is_ok()) {
+    Result<ExitStatus> exit = child.wait(deadline);
+    if (exit.is_ok()) output.exit = *exit;
+    status = exit.status();
+  }
+  if (!status.is_ok()) return status.prefix("run " + quote(spec.program));
   return output;
 }
 

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/cancel.h"
 #include "core/base/clock.h"
 #include "core/base/status.h"
 #include "core/base/unique_fd.h"
@@ -32,7 +33,9 @@ struct ExitStatus {
 /// and reaps.
 class Child {
  public:
-  /// Starts it with nothing inherited but what `spec` names. The error says when it could not be executed.
+  /// Starts it with nothing inherited but what `spec` names. The error says when it could not be executed. A
+  /// file that somebody is still writing (ETXTBSY) is tried again for half a second: a child that another
+  /// thread forked meanwhile may hold what wrote it open until it executes.
   static Result<Child> spawn(const SpawnSpec& spec);
   ~Child();
   Child(Child&&) noexcept = default;
@@ -57,8 +60,10 @@ struct RunOutput {
 };
 
 /// Runs a program to its end and collects what it prints, at most `limit` bytes of each stream (the rest is
-/// read and dropped). At the deadline it is killed: DeadlineExceeded.
-Result<RunOutput> run_program(SpawnSpec spec, Deadline deadline, size_t limit = 1 << 20);
+/// read and dropped). At the deadline it is killed: DeadlineExceeded; when the token fires: Cancelled. With
+/// it, if it has a new session, what it started in its process group.
+Result<RunOutput> run_program(SpawnSpec spec, Deadline deadline, size_t limit = 1 << 20,
+                              const CancelPtr& cancel = nullptr);
 
 /// A pidfd of any process; NotFound when it is gone.
 Result<UniqueFd> open_pidfd(int pid);
