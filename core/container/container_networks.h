@@ -62,8 +62,8 @@ struct NetworkPlan {
   std::vector<std::pair<std::string, std::string>> links;
   /// HostConfig.NetworkMode container: whose namespace, files and host name it has.
   ContainerId shared_with;
-  bool is_host = false;    ///< it has the host's network
-  bool has_names = false;  ///< a name server in it knows who else is in its networks
+  bool is_host = false;      ///< it has the host's network
+  bool has_names = false;    ///< a name server in it knows who else is in its networks
   bool has_plugins = false;  ///< some of its networks are made by plugins
   bool is_made = false;      ///< the namespace is there, with what the plugins made
   std::vector<PublishedPort> ports;

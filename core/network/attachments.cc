@@ -13,9 +13,12 @@ namespace {
 // The texts that are written and read alike.
 template <class A>
 auto fields_of(A& a) {
-  return std::vector{std::pair("network", &a.network_id), std::pair("driver", &a.driver),
-                     std::pair("ipam_driver", &a.ipam_driver), std::pair("sandbox", &a.sandbox),
-                     std::pair("netns", &a.netns), std::pair("link", &a.link),
+  return std::vector{std::pair("network", &a.network_id),
+                     std::pair("driver", &a.driver),
+                     std::pair("ipam_driver", &a.ipam_driver),
+                     std::pair("sandbox", &a.sandbox),
+                     std::pair("netns", &a.netns),
+                     std::pair("link", &a.link),
                      std::pair("source_link", &a.source_link)};
 }
 

@@ -29,9 +29,9 @@ struct Attachment {
   std::string link;         ///< its name there
   /// From the IPAM plugin: pool and address.
   std::vector<std::pair<std::string, std::string>> addresses;
-  std::string source_link;    ///< its name on the host, where a plugin made it
-  bool is_begun = false;      ///< the driver may know of it
-  Texts cni;                  ///< where its list and plugins are: CniPlace
+  std::string source_link;  ///< its name on the host, where a plugin made it
+  bool is_begun = false;    ///< the driver may know of it
+  Texts cni;                ///< where its list and plugins are: CniPlace
 };
 
 Status put_attachment(store::Session& session, const Attachment& attachment, const std::string& owner);

@@ -180,7 +180,7 @@ Status remove_cni(const Attachment& attachment, const std::string& root_dir, con
   cni::Attachment gone = cni_attachment(attachment);
   if (!sys::open_net_namespace(gone.netns).is_ok()) gone.netns.clear();
   const auto list = load(place);
-  const cni::Runtime plugins = runtime(place, root_dir);
+  cni::Runtime plugins = runtime(place, root_dir);
   // The cache has the list as it was; by its name where that is known.
   return list.is_ok() ? plugins.del(*list, gone, call) : plugins.del(place.name, gone, call);
 }

@@ -15,7 +15,8 @@ namespace {
   "e.network_id, e.container_id, e.settings_json, e.endpoint_id, e.generation, e.boot_id, e.mac, " \
   "e.address, e.address6, e.link, e.state, e.plugin_json"
 
-#define POUCH_CLEAR_RUN "endpoint_id = '', mac = '', address = '', address6 = '', link = '', state = '', plugin_json = ''"
+#define POUCH_CLEAR_RUN \
+  "endpoint_id = '', mac = '', address = '', address6 = '', link = '', state = '', plugin_json = ''"
 
 EndpointRow read_row(const Statement& found) {
   EndpointRow row;
@@ -25,8 +26,8 @@ EndpointRow read_row(const Statement& found) {
   row.endpoint_id = found.text(3);
   row.generation = found.integer(4);
   int column = 5;
-  for (std::string* text : {&row.boot_id, &row.mac, &row.address, &row.address6, &row.link, &row.state,
-                            &row.plugin_json}) {
+  for (std::string* text :
+       {&row.boot_id, &row.mac, &row.address, &row.address6, &row.link, &row.state, &row.plugin_json}) {
     *text = found.text(column++);
   }
   return row;
@@ -109,7 +110,8 @@ Status set_running(Session& session, const EndpointRow& row) {
   return session
       .run(
           "UPDATE endpoints SET endpoint_id = ?3, generation = ?4, boot_id = ?5, mac = ?6, address = ?7, "
-          "address6 = ?8, link = ?9, state = ?10, plugin_json = ?11 WHERE network_id = ?1 AND container_id = ?2",
+          "address6 = ?8, link = ?9, state = ?10, plugin_json = ?11 WHERE network_id = ?1 AND container_id = "
+          "?2",
           row.network_id, row.container_id, row.endpoint_id, row.generation, row.boot_id, row.mac,
           row.address, row.address6, row.link, row.state, row.plugin_json)
       .status();

@@ -25,9 +25,9 @@ struct EndpointRow {
   int64_t generation = 0;
   std::string boot_id;
   std::string mac;
-  std::string address;   ///< IPv4
-  std::string address6;  ///< IPv6
-  std::string link;      ///< its name in the container
+  std::string address;      ///< IPv4
+  std::string address6;     ///< IPv6
+  std::string link;         ///< its name in the container
   std::string plugin_json;  ///< PluginFacts, of a driver that is a plugin
   /// "", "joining", "leaving"; "left": it was disconnected from the network of its NetworkMode.
   std::string state;

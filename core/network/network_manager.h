@@ -10,8 +10,8 @@
 #include "core/base/cancel.h"
 #include "core/base/executor.h"
 #include "core/base/status.h"
-#include "core/container/container_networks.h"
 #include "core/base/unique_fd.h"
+#include "core/container/container_networks.h"
 #include "core/network/bridges.h"
 #include "core/network/endpoints.h"
 #include "core/network/legs.h"
@@ -115,6 +115,7 @@ class NetworkManager final : public ContainerNetworks {
 
   // operations.cc
   Status insert_new(network::NetworkRow& row, const std::string& session, const Call& call);
+  Status check_free(const std::string& name);
   Status finish_create(const network::NetworkRow& row, const Call& call);
   Status claim_removal(network::NetworkRow& row, const Call& call);
   Status remove_claimed(const network::NetworkRow& row, bool tell, const Call& call);

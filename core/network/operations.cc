@@ -65,11 +65,13 @@ Status check_kind(const api::NetworkCreateConfig& config) {
   // Its plugins say all that of what they make.
   const api::IPAMRequest ipam = config.ipam.value_or(api::IPAMRequest{});
   const bool has_pools = ipam.config && !ipam.config->empty();
-  const bool has_ipam = !ipam.driver.value_or("default").empty() && ipam.driver.value_or("default") != "default";
+  const bool has_ipam =
+      !ipam.driver.value_or("default").empty() && ipam.driver.value_or("default") != "default";
   for (const auto& [is_set, name] : {std::pair(has_pools, "IPAM.Config"), std::pair(has_ipam, "IPAM.Driver"),
                                      std::pair(config.internal.value_or(false), "Internal"),
                                      std::pair(config.enable_ipv6.value_or(false), "EnableIPv6")}) {
-    if (is_set) return not_implemented(std::string(name) + " is not supported with driver cni: its list says it");
+    if (is_set)
+      return not_implemented(std::string(name) + " is not supported with driver cni: its list says it");
   }
   return {};
 }
@@ -236,6 +238,13 @@ Status NetworkManager::insert_new(NetworkRow& row, const std::string& session, c
   return transaction.commit();
 }
 
+// Before plugins are asked; insert_new() has the last word.
+Status NetworkManager::check_free(const std::string& name) {
+  POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
+  POUCH_ASSIGN_OR_RETURN(const auto holder, network::find_network(snapshot, name));
+  return holder ? Status(Code::kAlreadyExists, "network with name " + name + " already exists") : Status();
+}
+
 Status NetworkManager::finish_create(const NetworkRow& row, const Call& call) {
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context_.db->begin(store::Durability::kKept, call));
   POUCH_ASSIGN_OR_RETURN(const bool ours,
@@ -251,6 +260,7 @@ Result<api::NetworkCreateResult> NetworkManager::create(const api::NetworkCreate
   POUCH_ASSIGN_OR_RETURN(NetworkRow row, row_of(config, context_.root_id));
   using Answer = Result<api::NetworkCreateResult>;
   return detached<Answer>(call, [this, row, session = call.session]() mutable -> Answer {
+    POUCH_RETURN_IF_ERROR(check_free(row.name));
     POUCH_RETURN_IF_ERROR(plugs_.check(row, own_call()));
     POUCH_RETURN_IF_ERROR(plugs_.take_pools(row, own_call()));
     if (const Status inserted = insert_new(row, session, own_call()); !inserted.is_ok()) {

@@ -35,14 +35,13 @@ Status NetworkManager::claim_plugin_ports(const ContainerId& id, int64_t generat
                                           const api::HostConfig& host, const std::vector<Place>& places,
                                           NetworkPlan& plan, const Call& call) {
   if (!network::publishes(host)) return {};
-  const auto cni = std::find_if(places.begin(), places.end(), [](const Place& place) {
-    return place.network.driver == network::kCni;
-  });
+  const auto cni = std::find_if(places.begin(), places.end(),
+                                [](const Place& place) { return place.network.driver == network::kCni; });
   if (cni == places.end()) return {};  // its driver was told of them
   POUCH_ASSIGN_OR_RETURN(const bool can, network::can_publish(cni->network));
   if (!can) {
-    return not_implemented("HostConfig.PortBindings: no plugin of the CNI network " +
-                           cni->network.name + " publishes ports (capability \"portMappings\")");
+    return not_implemented("HostConfig.PortBindings: no plugin of the CNI network " + cni->network.name +
+                           " publishes ports (capability \"portMappings\")");
   }
   const std::vector<sys::IpAddress> anywhere{*sys::IpAddress::parse("0.0.0.0"), *sys::IpAddress::parse("::")};
   POUCH_ASSIGN_OR_RETURN(plan.ports, ports_.claim(id, generation, host, anywhere, call));

@@ -9,7 +9,8 @@
 namespace pouch::network {
 
 bool is_plugin_driver(const std::string& driver) {
-  return driver != "bridge" && driver != "host" && driver != "null" && !has_sub_links(driver);
+  return !driver.empty() && driver != "bridge" && driver != "host" && driver != "null" &&
+         !has_sub_links(driver);
 }
 
 std::string PluginFacts::to_json() const {

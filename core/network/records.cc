@@ -41,15 +41,14 @@ Result<NetworkRow> read_row(const Statement& found) {
 }
 
 Status read_pools(Session& session, NetworkRow& row) {
-  POUCH_ASSIGN_OR_RETURN(Statement find,
-                         session.prepare("SELECT subnet, gateway, ip_range, aux_json, last_address, chosen, "
-                                         "pool_id FROM network_pools WHERE network_id = ?1 ORDER BY position"));
+  POUCH_ASSIGN_OR_RETURN(
+      Statement find, session.prepare("SELECT subnet, gateway, ip_range, aux_json, last_address, chosen, "
+                                      "pool_id FROM network_pools WHERE network_id = ?1 ORDER BY position"));
   find.bind(row.id);
   while (true) {
     POUCH_ASSIGN_OR_RETURN(const bool more, find.step());
     if (!more) return {};
-    PoolRow pool{find.text(0), find.text(1), find.text(2), {}, find.text(4), find.boolean(5),
-                 find.text(6)};
+    PoolRow pool{find.text(0), find.text(1), find.text(2), {}, find.text(4), find.boolean(5), find.text(6)};
     POUCH_ASSIGN_OR_RETURN(pool.aux, texts_of(find.text(3)));
     row.pools.push_back(std::move(pool));
   }

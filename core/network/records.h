@@ -38,9 +38,9 @@ struct NetworkRow {
   std::string name;
   std::string driver;
   std::string ipam_driver;  ///< "": the engine's own, else a plugin's
-  std::string device;   ///< the bridge; "" for drivers without one
-  std::string up_boot;  ///< the boot in which it was brought up; "": it is down
-  std::string state;    ///< "", kCreating, kRemoving
+  std::string device;       ///< the bridge; "" for drivers without one
+  std::string up_boot;      ///< the boot in which it was brought up; "": it is down
+  std::string state;        ///< "", kCreating, kRemoving
   Texts options;
   Texts labels;
   std::optional<Texts> ipam_options;

@@ -47,9 +47,8 @@ Status take(const Json& answer, const char* name, std::string& out) {
   const std::string said = text(answer, name);
   if (said.empty() || said == out) return {};
   if (!out.empty())
-    return Status(Code::kInternal,
-                  std::string("NetworkDriver.CreateEndpoint: the plugin replaced the ") + name + " " + out +
-                      " by " + said);
+    return Status(Code::kInternal, std::string("NetworkDriver.CreateEndpoint: the plugin replaced the ") +
+                                       name + " " + out + " by " + said);
   out = said;
   return {};
 }

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "core/api/container.gen.h"
 #include "core/api/json.h"
 #include "core/api/network.gen.h"
 #include "core/base/cancel.h"

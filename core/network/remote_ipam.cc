@@ -85,16 +85,17 @@ Status RemoteIpam::take_pool(PoolRow& pool, bool v4, const NetworkRow& row, cons
     return Status(Code::kInternal, "IpamDriver.RequestPool: bad pool " + quote(text(answer, "Pool")));
   }
   pool.subnet = sys::IpNet{subnet->first(), subnet->prefix}.to_string();
+  for (const auto& [name, address] : pool.aux) {
+    POUCH_RETURN_IF_ERROR(request_address(pool.pool_id, address, json_object(), call)
+                              .status()
+                              .prefix("auxiliary address " + name));
+  }
   // The plugin may have one for it, which is nobody's to ask for then.
   std::string gateway = text(answer["Data"], kGatewayType);
   if (gateway.empty()) {
     POUCH_ASSIGN_OR_RETURN(gateway, request_address(pool.pool_id, pool.gateway, gateway_request(), call));
   }
   pool.gateway = without_prefix(gateway);
-  for (auto& [name, address] : pool.aux) {
-    POUCH_RETURN_IF_ERROR(
-        request_address(pool.pool_id, address, json_object(), call).status().prefix("auxiliary address " + name));
-  }
   return {};
 }
 
@@ -118,7 +119,8 @@ Status RemoteIpam::give_back_pools(const NetworkRow& row, const Call& call) cons
   Status first;
   for (const PoolRow& pool : row.pools) {
     if (pool.pool_id.empty()) continue;
-    for (const auto& [name, address] : pool.aux) keep_first(first, unless_refused(give_back(pool.pool_id, address, call)));
+    for (const auto& [name, address] : pool.aux)
+      keep_first(first, unless_refused(give_back(pool.pool_id, address, call)));
     if (!pool.gateway.empty()) keep_first(first, unless_refused(give_back(pool.pool_id, pool.gateway, call)));
     Json request = json_object();
     request["PoolID"] = pool.pool_id;

@@ -11,9 +11,9 @@
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/network/network_manager.h"
+#include "core/network/plugged.h"
 #include "core/network/records.h"
 #include "core/network/routes.h"
-#include "core/network/plugged.h"
 #include "core/network/sub_links.h"
 #include "core/sys/bridge_firewall.h"
 #include "core/sys/file.h"
@@ -49,7 +49,11 @@ struct NetworkManager::Background {
 };
 
 NetworkManager::NetworkManager(EngineContext& context)
-    : context_(context), bridges_(context), ports_(context), plugs_(context), background_(std::make_shared<Background>()) {}
+    : context_(context),
+      bridges_(context),
+      ports_(context),
+      plugs_(context),
+      background_(std::make_shared<Background>()) {}
 
 NetworkManager::~NetworkManager() {
   close();
@@ -124,6 +128,19 @@ Status NetworkManager::add_port(const NetworkLeg& leg, sys::Links& host, int net
   return {};
 }
 
+namespace {
+
+// Of a link that a plugin made. CNI's have made the route too.
+Status lead_out(const NetworkLeg& leg, int netns) {
+  if (!leg.is_default4 && !leg.is_default6) return {};
+  return sys::in_net_namespace(netns, [&leg]() -> Status {
+    POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
+    return network::set_default_routes(links, leg);
+  });
+}
+
+}  // namespace
+
 Result<UniqueFd> NetworkManager::make_namespace(const NetworkPlan& plan) {
   POUCH_RETURN_IF_ERROR(sys::secure_mkdir(netns_dir()).status());
   auto made = sys::create_net_namespace(plan.netns_path, sandbox_settings());
@@ -135,10 +152,13 @@ Status NetworkManager::build(const NetworkPlan& plan, const Call& call) {
   const bool is_anothers = !plan.shared_with.str().empty();
   if (plan.netns_path.empty() || is_anothers) return {};
   POUCH_RETURN_IF_ERROR(call.check());
-  POUCH_ASSIGN_OR_RETURN(const UniqueFd netns, plan.is_made ? sys::open_net_namespace(plan.netns_path)
-                                                            : make_namespace(plan));
+  POUCH_ASSIGN_OR_RETURN(const UniqueFd netns,
+                         plan.is_made ? sys::open_net_namespace(plan.netns_path) : make_namespace(plan));
   for (const NetworkLeg& leg : plan.legs) {
-    if (network::is_plugin_driver(leg.driver)) continue;
+    if (network::is_plugin_driver(leg.driver)) {
+      POUCH_RETURN_IF_ERROR(lead_out(leg, netns.get()));
+      continue;
+    }
     POUCH_RETURN_IF_ERROR(join(leg, netns.get(), call)
                               .prefix("join " + (leg.bridge.empty() ? "the network of " + leg.parent
                                                                     : "bridge " + leg.bridge)));

@@ -219,7 +219,9 @@ Result<Json> call_plugin(const PluginAddress& address, const std::string& method
     POUCH_ASSIGN_OR_RETURN(const UniqueFd fd, connect_plugin(address, call));
     POUCH_RETURN_IF_ERROR(send_all(fd.get(), head + body, call));
     POUCH_ASSIGN_OR_RETURN(const std::string text, receive_all(fd.get(), call));
-    return parse_plugin_answer(text);
+    if (text.empty()) return unavailable("the plugin closed the connection");
+    auto parsed = parse_plugin_answer(text);
+    return parsed.is_ok() ? std::move(parsed) : Status(Code::kInternal, parsed.status().message());
   };
   const auto answer = exchange();
   if (!answer.is_ok()) return answer.status().prefix(method);

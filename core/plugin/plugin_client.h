@@ -33,8 +33,8 @@ Result<PluginAddress> find_plugin(const PluginFolders& folders, const std::strin
 Result<PluginAddress> activate_plugin(const PluginFolders& folders, const std::string& name,
                                       const std::string& kind, const Call& call);
 
-/// Calls a method of the plugin ("VolumeDriver.Create"); its answer. What it refuses (Err, or "Error") is Internal, a
-/// method that it does not know NotFound, a plugin that cannot be reached Unavailable.
+/// Calls a method of the plugin ("VolumeDriver.Create"); its answer. What it refuses (Err, or "Error") is
+/// Internal, a method that it does not know NotFound, a plugin that cannot be reached Unavailable.
 Result<Json> call_plugin(const PluginAddress& address, const std::string& method, const Json& request,
                          const Call& call);
 

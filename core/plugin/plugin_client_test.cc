@@ -41,7 +41,9 @@ TEST(Plugins, AreFoundInTheFolders) {
   std::string text = std::filesystem::temp_directory_path() / "pouch-plugins-XXXXXX";
   const std::filesystem::path top = ::mkdtemp(text.data());
   std::filesystem::create_directories(top / "specs/two");
-  const auto write = [&](const std::string& name, const std::string& data) { std::ofstream(top / name) << data; };
+  const auto write = [&](const std::string& name, const std::string& data) {
+    std::ofstream(top / name) << data;
+  };
   write("specs/one.spec", "tcp://127.0.0.1:99\n");
   write("specs/two/two.json", R"({"Name":"two","Addr":"unix:///run/two.sock"})");
   write("specs/tls.json", R"({"Name":"tls","Addr":"tcp://h:1","TLSConfig":{"CAFile":"x"}})");

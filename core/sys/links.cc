@@ -310,7 +310,8 @@ Status Links::set_mac(int link, const MacAddress& mac) {
   info->ifi_family = AF_UNSPEC;
   info->ifi_index = link;
   message.put_bytes(IFLA_ADDRESS, mac.data(), mac.size());
-  return socket_.request(message, "netlink.set_mac", "set the address of network link " + std::to_string(link));
+  return socket_.request(message, "netlink.set_mac",
+                         "set the address of network link " + std::to_string(link));
 }
 
 Status Links::add_route(int link, const IpNet& destination, const IpAddress& gateway) {

@@ -2,8 +2,8 @@
 
 #include <string>
 
-#include "core/volume/driver.h"
 #include "core/plugin/plugin_client.h"
+#include "core/volume/driver.h"
 
 namespace pouch::volume {
 

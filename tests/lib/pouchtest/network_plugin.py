@@ -48,6 +48,8 @@ class NetworkPlugin(PluginServer):
         return {}
 
     def _DeleteNetwork(self, request):
+        if request["NetworkID"] not in self.networks:
+            return {"Err": "no such network"}
         networks.ip("link", "delete", _bridge(request["NetworkID"]))
         del self.networks[request["NetworkID"]]
         return {}
@@ -103,6 +105,8 @@ class IpamPlugin(PluginServer):
         if request["Options"].get("refuse"):
             return {"Error": "no pools left"}
         pool = request["Pool"] or self.pool
+        if pool in self.taken:
+            return {"Error": f"{pool} is taken"}
         self.taken[pool] = set()
         return {"PoolID": pool, "Pool": pool, "Data": {}}
 
