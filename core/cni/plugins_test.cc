@@ -92,8 +92,8 @@ std::string addresses_of(sys::Links& links, const std::string& name) {
   std::string text;
   if (!link.is_ok() || !addresses.is_ok()) return text;
   for (const sys::LinkAddress& address : *addresses) {
-    if (address.link == link->index && address.net.text().find(':') == std::string::npos)
-      text += address.net.text();
+    if (address.link == link->index && address.net.to_string().find(':') == std::string::npos)
+      text += address.net.to_string();
   }
   return text;
 }

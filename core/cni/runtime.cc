@@ -93,6 +93,11 @@ Result<Outcome> Runtime::add(const NetworkList& list, const Attachment& attachme
 
 Status Runtime::add_each(const NetworkList& list, const Attachment& attachment, const Call& call,
                          Outcome& outcome, bool& has_begun) const {
+  POUCH_ASSIGN_OR_RETURN(const auto before, cache_->read(list.name, key_of(attachment)));
+  if (before) {
+    return Status(Code::kAlreadyExists, "CNI: " + quote(attachment.container_id) + " has not left " +
+                                            quote(list.name) + " with " + quote(attachment.ifname));
+  }
   POUCH_ASSIGN_OR_RETURN(const Order order, Order::prepare(*plugins_, list, &attachment, call));
   POUCH_RETURN_IF_ERROR(cache_->write(list, attachment, nullptr));
   has_begun = true;
