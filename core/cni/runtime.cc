@@ -58,6 +58,21 @@ Status del_each(const Order& order, const Outcome* outcome, bool goes_on) {
   return first;
 }
 
+// The list as it was when the container was attached, else as it is now.
+Result<NetworkList> list_of(const CachedAttachment* cached, const NetworkList* given) {
+  if (cached == nullptr) return *given;
+  Result<NetworkList> kept = parse_list(cached->list_text, "");
+  if (kept.is_ok()) return kept;
+  return given != nullptr ? Result<NetworkList>(*given) : kept.status().prefix("CNI cache");
+}
+
+// What the call leaves out the cache knows.
+Attachment completed(Attachment attachment, const CachedAttachment& cached) {
+  if (attachment.args.empty()) attachment.args = cached.attachment.args;
+  if (attachment.capabilities.empty()) attachment.capabilities = cached.attachment.capabilities;
+  return attachment;
+}
+
 Json valid_attachments(const std::vector<AttachmentKey>& valid) {
   Json list = json_array();
   for (const AttachmentKey& key : valid) {
@@ -93,6 +108,11 @@ Result<Outcome> Runtime::add(const NetworkList& list, const Attachment& attachme
 
 Status Runtime::add_each(const NetworkList& list, const Attachment& attachment, const Call& call,
                          Outcome& outcome, bool& has_begun) const {
+  POUCH_ASSIGN_OR_RETURN(const auto before, cache_->read(list.name, key_of(attachment)));
+  if (before) {
+    return Status(Code::kAlreadyExists, "CNI: " + quote(attachment.container_id) + " has not left " +
+                                            quote(list.name) + " with " + quote(attachment.ifname));
+  }
   POUCH_ASSIGN_OR_RETURN(const Order order, Order::prepare(*plugins_, list, &attachment, call));
   POUCH_RETURN_IF_ERROR(cache_->write(list, attachment, nullptr));
   has_begun = true;
@@ -137,17 +157,8 @@ Status Runtime::del_known(const std::string& network, const NetworkList* given, 
   if (!entry.is_ok() && given == nullptr) return entry.status();
   const CachedAttachment* const cached = entry.is_ok() && *entry ? &**entry : nullptr;
   if (cached == nullptr && given == nullptr) return {};
-  NetworkList list;
-  if (cached != nullptr) {
-    Result<NetworkList> kept = parse_list(cached->list_text, "");
-    if (!kept.is_ok() && given == nullptr) return kept.status().prefix("CNI cache");
-    list = kept.is_ok() ? std::move(*kept) : *given;
-  } else {
-    list = *given;
-  }
-  Attachment whole = attachment;
-  if (cached != nullptr && whole.args.empty()) whole.args = cached->attachment.args;
-  if (cached != nullptr && whole.capabilities.empty()) whole.capabilities = cached->attachment.capabilities;
+  POUCH_ASSIGN_OR_RETURN(const NetworkList list, list_of(cached, given));
+  const Attachment whole = cached != nullptr ? completed(attachment, *cached) : attachment;
   POUCH_ASSIGN_OR_RETURN(const Order order, Order::prepare(*plugins_, list, &whole, call));
   const bool has_result = cached != nullptr && cached->is_complete;
   POUCH_RETURN_IF_ERROR(del_each(order, has_result ? &cached->outcome : nullptr, false));
@@ -162,9 +173,7 @@ Status Runtime::check(const NetworkList& list, const Attachment& attachment, con
     return not_found("CNI: no result of an attachment of " + quote(attachment.container_id) + " to " +
                      quote(list.name));
   }
-  Attachment whole = attachment;
-  if (whole.args.empty()) whole.args = cached->attachment.args;
-  if (whole.capabilities.empty()) whole.capabilities = cached->attachment.capabilities;
+  const Attachment whole = completed(attachment, *cached);
   POUCH_ASSIGN_OR_RETURN(const Order order, Order::prepare(*plugins_, list, &whole, call));
   for (size_t i = 0; i < order.size(); ++i) {
     if (!is_at_least(order.version(i), kKeptResults)) continue;

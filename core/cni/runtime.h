@@ -12,6 +12,13 @@
 
 // The Container Network Interface, as a runtime speaks it (cni.dev, versions 0.1.0 to 1.1.0): a network is a
 // list of plugins, programs that get their orders in the environment and on stdin, and answer on stdout.
+//
+//   cni::Runtime runtime({"/opt/cni/bin", "/usr/lib/cni"}, "/var/lib/cni/results");
+//   POUCH_ASSIGN_OR_RETURN(const cni::NetworkList list, cni::find_list("/etc/cni/net.d", "web"));
+//   const cni::Attachment link = {.container_id = id, .netns = "/run/netns/x", .ifname = "eth0"};
+//   POUCH_ASSIGN_OR_RETURN(const cni::Outcome outcome, runtime.add(list, link, call));
+//   … outcome.container_ips() …
+//   POUCH_RETURN_IF_ERROR(runtime.del("web", link, call));
 
 namespace pouch::cni {
 
@@ -39,6 +46,7 @@ class Runtime {
   /// Attaches the container: ADD of each plugin in order. When one fails, DEL of all in reverse (with 30 s of
   /// its own, whatever the call's deadline) before the answer. The cache has an entry before the first plugin
   /// runs, so that what a killed process began is found by cached(), and ended by del() or gc().
+  /// AlreadyExists while there is an entry, complete or not: CNI wants a DEL between two ADDs.
   Result<Outcome> add(const NetworkList& list, const Attachment& attachment, const Call& call);
 
   /// Detaches it: DEL of each plugin in reverse, with the list and the result that the cache has, and the
@@ -55,7 +63,7 @@ class Runtime {
 
   /// Ends what is not valid any more: DEL of the network's other attachments in the cache; then, from 1.1.0
   /// on, GC of every plugin. Goes on after errors and answers the first. Does nothing where the list forbids
-  /// it.
+  /// it. Attachments whose ADD is under way are valid: they are in the cache.
   Status gc(const NetworkList& list, const std::vector<AttachmentKey>& valid, const Call& call);
 
   /// Whether an ADD would do: every plugin is there and, from 1.1.0 on, says that it is ready. Unavailable

@@ -193,7 +193,7 @@ TEST_F(FailureTest, AFailureAtAnyPointOfAnAddLeavesNothing) {
     EXPECT_FALSE(outcome.is_ok()) << point;
     EXPECT_TRUE(runtime_.cached("")->empty()) << point;
     const std::string told = called();
-    if (told.find(":ADD") != std::string::npos) EXPECT_TRUE(told.ends_with(" three:DEL one:DEL")) << told;
+    EXPECT_TRUE(told.empty() || told.ends_with("three:DEL one:DEL")) << told;
   }
 }
 #endif

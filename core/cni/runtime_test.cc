@@ -218,6 +218,19 @@ TEST_F(RuntimeTest, TellsEqualFileNamesApart) {
   EXPECT_EQ(runtime_.cached("")->size(), 1U);
 }
 
+TEST_F(RuntimeTest, AttachesOnceOnly) {
+  answering("one", kAllVersions, kResult);
+  const NetworkList net = list("1.0.0", {{"one", ""}});
+  ASSERT_TRUE(runtime_.add(net, attachment_, soon()).is_ok());
+  EXPECT_EQ(runtime_.add(net, attachment_, soon()).status().to_string(),
+            "AlreadyExists: CNI: \"c1\" has not left \"net\" with \"eth0\"");
+  Attachment second = attachment_;
+  second.ifname = "eth1";
+  EXPECT_TRUE(runtime_.add(net, second, soon()).is_ok());
+  EXPECT_EQ(called(), "one:ADD one:ADD");
+  EXPECT_EQ(runtime_.cached("net")->size(), 2U);
+}
+
 TEST_F(RuntimeTest, ChecksWhereItMay) {
   answering("one", kAllVersions, kResult);
   const NetworkList net = list("1.0.0", {{"one", ""}});

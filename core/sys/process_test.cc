@@ -176,6 +176,44 @@ TEST(ChildTest, IsKilledAtTheDeadline) {
   EXPECT_EQ(child->kill(SIGTERM).code(), Code::kNotFound);
 }
 
+TEST(ChildTest, IsKilledWithItsSessionWhenTheCallIsCancelled) {
+  const std::string file = temporary_file("pid");
+  const ScopeGuard clean_up([&] { ::unlink(file.c_str()); });
+  const auto cancel = std::make_shared<CancelToken>();
+  std::thread canceller([&] {
+    while (!read_file(file).is_ok()) ::usleep(1000);
+    cancel->fire();
+  });
+  // It has closed what is read of it: its end is waited for all the same.
+  SpawnSpec spec = {"/bin/sh",
+                    {"-c", "exec >&- 2>&-; sleep 1000 & echo $! >$0.new; mv $0.new $0; wait", file}};
+  spec.env = {"PATH=/usr/bin:/bin"};
+  spec.new_session = true;
+  EXPECT_EQ(run_program(spec, Deadline::after_ms(20'000), 100, cancel).code(), Code::kCancelled);
+  canceller.join();
+  const auto left = open_pidfd(std::stoi(*read_file(file)));
+  EXPECT_TRUE(!left.is_ok() || wait_pidfd(left->get(), Deadline::after_ms(10'000)));
+  EXPECT_EQ(run_program({"/bin/true", {}, {}}, Deadline::never(), 100, cancel).code(), Code::kCancelled);
+  EXPECT_TRUE(
+      run_program({"/bin/true", {}, {}}, Deadline::never(), 100, std::make_shared<CancelToken>()).is_ok());
+}
+
+TEST(ChildTest, WaitsForWhoeverStillWritesTheProgram) {
+  const std::string file = temporary_file("program");
+  const ScopeGuard clean_up([&] { ::unlink(file.c_str()); });
+  ASSERT_TRUE(write_file_atomic(file, "#!/bin/sh\nexit 5\n", 0700, false).is_ok());
+  UniqueFd writer = std::move(*open_file(file, O_WRONLY | O_APPEND));
+  EXPECT_EQ(run_program({file, {}, {}}, Deadline::after_ms(10'000)).code(), Code::kInternal);
+  std::thread closer([&] {
+    ::usleep(20'000);
+    writer.reset();
+  });
+  const auto output = run_program({file, {}, {}}, Deadline::after_ms(10'000));
+  closer.join();
+  ASSERT_TRUE(output.is_ok()) << output.status().to_string();
+  EXPECT_EQ(output->exit.code, 5);
+}
+
 TEST(ChildTest, TellsWhenTheHostReapedIt) {
   auto child = Child::spawn({"/bin/true", {}, {}});
   ASSERT_TRUE(child.is_ok());
