@@ -139,10 +139,10 @@ TEST(Validation, EndpointsOfTheDefaultBridge) {
   EXPECT_EQ(endpoints_of(old_way).at("bridge").mac_address, mac.mac_address);
   mac.mac_address = "02:42";
   EXPECT_EQ(validate_request(asked("default", "default", mac)).code(), Code::kInvalidArgument);
-  api::EndpointSettings options;
-  options.driver_opts.emplace()["a"] = "b";
-  EXPECT_THAT(validate_request(asked("default", "bridge", options)).message(),
-              HasSubstr("\"bridge\": DriverOpts"));
+  api::EndpointSettings answered;
+  answered.gateway = "10.0.0.1";
+  EXPECT_THAT(validate_request(asked("default", "bridge", answered)).message(),
+              HasSubstr("\"bridge\": Gateway"));
   const auto several = endpoints_of(asked("default", "other", {}));
   EXPECT_TRUE(several.contains("bridge") && several.contains("other"));
 }

@@ -34,11 +34,13 @@ struct NetworkLeg {
   std::string gateway6;                 ///< "fd00::1"; "": no way out
   std::string host_binding;             ///< for ports that are published without an address; "": all
   std::vector<std::string> link_local;  ///< further addresses
-  bool is_routed = false;               ///< no gateway is needed: all are neighbours
-  bool is_hairpin = false;              ///< what it sends to the host's ports may come back to it
-  bool is_isolated = false;             ///< it reaches no other container in its network
-  bool is_default4 = false;             ///< the default route goes through it
-  bool is_default6 = false;             ///< the same for IPv6
+  /// Kernel settings of the link, its name left open: {"ipv4/conf/IFNAME/log_martians", "1"}.
+  std::vector<std::pair<std::string, std::string>> settings;
+  bool is_routed = false;    ///< no gateway is needed: all are neighbours
+  bool is_hairpin = false;   ///< what it sends to the host's ports may come back to it
+  bool is_isolated = false;  ///< it reaches no other container in its network
+  bool is_default4 = false;  ///< the default route goes through it
+  bool is_default6 = false;  ///< the same for IPv6
 };
 
 /// A port of the host that leads to one of a container.

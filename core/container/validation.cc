@@ -190,7 +190,6 @@ Status check_host(const api::HostConfig& host) {
 // Clients send endpoints whose fields are all empty. The first that asks for something, or "".
 std::string asked_of_endpoint(const api::EndpointSettings& endpoint) {
   const std::pair<const char*, bool> fields[] = {
-      {"DriverOpts", has(endpoint.driver_opts)},
       {"EndpointID", has(endpoint.endpoint_id)},
       {"Gateway", has(endpoint.gateway)},
       {"IPAddress", has(endpoint.ip_address)},

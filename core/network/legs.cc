@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/network/endpoint_options.h"
 #include "core/network/mode.h"
 #include "core/network/options.h"
 #include "core/network/plugged.h"
@@ -73,6 +74,10 @@ Result<NetworkLeg> leg_of(const std::string& root_id, const Place& place) {
   leg.gateway = gateway_for(network, place.endpoint, true);
   leg.gateway6 = gateway_for(network, place.endpoint, false);
   const api::EndpointIPAMConfig ipam = place.asked.ipam_config.value_or(api::EndpointIPAMConfig{});
+  if (!is_plugin_driver(network.driver)) {
+    POUCH_ASSIGN_OR_RETURN(const EndpointOptions own, endpoint_options(place.asked));
+    leg.settings = own.settings;
+  }
   leg.link_local = ipam.link_local_ips.value_or(std::vector<std::string>{});
   return leg;
 }

@@ -6,11 +6,13 @@
 #include "core/api/codec.h"
 #include "core/base/text.h"
 #include "core/events/event_log.h"
+#include "core/network/endpoint_options.h"
 #include "core/network/ipam.h"
 #include "core/network/legs.h"
 #include "core/network/mode.h"
 #include "core/network/name_lookup.h"
 #include "core/network/options.h"
+#include "core/network/plugged.h"
 #include "core/network/sub_links.h"
 #include "core/sys/bridge_firewall.h"
 
@@ -50,8 +52,8 @@ std::vector<std::string> names_for(const NewContainer& container, const api::End
 
 Status check_place(const NetworkRow& row, const api::EndpointSettings& asked) {
   const api::EndpointIPAMConfig ipam = asked.ipam_config.value_or(api::EndpointIPAMConfig{});
-  if (asked.driver_opts && !asked.driver_opts->empty() && !network::is_plugin_driver(row.driver)) {
-    return not_implemented("DriverOpts of an endpoint are not supported yet");
+  if (!network::is_plugin_driver(row.driver)) {
+    POUCH_RETURN_IF_ERROR(network::endpoint_options(asked).status());
   }
   if (row.driver == network::kIpvlan && !asked.mac_address.value_or("").empty()) {
     return invalid_argument("ipvlan interfaces do not support custom mac address assignment");
@@ -66,6 +68,17 @@ Status check_place(const NetworkRow& row, const api::EndpointSettings& asked) {
     }
   }
   return network::check_addresses(row, asked);
+}
+
+Result<std::string> link_name(const NetworkRow& row, const api::EndpointSettings& asked,
+                              const std::string& prefix, const std::vector<EndpointRow>& siblings) {
+  if (network::is_plugin_driver(row.driver)) return network::free_link_name(prefix, siblings);
+  POUCH_ASSIGN_OR_RETURN(const network::EndpointOptions own, network::endpoint_options(asked));
+  if (own.link.empty()) return network::free_link_name(prefix, siblings);
+  const bool taken = std::any_of(siblings.begin(), siblings.end(),
+                                 [&](const EndpointRow& other) { return other.link == own.link; });
+  if (!taken) return own.link;
+  return invalid_argument("interface name " + quote(own.link) + " is already in use by the container");
 }
 
 }  // namespace
@@ -168,7 +181,7 @@ Status NetworkManager::give_addresses(store::Session& session, NetworkRow& row, 
   endpoint.endpoint_id = new_object_id();
   endpoint.generation = generation;
   endpoint.boot_id = context_.boot_id;
-  endpoint.link = network::free_link_name(options.link_prefix, siblings);
+  POUCH_ASSIGN_OR_RETURN(endpoint.link, link_name(row, asked, options.link_prefix, siblings));
   POUCH_RETURN_IF_ERROR(network::assign_addresses(session, row, asked, endpoint));
   if (row.driver == network::kIpvlan) endpoint.mac.clear();  // its parent's
   const std::string sandbox = network::sandbox_key(endpoint.container_id, generation);

@@ -5,7 +5,7 @@
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/events/event_log.h"
-#include "core/network/cni_network.h"
+#include "core/network/create_config.h"
 #include "core/network/ipam.h"
 #include "core/network/legs.h"
 #include "core/network/list_filter.h"
@@ -26,91 +26,6 @@ constexpr int64_t kStepMs = 60'000;
 
 Call own_call() {
   return Call{Deadline::after_ms(kStepMs), nullptr, {}};
-}
-
-bool is_predefined(const std::string& name) {
-  return name == network::kBridgeName || name == "host" || name == "none" || name == "default";
-}
-
-// As Docker: its name is the start of a route, of a column, of a reference.
-Status check_name(const std::string& name) {
-  const auto is_word = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-  };
-  if (name.empty()) return invalid_argument("network name must not be empty");
-  const bool good = is_word(name.front()) && std::all_of(name.begin(), name.end(), [&](char c) {
-                      return is_word(c) || c == '_' || c == '.' || c == '-';
-                    });
-  if (good) return {};
-  return invalid_argument("invalid name: " + quote(name) +
-                          " includes invalid characters, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed");
-}
-
-Status check_kind(const api::NetworkCreateConfig& config) {
-  const std::string driver = config.driver.value_or("");
-  if (config.config_only.value_or(false)) return not_implemented("ConfigOnly is not supported");
-  if (config.config_from && !config.config_from->network.empty()) {
-    return not_implemented("ConfigFrom is not supported");
-  }
-  if (config.ingress.value_or(false)) return not_implemented("Ingress is not supported: there is no swarm");
-  const std::string scope = config.scope.value_or("");
-  if (!scope.empty() && scope != "local") {
-    return not_implemented("Scope " + quote(scope) + " is not supported: use \"local\"");
-  }
-  if (driver == "host" || driver == "null") {
-    return {Code::kPermissionDenied, "only one instance of \"" + driver + "\" network is allowed"};
-  }
-  if (driver == "overlay") return not_implemented("Driver \"overlay\" is not supported: there is no swarm");
-  if (driver != network::kCni) return {};
-  // Its plugins say all that of what they make.
-  const api::IPAMRequest ipam = config.ipam.value_or(api::IPAMRequest{});
-  const bool has_pools = ipam.config && !ipam.config->empty();
-  const bool has_ipam =
-      !ipam.driver.value_or("default").empty() && ipam.driver.value_or("default") != "default";
-  for (const auto& [is_set, name] : {std::pair(has_pools, "IPAM.Config"), std::pair(has_ipam, "IPAM.Driver"),
-                                     std::pair(config.internal.value_or(false), "Internal"),
-                                     std::pair(config.enable_ipv6.value_or(false), "EnableIPv6")}) {
-    if (is_set)
-      return not_implemented(std::string(name) + " is not supported with driver cni: its list says it");
-  }
-  return {};
-}
-
-Result<NetworkRow> row_of(const api::NetworkCreateConfig& config, const std::string& root_id) {
-  NetworkRow row;
-  row.name = config.name.value_or("");
-  if (is_predefined(row.name)) {
-    return Status(Code::kPermissionDenied,
-                  "operation is not permitted on predefined " + row.name + " network");
-  }
-  POUCH_RETURN_IF_ERROR(check_name(row.name));
-  POUCH_RETURN_IF_ERROR(check_kind(config));
-  row.id = new_object_id();
-  const std::string driver = config.driver.value_or("");
-  row.driver = driver.empty() || driver == "default" ? "bridge" : driver;
-  const std::string ipam_driver = config.ipam ? config.ipam->driver.value_or("") : "";
-  row.ipam_driver = ipam_driver == "default" ? "" : ipam_driver;
-  row.state = network::state::kCreating;
-  row.options = config.options.value_or(network::Texts{});
-  row.labels = config.labels.value_or(network::Texts{});
-  if (config.ipam) row.ipam_options = config.ipam->options;
-  row.internal = config.internal.value_or(false);
-  row.attachable = config.attachable.value_or(false);
-  row.ipv4 = config.enable_ipv4.value_or(true);
-  row.ipv6 = config.enable_ipv6.value_or(false);
-  row.created = Timestamp::now();
-  if (!row.ipv4 && !row.ipv6) return invalid_argument("IPv4 or IPv6 must be enabled");
-  POUCH_ASSIGN_OR_RETURN(const network::BridgeOptions options, network::bridge_options(row.options));
-  if (network::is_plugin_driver(row.driver)) {
-    if (row.driver == network::kCni) POUCH_RETURN_IF_ERROR(network::cni_place(row).status());
-  } else if (network::has_sub_links(row.driver)) {
-    POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
-    POUCH_RETURN_IF_ERROR(network::choose_device(row, root_id, links));
-  } else {
-    row.device = options.device.empty() ? network::bridge_name(root_id, row.id) : options.device;
-  }
-  POUCH_ASSIGN_OR_RETURN(row.pools, network::pools_of(config));
-  return row;
 }
 
 api::IPAM shown_ipam(const NetworkRow& row) {
@@ -194,8 +109,8 @@ Result<std::vector<api::Network>> NetworkManager::list(const api::NetworkListOpt
   std::vector<api::Network> out;
   for (const NetworkRow& row : rows) {
     POUCH_ASSIGN_OR_RETURN(const auto members, network::running_members(snapshot, row.id, context_.boot_id));
-    const bool dangling = members.empty() && !is_predefined(row.name);
-    if (!filter.matches(row, is_predefined(row.name), dangling)) continue;
+    const bool dangling = members.empty() && !network::is_predefined(row.name);
+    if (!filter.matches(row, network::is_predefined(row.name), dangling)) continue;
     POUCH_ASSIGN_OR_RETURN(api::Network shown, describe(snapshot, row, false));
     out.push_back(std::move(shown));
   }
@@ -257,7 +172,7 @@ Status NetworkManager::finish_create(const NetworkRow& row, const Call& call) {
 
 Result<api::NetworkCreateResult> NetworkManager::create(const api::NetworkCreateConfig& config,
                                                         const Call& call) {
-  POUCH_ASSIGN_OR_RETURN(NetworkRow row, row_of(config, context_.root_id));
+  POUCH_ASSIGN_OR_RETURN(NetworkRow row, network::row_of(config, context_.root_id));
   using Answer = Result<api::NetworkCreateResult>;
   return detached<Answer>(call, [this, row, session = call.session]() mutable -> Answer {
     POUCH_RETURN_IF_ERROR(check_free(row.name));
@@ -322,7 +237,7 @@ Status NetworkManager::remove(const std::string& reference, const Call& call) {
       POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
       POUCH_ASSIGN_OR_RETURN(row, network::resolve_network(snapshot, reference));
     }
-    if (is_predefined(row.name)) {
+    if (network::is_predefined(row.name)) {
       return {Code::kPermissionDenied, row.name + " is a pre-defined network and cannot be removed"};
     }
     POUCH_RETURN_IF_ERROR(plugs_.sweep(true, own_call()));
@@ -344,7 +259,7 @@ Result<api::NetworkPruneResult> NetworkManager::prune(const api::NetworkPruneOpt
       POUCH_ASSIGN_OR_RETURN(const auto rows, network::all_networks(snapshot));
       for (const NetworkRow& row : rows) {
         POUCH_ASSIGN_OR_RETURN(const bool used, network::is_in_use(snapshot, row.id));
-        if (!used && !is_predefined(row.name) && filter.matches(row)) unused.push_back(row);
+        if (!used && !network::is_predefined(row.name) && filter.matches(row)) unused.push_back(row);
       }
     }
     api::NetworkPruneResult result;

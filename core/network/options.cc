@@ -79,6 +79,10 @@ Status read_option(const std::string& name, const std::string& value, BridgeOpti
 
 }  // namespace
 
+bool is_link_name(const std::string& name) {
+  return is_link_name(name, kMaxLinkName);
+}
+
 Result<BridgeOptions> bridge_options(const Texts& options) {
   BridgeOptions out;
   for (const auto& [name, value] : options) POUCH_RETURN_IF_ERROR(read_option(name, value, out));

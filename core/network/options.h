@@ -21,4 +21,7 @@ struct BridgeOptions {
 /// nobody's, and kept, as with Docker.
 Result<BridgeOptions> bridge_options(const Texts& options);
 
+/// Whether a link may be called so.
+bool is_link_name(const std::string& name);
+
 }  // namespace pouch::network

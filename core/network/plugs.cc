@@ -1,5 +1,7 @@
 #include "core/network/plugs.h"
 
+#include <sys/socket.h>
+
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/network/cni_network.h"
@@ -33,6 +35,20 @@ Status unless_refused(const Status& status, const std::string& what) {
   if (status.code() != Code::kInternal) return status;
   log_warning("network", what + ": " + status.message());
   return {};
+}
+
+// CNI's plugins fail where there is one already. Which network leads out is set when all are joined.
+Status clear_default_routes(const std::string& path) {
+  POUCH_ASSIGN_OR_RETURN(const UniqueFd netns, sys::open_net_namespace(path));
+  return sys::in_net_namespace(netns.get(), []() -> Status {
+    POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
+    for (const int family : {AF_INET, AF_INET6}) {
+      Status removed;
+      while (removed.is_ok()) removed = links.remove_default_route(family);
+      if (removed.code() != Code::kNotFound) return removed;
+    }
+    return {};
+  });
 }
 
 }  // namespace
@@ -157,6 +173,7 @@ Status Plugs::attach(const NetworkRow& row, EndpointRow endpoint, const std::vec
   POUCH_RETURN_IF_ERROR(save(attachment, call));
   PluginFacts facts;
   POUCH_ASSIGN_OR_RETURN(api::EndpointSettings asked, endpoint.settings());
+  POUCH_RETURN_IF_ERROR(clear_default_routes(attachment.netns));
   POUCH_RETURN_IF_ERROR(
       add_cni(row, attachment, {std::move(asked), ports}, context_.root_dir(), endpoint, facts, call));
   endpoint.plugin_json = facts.to_json();

@@ -18,6 +18,13 @@ Status set_one(sys::Links& links, int link, const std::string& gateway, int fami
   return links.set_default_route(link, address);
 }
 
+// "ipv4/conf/IFNAME/…" of a link.
+std::string with_link(std::string name, const std::string& link) {
+  constexpr std::string_view kOpen = "IFNAME";
+  const size_t at = name.find(kOpen);
+  return at == std::string::npos ? name : name.replace(at, kOpen.size(), link);
+}
+
 }  // namespace
 
 Status set_default_routes(sys::Links& links, const NetworkLeg& leg) {
@@ -48,6 +55,10 @@ Status configure_link(const NetworkLeg& leg) {
   for (const std::string& text : addresses) {
     POUCH_ASSIGN_OR_RETURN(const sys::IpNet address, sys::IpNet::parse(text));
     POUCH_RETURN_IF_ERROR(links.add_address(link.index, address));
+  }
+  for (const auto& [name, value] : leg.settings) {
+    const std::string own = with_link(name, leg.link);
+    POUCH_RETURN_IF_ERROR(sys::set_net_setting(own, value).prefix("set " + own));
   }
   POUCH_RETURN_IF_ERROR(links.set_up(link.index));
   return set_default_routes(links, leg);

@@ -35,7 +35,8 @@ def pouchd(busybox_tar):
 
 @pytest.fixture
 def docker(pouchd):
-    return pouchd.docker
+    yield pouchd.docker
+    networks.clear(pouchd.docker)
 
 
 def on_machine(*words):
@@ -120,17 +121,19 @@ def test_a_list_makes_a_network(pouchd, docker, lists):
 
 
 def test_joining_and_leaving(pouchd, docker, lists):
-    lists.write("more", lists.bridge("ct-more", "10.188.2.0/24", isDefaultGateway=True))
+    lists.write("more", lists.bridge("ct-more", "10.188.2.0/24"))
     create(docker, lists, "joined", "--opt", "cni.list=more")
     sleeper(docker, "c1")
     docker("network", "connect", "--driver-opt", "K=V", "joined", "c1")
     assert inspected(docker, "c1", "joined")["IPAddress"] == "10.188.2.2"
     assert pings(docker, "c1", "10.188.2.1") and docker("exec", "c1", "ip", "link", "show", "eth1").code == 0
-    docker("restart", "--time", "0", "c1")
+    docker("kill", "c1")
+    docker("wait", "c1")
+    docker("start", "c1")
     assert pings(docker, "c1", "10.188.2.1")
     assert procs.wait_until(lambda: len(lists.leases("more")) == 1, 10)
     docker("network", "disconnect", "joined", "c1")
-    assert not lists.leases("more") and docker("exec", "c1", "ip", "link", "show", "eth1", check=False).code == 1
+    assert not lists.leases("more") and docker("exec", "c1", "ip", "link", "show", "eth1", check=False).code
     docker("rm", "--force", "c1")
     docker("network", "rm", "joined")
     assert attachments(pouchd) == 0
@@ -157,7 +160,7 @@ def test_mistakes(docker, lists):
     lists.write("good", lists.bridge("ct-good", "10.188.5.0/24"))
     lists.write("noplugin", {"type": "nosuchplugin"})
     for name, args, message in (
-            ("nolist", [], "no CNI network nolist in"),
+            ("nolist", [], 'no CNI network "nolist" in'),
             ("noplugin", [], "nosuchplugin"),
             ("good", ["--opt", "cni.lists=x"], 'Options "cni.lists" is none of driver cni'),
             ("good", ["--subnet", "10.188.5.0/24"], "IPAM.Config is not supported with driver cni"),
@@ -178,7 +181,7 @@ def test_a_plugin_that_fails(pouchd, docker, lists):
     lists.write("half", lists.bridge("ct-half", "10.188.6.0/24"), {"type": "tuning", "sysctl": {"net.ipv4.nosuch": "1"}})
     create(docker, lists, "half")
     failed = docker("run", "--name", "c1", "--network", "half", "busybox", "true", check=False)
-    assert failed.code == 125 and "join network half" in failed.err and "tuning" in failed.err
+    assert failed.code and "join network half" in failed.err and "tuning" in failed.err
     assert procs.wait_until(lambda: attachments(pouchd) == 0, 10) and not lists.leases("half")
     docker("rm", "c1")
     docker("network", "rm", "half")

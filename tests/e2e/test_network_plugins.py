@@ -26,16 +26,18 @@ def docker(pouchd):
 
 
 @pytest.fixture
-def driver():
+def driver(docker):
     with NetworkPlugin(f"pouchtestnet{os.getpid()}") as plugin:
         yield plugin
+        networks.clear(docker)
         assert not plugin.networks and not plugin.endpoints and not plugin.links()
 
 
 @pytest.fixture
-def ipam():
+def ipam(docker):
     with IpamPlugin(f"pouchtestipam{os.getpid()}") as plugin:
         yield plugin
+        networks.clear(docker)
         assert not plugin.taken
 
 
@@ -66,10 +68,10 @@ def test_a_driver_makes_the_links(docker, driver):
     assert first["Interface"] == {"Address": "10.186.1.128/24", "AddressIPv6": "", "MacAddress": ""}
     assert second["Interface"] == {"Address": "10.186.1.7/24", "AddressIPv6": "", "MacAddress": "02:00:00:00:00:07"}
     shown = inspected(docker, "c1", "plug1")
-    assert (shown["IPAddress"], shown["Gateway"], shown["MacAddress"]) == ("10.186.1.128", "10.186.1.1", "02:42:de:ad:be:ef")
+    assert (shown["IPAddress"], shown["Gateway"], shown["MacAddress"]) == ("10.186.1.128", "10.186.1.1", "02:42:de:ad:be:01")
     assert shown["EndpointID"] in driver.endpoints
     link = docker("exec", "c1", "ip", "link", "show", "plug0").out
-    assert "02:42:de:ad:be:ef" in link and "UP" in link
+    assert "02:42:de:ad:be:01" in link and "UP" in link
     routes = docker("exec", "c1", "ip", "route").out
     assert "default via 10.186.1.1 dev plug0" in routes and "198.51.100.0/24 dev plug0" in routes
     assert pings(docker, "c1", "10.186.1.7") and pings(docker, "c1", "other") and pings(docker, "c2", "10.186.1.1")
@@ -90,7 +92,9 @@ def test_joining_and_leaving(docker, driver):
     docker("network", "disconnect", "plug2", "c1")
     assert len(driver.endpoints) == 1 and "plug0" not in docker("exec", "c1", "ip", "link").out
     assert not pings(docker, "c1", "c2")
-    docker("restart", "--time", "0", "c2")
+    docker("kill", "c2")
+    docker("wait", "c2")
+    docker("start", "c2")
     assert pings(docker, "c2", "10.186.2.1")
     docker("rm", "--force", "c1", "c2")
     docker("network", "rm", "plug2")

@@ -24,16 +24,7 @@ def pouchd(busybox_tar):
 @pytest.fixture
 def docker(pouchd):
     yield pouchd.docker
-    clear(pouchd.docker)
-
-
-def clear(docker):
-    ids = docker("ps", "--all", "--quiet").lines
-    if ids:
-        docker("rm", "--force", *ids)
-    made = docker("network", "ls", "--quiet", "--filter", "type=custom").lines
-    if made:
-        docker("network", "rm", *made)
+    networks.clear(pouchd.docker)
 
 
 def sleeper(docker, name, *args):

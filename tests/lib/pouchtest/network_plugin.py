@@ -15,6 +15,7 @@ class NetworkPlugin(PluginServer):
     def __init__(self, name, scope="local"):
         super().__init__(name)
         self.scope = scope
+        self.made = 0
         self.networks = {}
         self.endpoints = {}
 
@@ -58,7 +59,8 @@ class NetworkPlugin(PluginServer):
         if "refuse" in request["Options"]:
             return {"Err": "no such endpoints here"}
         self.endpoints[request["EndpointID"]] = request
-        return {"Interface": {} if request["Interface"]["MacAddress"] else {"MacAddress": "02:42:de:ad:be:ef"}}
+        self.made += 1
+        return {"Interface": {} if request["Interface"]["MacAddress"] else {"MacAddress": f"02:42:de:ad:be:{self.made:02x}"}}
 
     def _Join(self, request):
         network, endpoint = request["NetworkID"], request["EndpointID"]

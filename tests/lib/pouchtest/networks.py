@@ -52,6 +52,16 @@ def remains(root_id):
     return links | {name for name in tables() if name == f"pouch_{root_id}"}
 
 
+def clear(docker):
+    """Removes all containers and networks; `docker` runs the CLI."""
+    ids = docker("ps", "--all", "--quiet").lines
+    if ids:
+        docker("rm", "--force", *ids)
+    made = docker("network", "ls", "--quiet", "--filter", "type=custom").lines
+    if made:
+        docker("network", "rm", *made)
+
+
 def names_of(root):
     """What the bridge and the table of a root (its folder) are called."""
     file = pathlib.Path(root) / "pouch.db"

@@ -1,0 +1,105 @@
+#include "core/network/create_config.h"
+
+#include <algorithm>
+
+#include "core/base/id.h"
+#include "core/base/text.h"
+#include "core/network/bridges.h"
+#include "core/network/cni_network.h"
+#include "core/network/ipam.h"
+#include "core/network/mode.h"
+#include "core/network/options.h"
+#include "core/network/plugged.h"
+#include "core/network/sub_links.h"
+
+namespace pouch::network {
+namespace {
+
+// As Docker: its name is the start of a route, of a column, of a reference.
+Status check_name(const std::string& name) {
+  const auto is_word = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  };
+  if (name.empty()) return invalid_argument("network name must not be empty");
+  const bool good = is_word(name.front()) && std::all_of(name.begin(), name.end(), [&](char c) {
+                      return is_word(c) || c == '_' || c == '.' || c == '-';
+                    });
+  if (good) return {};
+  return invalid_argument("invalid name: " + quote(name) +
+                          " includes invalid characters, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed");
+}
+
+Status check_kind(const api::NetworkCreateConfig& config) {
+  const std::string driver = config.driver.value_or("");
+  if (config.config_only.value_or(false)) return not_implemented("ConfigOnly is not supported");
+  if (config.config_from && !config.config_from->network.empty()) {
+    return not_implemented("ConfigFrom is not supported");
+  }
+  if (config.ingress.value_or(false)) return not_implemented("Ingress is not supported: there is no swarm");
+  const std::string scope = config.scope.value_or("");
+  if (!scope.empty() && scope != "local") {
+    return not_implemented("Scope " + quote(scope) + " is not supported: use \"local\"");
+  }
+  if (driver == "host" || driver == "null") {
+    return {Code::kPermissionDenied, "only one instance of \"" + driver + "\" network is allowed"};
+  }
+  if (driver == "overlay") return not_implemented("Driver \"overlay\" is not supported: there is no swarm");
+  if (driver != kCni) return {};
+  // Its plugins say all that of what they make.
+  const api::IPAMRequest ipam = config.ipam.value_or(api::IPAMRequest{});
+  const bool has_pools = ipam.config && !ipam.config->empty();
+  const bool has_ipam =
+      !ipam.driver.value_or("default").empty() && ipam.driver.value_or("default") != "default";
+  for (const auto& [is_set, name] : {std::pair(has_pools, "IPAM.Config"), std::pair(has_ipam, "IPAM.Driver"),
+                                     std::pair(config.internal.value_or(false), "Internal"),
+                                     std::pair(config.enable_ipv6.value_or(false), "EnableIPv6")}) {
+    if (is_set)
+      return not_implemented(std::string(name) + " is not supported with driver cni: its list says it");
+  }
+  return {};
+}
+
+}  // namespace
+
+bool is_predefined(const std::string& name) {
+  return name == kBridgeName || name == "host" || name == "none" || name == "default";
+}
+
+Result<NetworkRow> row_of(const api::NetworkCreateConfig& config, const std::string& root_id) {
+  NetworkRow row;
+  row.name = config.name.value_or("");
+  if (is_predefined(row.name)) {
+    return Status(Code::kPermissionDenied,
+                  "operation is not permitted on predefined " + row.name + " network");
+  }
+  POUCH_RETURN_IF_ERROR(check_name(row.name));
+  POUCH_RETURN_IF_ERROR(check_kind(config));
+  row.id = new_object_id();
+  const std::string driver = config.driver.value_or("");
+  row.driver = driver.empty() || driver == "default" ? "bridge" : driver;
+  const std::string ipam_driver = config.ipam ? config.ipam->driver.value_or("") : "";
+  row.ipam_driver = ipam_driver == "default" ? "" : ipam_driver;
+  row.state = state::kCreating;
+  row.options = config.options.value_or(Texts{});
+  row.labels = config.labels.value_or(Texts{});
+  if (config.ipam) row.ipam_options = config.ipam->options;
+  row.internal = config.internal.value_or(false);
+  row.attachable = config.attachable.value_or(false);
+  row.ipv4 = config.enable_ipv4.value_or(true);
+  row.ipv6 = config.enable_ipv6.value_or(false);
+  row.created = Timestamp::now();
+  if (!row.ipv4 && !row.ipv6) return invalid_argument("IPv4 or IPv6 must be enabled");
+  POUCH_ASSIGN_OR_RETURN(const BridgeOptions options, bridge_options(row.options));
+  if (is_plugin_driver(row.driver)) {
+    if (row.driver == kCni) POUCH_RETURN_IF_ERROR(cni_place(row).status());
+  } else if (has_sub_links(row.driver)) {
+    POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
+    POUCH_RETURN_IF_ERROR(choose_device(row, root_id, links));
+  } else {
+    row.device = options.device.empty() ? bridge_name(root_id, row.id) : options.device;
+  }
+  POUCH_ASSIGN_OR_RETURN(row.pools, pools_of(config));
+  return row;
+}
+
+}  // namespace pouch::network
