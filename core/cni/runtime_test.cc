@@ -215,6 +215,8 @@ TEST_F(RuntimeTest, TellsEqualFileNamesApart) {
   EXPECT_EQ(called(), "one:ADD");
   ASSERT_TRUE(runtime_.del("net", other, soon()).is_ok());
   EXPECT_EQ(called(), "");
+  ASSERT_TRUE(runtime_.del(list("1.0.0", {{"one", ""}}), other, soon()).is_ok());
+  EXPECT_EQ(called(), "one:DEL");
   EXPECT_EQ(runtime_.cached("")->size(), 1U);
 }
 
