@@ -108,7 +108,8 @@ struct TerminalSession::State {
     ::sigemptyset(&set);
     ::sigaddset(&set, number);
     ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
-    ::kill(::getpid(), number);
+    // To this thread: sent to the process, it may come to another one, and later than the next line.
+    ::raise(number);
     ::_exit(128 + number);  // where its default was changed by who started this
   }
 };

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <set>
 #include <vector>
 
+#include "core/base/clock.h"
 #include "core/base/text.h"
 #include "core/sys/file.h"
 #include "core/sys/mounts.h"
@@ -19,6 +21,8 @@ namespace pouch::sys {
 namespace {
 
 constexpr int kTries = 3;
+constexpr int kLeavingMs = 500;  // for processes that are ending
+constexpr int kLookMs = 5;
 
 // Where each hierarchy is mounted.
 std::vector<std::string> hierarchies() {
@@ -69,9 +73,11 @@ bool enter(const std::string& top, const std::string& path) {
   return false;
 }
 
-void remove_in(const std::string& top, const std::string& path) {
-  // The kernel refuses while a process or a group is in it.
-  if (::rmdir((top + path).c_str()) == 0 || errno == ENOENT) ::rmdir((top + parent_of(path)).c_str());
+// False: the kernel refuses while a process or a group is in it.
+bool remove_in(const std::string& top, const std::string& path) {
+  if (::rmdir((top + path).c_str()) != 0 && errno != ENOENT) return false;
+  ::rmdir((top + parent_of(path)).c_str());
+  return true;
 }
 
 // Deepest first. The files in a group's folder go with it.
@@ -102,9 +108,16 @@ void leave_own_cgroup(const std::string& path) {
   // systemd removes a scope with all below it when the last process is gone; the hierarchy's top is not ours.
   if (is_scope(parent_of(path))) return;
   const bool is_inside = is_in(path);
-  for (const std::string& top : hierarchies()) {
+  std::vector<std::string> tops = hierarchies();
+  for (const std::string& top : tops) {
     if (is_inside) write_text(top + "/cgroup.procs", "0");
-    remove_in(top, path);
+  }
+  // Whoever leaves last removes it: a process that has been ended is in it until it is gone altogether.
+  const Deadline deadline = Deadline::after_ms(kLeavingMs);
+  while (true) {
+    std::erase_if(tops, [&path](const std::string& top) { return remove_in(top, path); });
+    if (tops.empty() || deadline.has_passed()) return;
+    ::poll(nullptr, 0, kLookMs);
   }
 }
 

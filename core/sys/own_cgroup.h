@@ -11,7 +11,8 @@ namespace pouch::sys {
 bool enter_own_cgroup(const std::string& path);
 
 /// Moves this process, when it is in `path`, back to the top of every hierarchy; then removes `path` and its
-/// parent where they are empty. What still has processes in it stays.
+/// parent where they are empty. Waits half a second for processes in it that are on their way out; what has
+/// some then stays.
 void leave_own_cgroup(const std::string& path);
 
 /// Whether some hierarchy has the group.

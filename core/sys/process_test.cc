@@ -16,6 +16,7 @@
 #include "core/sys/child.h"
 #include "core/sys/file.h"
 #include "core/sys/launcher.h"
+#include "core/sys/own_cgroup.h"
 
 namespace pouch::sys {
 namespace {
@@ -234,6 +235,26 @@ TEST(ChildTest, PidfdAndStartTimeNameAProcess) {
   EXPECT_TRUE(wait_pidfd(pidfd->get(), Deadline::after_ms(5000)));
   EXPECT_EQ(child->wait(Deadline::after_ms(5000))->code, 143);
   EXPECT_EQ(process_start_ticks(child->pid()).code(), Code::kNotFound);
+}
+
+TEST(OwnCgroupTest, LeavingWaitsForWhoIsEnding) {
+  if (::geteuid() != 0) GTEST_SKIP() << "control groups are root's";
+  const std::string group = "/pouch-test-" + std::to_string(::getpid()) + "/inner";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool entered = enter_own_cgroup(group);
+    ::usleep(100'000);
+    ::_exit(entered ? 0 : 1);
+  }
+  while (!has_cgroup(group)) ::usleep(1000);
+  ::usleep(20'000);  // it is in the group of every hierarchy
+  int status = -1;
+  std::thread reaper([&] { ::waitpid(child, &status, 0); });
+  leave_own_cgroup(group);
+  reaper.join();
+  EXPECT_EQ(status, 0);
+  EXPECT_FALSE(has_cgroup(group));
+  remove_cgroup_tree(group.substr(0, group.rfind('/')));
 }
 
 }  // namespace

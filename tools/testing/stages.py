@@ -13,7 +13,10 @@ REPO = pathlib.Path(__file__).resolve().parents[2]
 _LIMIT = 3600
 # The bindings' tests have stages of their own, which count each test; the sanitizers cannot see into their languages.
 _BINDINGS = "^(python|go|java)_test$"
-_PYTEST_SUITES = {"support": "tests/lib", "tools": "tools/testing tools/specgen tools/vm", "e2e": "tests/e2e"}
+_PYTEST_SUITES = {"support": "tests/lib", "tools": "tools/testing tools/specgen tools/vm"}
+# The part of tests/e2e that is the stage `hosts`: networks and other engines, which share subnets and take each their
+# turn, and the faults. So each of the two lanes has half of the work.
+_HOSTS = ("differential", "test_network*.py", "test_ports.py", "test_dns.py", "test_macvlan.py", "test_cni.py", "test_faults.py")
 
 
 class Shown:
@@ -236,6 +239,20 @@ def long_names():
     return sorted(path.name for path in (REPO / "tests/long").glob("*") if os.access(path, os.X_OK))
 
 
+def _hosts_paths():
+    return sorted(str(path.relative_to(REPO)) for pattern in _HOSTS for path in (REPO / "tests/e2e").glob(pattern))
+
+
+def hosts(run):
+    """The part of tests/e2e that has networks, other engines and faults."""
+    return _pytest(run, "hosts", _hosts_paths())
+
+
+def e2e(run):
+    """tests/e2e but for what the stage `hosts` has."""
+    return _pytest(run, "e2e", ["tests/e2e", *(f"--ignore={path}" for path in _hosts_paths())])
+
+
 def _pytest_stage(name):
     folders = [folder for folder in _PYTEST_SUITES[name].split() if list((REPO / folder).glob("**/test_*.py"))]
     stage = lambda run: _pytest(run, name, folders)  # noqa: E731
@@ -243,7 +260,7 @@ def _pytest_stage(name):
 
 
 # Run side by side with e2e, which mostly waits: for containers to start, daemons to answer, deadlines to pass.
-BESIDE = ("fuzz", "support", "python", "go", "java", "conformance")
+BESIDE = ("fuzz", "support", "python", "go", "java", "conformance", "hosts")
 # Too long for the CI tier on two cores: `tools/test --only tidy --only sanitizers`.
 ON_REQUEST = ("tidy", "sanitizers")
 
@@ -261,7 +278,8 @@ def available():
         "go": go if (REPO / "bindings/go/go.mod").exists() else None,
         "java": java if (REPO / "bindings/java/test").exists() else None,
         "conformance": conformance if (REPO / "tests/conformance/run").exists() else None,
-        "e2e": _pytest_stage("e2e"),
+        "hosts": hosts if _hosts_paths() else None,
+        "e2e": e2e if (REPO / "tests/e2e").is_dir() else None,
         "tidy": tidy,
         "sanitizers": sanitizers,
     }

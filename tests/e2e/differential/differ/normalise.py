@@ -51,7 +51,8 @@ def text(value, names, folders):
     """`folders`: [(path, name)] of what is the engine's own."""
     value = _PULL_STEPS.sub("", value)
     for path, name in folders:
-        value = value.replace(path, name)
+        # A port's number may stand in a longer one, such as a time's.
+        value = re.sub(rf"(?<!\d){path}(?!\d)", name, value) if path.isdigit() else value.replace(path, name)
     for pattern, name in _TIMES:
         value = pattern.sub(name, value)
     images = []

@@ -125,15 +125,17 @@ class Workload:
         self._remove("bridged", made)
 
     def _networks(self):
-        """Two networks; a running container that joins and leaves the second one."""
+        """Two networks; a running container of the second that joins and leaves the first."""
         names = [f"{name}-{self._tag}" for name in ("first", "second")]
         for name in names:
             self._network("create", name, lambda client, name=name: client.networks.create({"Name": name}, timeout=_SECONDS))
-        made = self._create("networked", _FOREVER, NetworkMode=names[0])
+        made = self._create("networked", _FOREVER, NetworkMode=names[1],
+                            PortBindings={"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]})
         if made and self._start("networked", made):
+            # The first by name leads out, and the port comes along.
             for step in ("connect", "disconnect"):
-                self._network(step, names[1], lambda client, step=step: getattr(client.networks, step)(
-                    names[1], {"Container": made}, timeout=_SECONDS) or True)
+                self._network(step, names[0], lambda client, step=step: getattr(client.networks, step)(
+                    names[0], {"Container": made}, timeout=_SECONDS) or True)
         self._remove("networked", made)
         for name in names:
             self._network("remove", name, lambda client, name=name: client.networks.remove(name, timeout=_SECONDS) or True)
