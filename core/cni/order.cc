@@ -4,7 +4,7 @@
 
 namespace pouch::cni {
 
-Result<Order> Order::prepare(Plugins& plugins, const NetworkList& list, const Attachment* attachment,
+Result<Order> Order::prepare(const Plugins& plugins, const NetworkList& list, const Attachment* attachment,
                              const Call& call) {
   Order order(plugins, list, attachment, call);
   for (const Json& plugin : list.plugins) {

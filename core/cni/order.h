@@ -18,7 +18,7 @@ class Order {
  public:
   /// Finds all plugins and the version that each one speaks, before any is told to do something. `attachment`
   /// is null for commands that are about none.
-  static Result<Order> prepare(Plugins& plugins, const NetworkList& list, const Attachment* attachment,
+  static Result<Order> prepare(const Plugins& plugins, const NetworkList& list, const Attachment* attachment,
                                const Call& call);
 
   size_t size() const { return list_->plugins.size(); }
@@ -32,11 +32,11 @@ class Order {
                           const Json& more = json_object()) const;
 
  private:
-  Order(Plugins& plugins, const NetworkList& list, const Attachment* attachment, const Call& call)
+  Order(const Plugins& plugins, const NetworkList& list, const Attachment* attachment, const Call& call)
       : plugins_(&plugins), list_(&list), attachment_(attachment), call_(&call) {}
   Json config(size_t index, const Outcome* previous, const Json& more) const;
 
-  Plugins* plugins_;
+  const Plugins* plugins_;
   const NetworkList* list_;
   const Attachment* attachment_;
   const Call* call_;

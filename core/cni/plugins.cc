@@ -7,8 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <map>
+#include <memory>
 #include <utility>
 
+#include "core/base/fork.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/base/unique_fd.h"
@@ -46,6 +49,25 @@ std::string args_text(const Attachment& attachment) {
   return join(pairs, ";");
 }
 
+// What a file was when it was asked for its versions.
+struct Known {
+  int64_t mtime_ns = 0;
+  int64_t size = 0;
+  uint64_t inode = 0;
+  std::vector<std::string> versions;
+
+  bool is_same_file(const Known& other) const {
+    return mtime_ns == other.mtime_ns && size == other.size && inode == other.inode;
+  }
+};
+
+// By path, of the whole process, which may have a Runtime for each call; used under hold_off_fork(). Leaked
+// on purpose: threads may call plugins while the process exits.
+std::map<std::string, Known>& known_files() {
+  static std::map<std::string, Known>& known = *std::make_unique<std::map<std::string, Known>>().release();
+  return known;
+}
+
 Result<std::vector<std::string>> parse_versions(const std::string& output) {
   POUCH_ASSIGN_OR_RETURN(const Json answer, parse_json(output));
   if (!answer.isObject()) return invalid_argument("it is no object");
@@ -63,13 +85,17 @@ Result<std::string> Plugins::find(const std::string& type) const {
   if (type.find('/') != std::string::npos) {
     return invalid_argument("CNI plugin " + quote(type) + ": a name with a slash");
   }
+  for (const std::string& folder : folders_) {
+    if (!folder.starts_with('/'))
+      return invalid_argument("CNI plugins: " + quote(folder) + " is no absolute path");
+  }
   Result<std::string> path = sys::find_program_in(type, folders_);
   if (!path.is_ok()) return path.status().prefix("CNI plugin " + quote(type));
   return path;
 }
 
 Result<std::string> Plugins::choose_version(const std::string& type, const std::string& most,
-                                            const Call& call) {
+                                            const Call& call) const {
   POUCH_ASSIGN_OR_RETURN(const std::vector<std::string> versions, versions_of(type, call));
   std::string chosen = newest_version(versions, most);
   if (chosen.empty()) {
@@ -79,23 +105,20 @@ Result<std::string> Plugins::choose_version(const std::string& type, const std::
   return chosen;
 }
 
-Result<std::vector<std::string>> Plugins::versions_of(const std::string& type, const Call& call) {
+Result<std::vector<std::string>> Plugins::versions_of(const std::string& type, const Call& call) const {
   POUCH_ASSIGN_OR_RETURN(const std::string path, find(type));
   struct stat facts = {};
   if (::stat(path.c_str(), &facts) != 0) return errno_status(errno, "CNI plugin " + quote(path));
   constexpr int64_t kSecond = 1'000'000'000;
   Known now = {facts.st_mtim.tv_sec * kSecond + facts.st_mtim.tv_nsec, facts.st_size, facts.st_ino, {}};
   {
-    const std::lock_guard lock(mutex_);
-    const auto known = known_.find(path);
-    if (known != known_.end() && known->second.mtime_ns == now.mtime_ns && known->second.size == now.size &&
-        known->second.inode == now.inode) {
-      return known->second.versions;
-    }
+    const auto lock = hold_off_fork();
+    const auto known = known_files().find(path);
+    if (known != known_files().end() && known->second.is_same_file(now)) return known->second.versions;
   }
   POUCH_ASSIGN_OR_RETURN(now.versions, ask_versions(type, call));
-  const std::lock_guard lock(mutex_);
-  return (known_[path] = std::move(now)).versions;
+  const auto lock = hold_off_fork();
+  return (known_files()[path] = std::move(now)).versions;
 }
 
 Result<std::vector<std::string>> Plugins::ask_versions(const std::string& type, const Call& call) const {

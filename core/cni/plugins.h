@@ -1,9 +1,7 @@
 #pragma once
 
-#include <cstdint>
-#include <map>
-#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/api/json.h"
@@ -18,12 +16,13 @@ class Plugins {
  public:
   explicit Plugins(std::vector<std::string> folders) : folders_(std::move(folders)) {}
 
-  /// The plugin's file. NotFound lists the folders.
+  /// The plugin's file. NotFound lists the folders; InvalidArgument for one that is not absolute.
   Result<std::string> find(const std::string& type) const;
 
-  /// The newest version that the plugin speaks, not newer than `most`. It is asked once (VERSION) while its
-  /// file stays the same. NotImplemented when it speaks newer ones only.
-  Result<std::string> choose_version(const std::string& type, const std::string& most, const Call& call);
+  /// The newest version that the plugin speaks, not newer than `most`. It is asked once (VERSION) in a
+  /// process while its file stays the same. NotImplemented when it speaks newer ones only.
+  Result<std::string> choose_version(const std::string& type, const std::string& most,
+                                     const Call& call) const;
 
   /// Runs it to its end: what it wrote to stdout. `attachment` is null for commands that are about none.
   /// Errors are as Runtime describes them.
@@ -31,21 +30,11 @@ class Plugins {
                           const Json& config, const Call& call) const;
 
  private:
-  // What a file was when it was asked.
-  struct Known {
-    int64_t mtime_ns = 0;
-    int64_t size = 0;
-    uint64_t inode = 0;
-    std::vector<std::string> versions;
-  };
-
-  Result<std::vector<std::string>> versions_of(const std::string& type, const Call& call);
+  Result<std::vector<std::string>> versions_of(const std::string& type, const Call& call) const;
   Result<std::vector<std::string>> ask_versions(const std::string& type, const Call& call) const;
   std::vector<std::string> environment(const std::string& command, const Attachment* attachment) const;
 
   const std::vector<std::string> folders_;
-  std::mutex mutex_;
-  std::map<std::string, Known> known_;  // by path; protected by mutex_
 };
 
 }  // namespace pouch::cni

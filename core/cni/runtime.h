@@ -36,7 +36,8 @@ class Cache;
 /// NotFound for 3, else Internal. Plugins that are not there are NotFound.
 class Runtime {
  public:
-  /// Plugins are looked for in the folders in turn. The cache folder is that of libcni's format
+  /// Cheap to make. Plugins are looked for in the folders in turn, which are absolute paths. The cache folder
+  /// is that of libcni's format
   /// ("/var/lib/cni/results" is what other runtimes use); it is made, 0700, when it is needed.
   Runtime(std::vector<std::string> plugin_folders, std::string cache_folder);
   ~Runtime();

@@ -176,6 +176,9 @@ TEST_F(FailureTest, NamesThatWouldMeanSomethingElse) {
   attachment.netns = "";
   EXPECT_EQ(runtime_.add(net, attachment, soon()).code(), Code::kInvalidArgument);
   EXPECT_TRUE(runtime_.del("net", attachment, soon()).is_ok());
+  Runtime relative({folder_.file("plugins"), ""}, folder_.file("results"));
+  EXPECT_EQ(relative.add(net, attachment_, soon()).status().to_string(),
+            "InvalidArgument: CNI plugins: \"\" is no absolute path");
   EXPECT_EQ(runtime_.del("../net", attachment_, soon()).code(), Code::kInvalidArgument);
   EXPECT_EQ(called(true), "");
 }

@@ -128,7 +128,8 @@ TEST_F(RuntimeTest, AsksForVersionsOncePerFile) {
   answering("one", R"("1.0.0")", kResult);
   const NetworkList net = list("1.1.0", {{"one", ""}, {"one", ""}});
   ASSERT_TRUE(runtime_.add(net, attachment_, soon()).is_ok());
-  ASSERT_TRUE(runtime_.del("net", attachment_, soon()).is_ok());
+  Runtime another({folder_.file("plugins")}, folder_.file("results"));
+  ASSERT_TRUE(another.del("net", attachment_, soon()).is_ok());
   EXPECT_EQ(called(true), "one:VERSION one:ADD one:ADD one:DEL one:DEL");
   answering("one", R"("2.0.0")", kResult);
   const auto newer = runtime_.add(net, attachment_, soon());
@@ -215,6 +216,8 @@ TEST_F(RuntimeTest, TellsEqualFileNamesApart) {
   EXPECT_EQ(called(), "one:ADD");
   ASSERT_TRUE(runtime_.del("net", other, soon()).is_ok());
   EXPECT_EQ(called(), "");
+  ASSERT_TRUE(runtime_.del(list("1.0.0", {{"one", ""}}), other, soon()).is_ok());
+  EXPECT_EQ(called(), "one:DEL");
   EXPECT_EQ(runtime_.cached("")->size(), 1U);
 }
 
