@@ -11,6 +11,7 @@ namespace {
 constexpr const char* kLinkOption = "com.docker.network.endpoint.ifname";
 constexpr const char* kSettingsOption = "com.docker.network.endpoint.sysctls";
 constexpr const char* kThisLink = "IFNAME";
+constexpr const char* kThisLinkLowered = "ifname";  // what the docker CLI's --network makes of it
 constexpr size_t kParts = 5;  // net.ipv4.conf.IFNAME.log_martians
 
 // Of this link alone: what is every container's is HostConfig.Sysctls.
@@ -21,7 +22,7 @@ Status read_setting(const std::string& text, sys::NetSettings& out) {
     return !part.empty() && part.find('/') == std::string::npos;
   });
   const bool good = equals != std::string::npos && parts.size() == kParts && is_plain && parts[0] == "net" &&
-                    parts[3] == kThisLink;
+                    to_lower(parts[3]) == kThisLinkLowered;
   if (!good) {
     return invalid_argument("unable to parse sysctl " + quote(text) +
                             ": it must be of the form 'net.X.Y.IFNAME.Z=V'");

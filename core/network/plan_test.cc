@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "core/network/endpoint_options.h"
 #include "core/network/ipam.h"
 #include "core/network/legs.h"
 #include "core/network/list_filter.h"
@@ -24,6 +25,27 @@ api::IPAMConfig pool(const char* subnet, const char* range = "", const char* gat
   if (*range != 0) out.ip_range = range;
   if (*gateway != 0) out.gateway = gateway;
   return out;
+}
+
+TEST(EndpointOptionsTest, DockersNamesAndValues) {
+  const auto read = [](const std::string& name, const std::string& value) {
+    api::EndpointSettings asked;
+    asked.driver_opts.emplace()["com.docker.network.endpoint." + name] = value;
+    return endpoint_options(asked);
+  };
+  EXPECT_EQ(read("ifname", "lan0")->link, "lan0");
+  const auto settings = read("sysctls", "net.ipv4.conf.IFNAME.log_martians=1, net.ipv6.conf.ifname.mtu=1400");
+  const sys::NetSettings expected{{"ipv4/conf/IFNAME/log_martians", "1"}, {"ipv6/conf/IFNAME/mtu", "1400"}};
+  EXPECT_EQ(settings->settings, expected);
+  for (const char* bad : {"net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=1", "net.ipv4.conf.IFNAME.x",
+                          "net.ipv4.conf.IFNAME./x=1", "kernel.a.b.IFNAME.c=1", ""}) {
+    EXPECT_EQ(read("sysctls", bad).code(), Code::kInvalidArgument) << bad;
+  }
+  for (const char* bad : {"", "a/b", "0123456789abcdef"}) {
+    EXPECT_EQ(read("ifname", bad).code(), Code::kInvalidArgument) << bad;
+  }
+  EXPECT_EQ(read("colour", "red").code(), Code::kNotImplemented);
+  EXPECT_TRUE(endpoint_options({}).is_ok());
 }
 
 TEST(BridgeOptionsTest, DockersNamesAndValues) {

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <memory>
 
+#include "core/base/fault.h"
 #include "core/base/text.h"
 #include "core/base/unique_fd.h"
 #include "core/sys/file.h"
@@ -223,8 +224,12 @@ Result<Json> call_plugin(const PluginAddress& address, const std::string& method
     auto parsed = parse_plugin_answer(text);
     return parsed.is_ok() ? std::move(parsed) : Status(Code::kInternal, parsed.status().message());
   };
-  const auto answer = exchange();
-  if (!answer.is_ok()) return answer.status().prefix(method);
+  Result<PluginAnswer> answer = PluginAnswer{};
+  const Status done = with_faults("plugin.call", [&] {
+    answer = exchange();
+    return answer.status();
+  });
+  if (!done.is_ok()) return done.prefix(method);
   const auto document = parse_json(answer->body.empty() ? "{}" : answer->body);
   const bool is_object = document.is_ok() && document->isObject();
   const std::string error = is_object ? error_of(*document) : "";

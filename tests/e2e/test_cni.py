@@ -10,6 +10,8 @@ import subprocess
 
 import pytest
 from pouchtest import echo, networks, procs
+from pouchtest.faults.control import Control
+from pouchtest.faults.pouchd import FaultyPouchd
 from pouchtest.pouchd import Pouchd
 
 pytest_plugins = ["pouchtest.fixtures"]
@@ -22,13 +24,22 @@ class Machine(Pouchd):
         return ["nsenter", f"--net=/run/netns/{_MACHINE}", *super().command()]
 
 
+class FaultyMachine(FaultyPouchd):
+    def command(self):
+        return ["nsenter", f"--net=/run/netns/{_MACHINE}", *super().command()]
+
+
 @pytest.fixture(scope="module")
-def pouchd(busybox_tar):
-    with contextlib.ExitStack() as stack:
-        networks.ip("netns", "add", _MACHINE)
-        stack.callback(networks.ip, "netns", "delete", _MACHINE)
-        networks.ip("-netns", _MACHINE, "link", "set", "lo", "up")
-        daemon = stack.enter_context(Machine())
+def machine():
+    networks.ip("netns", "add", _MACHINE)
+    networks.ip("-netns", _MACHINE, "link", "set", "lo", "up")
+    yield
+    networks.ip("netns", "delete", _MACHINE)
+
+
+@pytest.fixture(scope="module")
+def pouchd(machine, busybox_tar):  # pylint: disable=unused-argument
+    with Machine() as daemon:
         daemon.docker("load", "--input", busybox_tar)
         yield daemon
 
@@ -65,7 +76,7 @@ class Lists:
 
 
 @pytest.fixture
-def lists(tmp_path):
+def lists(machine, tmp_path):  # pylint: disable=unused-argument
     yield Lists(tmp_path)
     for link in json.loads(on_machine("ip", "-json", "link", "show", "type", "bridge")):
         if link and link["ifname"].startswith("ct-"):
@@ -185,6 +196,24 @@ def test_a_plugin_that_fails(pouchd, docker, lists):
     assert procs.wait_until(lambda: attachments(pouchd) == 0, 10) and not lists.leases("half")
     docker("rm", "c1")
     docker("network", "rm", "half")
+
+
+@pytest.mark.parametrize("point", ["cni.add.after", "cni.cache.after", "cni.del.before", "cni.uncache.before"])
+def test_killed_amid_a_life(point, lists, busybox_tar, tmp_path):
+    lists.write("amid", lists.bridge("ct-amid", "10.188.8.0/24"))
+
+    def live():
+        docker("run", "--rm", "--network", "amid", "busybox", "true", check=False)
+        docker("network", "rm", "amid", check=False)
+
+    with FaultyMachine(Control(tmp_path)) as pouchd:
+        docker = pouchd.docker
+        docker("load", "--input", busybox_tar)
+        create(docker, lists, "amid")
+        assert pouchd.killed_at(point, 1, live, role="*")
+        assert procs.wait_until(lambda: attachments(pouchd) == 0 and not lists.leases("amid"), 20)
+        if docker("network", "ls", "--quiet", "--filter", "name=amid").lines:
+            docker("network", "rm", "amid")
 
 
 def test_a_list_that_is_gone(pouchd, docker, lists):

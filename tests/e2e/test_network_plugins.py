@@ -5,6 +5,8 @@ import os
 
 import pytest
 from pouchtest import networks, procs
+from pouchtest.faults.control import Control
+from pouchtest.faults.pouchd import FaultyPouchd
 from pouchtest.network_plugin import IpamPlugin, NetworkPlugin
 from pouchtest.pouchd import Pouchd
 
@@ -124,6 +126,24 @@ def test_a_driver_that_is_away(docker, driver):
     assert len(driver.endpoints) == 1
     docker("network", "rm", "plug4")
     assert not driver.endpoints
+
+
+@pytest.mark.parametrize("point", ["plugin.call.after", "row.intents.insert.before"])
+def test_killed_amid_a_start(point, driver, busybox_tar, tmp_path):
+    """Whatever a driver was asked for by an engine that died, the next one undoes."""
+    with FaultyPouchd(Control(tmp_path)) as pouchd:
+        docker = pouchd.docker
+        docker("load", "--input", busybox_tar)
+        docker("network", "create", "--driver", driver.name, "plug6")
+        times = 0
+        while pouchd.killed_at(point, times + 1, lambda: docker(
+                "run", "--detach", "--name", "c1", "--network", "plug6", "busybox", "sleep", "1000", check=False)):
+            times += 1
+            docker("rm", "--force", "c1")
+            assert procs.wait_until(lambda: not driver.endpoints and not driver.links() - {f"tb{next(iter(driver.networks))[:7]}"}, 20)
+        assert times >= 2
+        docker("rm", "--force", "c1")
+        docker("network", "rm", "plug6")
 
 
 def test_names_of_drivers(docker):

@@ -48,6 +48,24 @@ def routes(docker, name, family="-4"):
     return [line.strip() for line in docker("exec", name, "ip", family, "route").out.splitlines()]
 
 
+def test_options_of_an_endpoint(docker):
+    docker("network", "create", "net1")
+    docker("network", "create", "net2")
+    options = ["driver-opt=com.docker.network.endpoint.ifname=foobar0",
+               "driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1"]
+    sleeper(docker, "c1", "--network", ",".join(["name=net1", *options]), "--network", "net2")
+    assert docker("exec", "c1", "cat", "/proc/sys/net/ipv4/conf/foobar0/log_martians").out == "1\n"
+    docker("network", "disconnect", "net1", "c1")
+    assert docker("exec", "c1", "ip", "link", "show", "eth0").code == 0
+    for option, message in (("com.docker.network.endpoint.ifname=a/b", 'invalid interface name "a/b"'),
+                            ("com.docker.network.endpoint.sysctls=net.ipv4.ip_forward=1", "it must be of the form"),
+                            ("colour=red", "DriverOpts colour of an endpoint is not supported")):
+        refused = docker("network", "connect", "--driver-opt", option, "net1", "c1", check=False)
+        assert refused.code == 1, option
+        refused = docker("create", "--network", f"name=net1,driver-opt={option}", "busybox", check=False)
+        assert refused.code == 1 and message in refused.err, refused.err
+
+
 def test_life(docker):
     net = docker("network", "create", "--label", "a=b", "--opt", "com.docker.network.driver.mtu=1400", "net1").out.strip()
     assert len(net) == 64

@@ -1,24 +1,13 @@
 """A start that fails, whose undoing fails as well: the task does not stay."""
 
-import os
-
 import pytest
 from pouchtest.containerd import PrivateContainerd
 from pouchtest.faults.control import Control
+from pouchtest.faults.pouchd import FaultyPouchd
 from pouchtest.images import busybox_image_tar
-from pouchtest.pouchd import Pouchd
 from pouchtest.procs import wait_until
 
 pytest_plugins = ["pouchtest.fixtures"]
-
-
-class FaultyPouchd(Pouchd):
-    def __init__(self, control, containerd):
-        super().__init__(containerd=containerd)
-        self._control = control
-
-    def environment(self):
-        return {**os.environ, **self._control.environment}
 
 
 @pytest.mark.parametrize("step", ["rpc.tasks.delete.before", "rpc.tasks.kill.before"])
