@@ -104,7 +104,6 @@ Status check_create(const api::NetworkCreateConfig& config) {
                                 [](char c) { return mock::is_word(c) || c == '_' || c == '.' || c == '-'; });
   if (!good) return invalid_argument("invalid name: " + quote(name));
   const std::string driver = config.driver.value_or("bridge");
-  if (config.config_only.value_or(false)) return not_implemented("ConfigOnly is not supported");
   if (config.ingress.value_or(false)) return not_implemented("Ingress is not supported");
   if (driver == "overlay") return not_implemented("Driver " + quote(driver) + " is not supported");
   if (driver != "bridge" && driver != "macvlan" && driver != "ipvlan")
@@ -121,7 +120,10 @@ Status check_create(const api::NetworkCreateConfig& config) {
 }
 
 api::Network network_of(const api::NetworkCreateConfig& config) {
-  api::Network made = mock::plain(config.name.value_or(""), config.driver.value_or("bridge"));
+  const bool config_only = config.config_only.value_or(false);
+  api::Network made =
+      mock::plain(config.name.value_or(""), config_only ? "null" : config.driver.value_or("bridge"));
+  made.config_only = config_only;
   made.internal = config.internal.value_or(false);
   made.attachable = config.attachable.value_or(false);
   made.enable_ipv4 = config.enable_ipv4.value_or(true);
@@ -132,6 +134,31 @@ api::Network network_of(const api::NetworkCreateConfig& config) {
   if (ipam.options) made.ipam.options = *ipam.options;
   if (ipam.config) made.ipam.config = *ipam.config;
   return made;
+}
+
+// What it takes over from its configuration.
+Status apply_base(const api::NetworkCreateConfig& config, const std::map<std::string, api::Network>& networks,
+                  api::Network& made) {
+  const std::string base = config.config_from ? config.config_from->network : "";
+  if (base.empty()) return {};
+  const auto at = std::find_if(networks.begin(), networks.end(), [&](const auto& entry) {
+    return entry.second.name == base && entry.second.config_only;
+  });
+  if (at == networks.end()) return not_found("configuration network " + quote(base) + " does not exist");
+  const bool has_own = !made.labels->empty() || !made.options->empty() || made.enable_ipv6 ||
+                       (made.ipam.config.has_value() && !made.ipam.config->empty());
+  if (has_own || config.config_only.value_or(false)) {
+    return {
+        Code::kPermissionDenied,
+        "user specified configurations are not supported if the network depends on a configuration network"};
+  }
+  made.config_from.network = base;
+  made.labels = at->second.labels;
+  made.options = at->second.options;
+  made.enable_ipv4 = at->second.enable_ipv4;
+  made.enable_ipv6 = at->second.enable_ipv6;
+  made.ipam = at->second.ipam;
+  return {};
 }
 
 bool has_label(const std::map<std::string, std::string>& labels, const std::string& wanted) {
@@ -195,12 +222,13 @@ Result<api::NetworkCreateResult> MockEngine::network_create(const api::NetworkCr
   POUCH_RETURN_IF_ERROR(state_->check_session(call.session));
   state_->ensure_networks();
   api::Network made = network_of(config);
+  POUCH_RETURN_IF_ERROR(apply_base(config, state_->networks, made));
   for (const auto& [id, other] : state_->networks) {
     if (other.name == made.name) {
       return Status(Code::kAlreadyExists, "network with name " + made.name + " already exists");
     }
   }
-  if (!made.ipam.config.has_value() || made.ipam.config->empty()) {
+  if (!made.config_only && (!made.ipam.config.has_value() || made.ipam.config->empty())) {
     if (state_->networks.size() > mock::kSubnets) {
       return Status(Code::kResourceExhausted, "all predefined address pools have been fully subnetted");
     }
@@ -263,6 +291,11 @@ Status MockEngine::network_remove(const std::string& id, const Call& call) {
   if (mock::is_predefined_network(found->name)) {
     return {Code::kPermissionDenied, found->name + " is a pre-defined network and cannot be removed"};
   }
+  for (const auto& [other_id, other] : state_->networks) {
+    if (!found->config_only || other.config_from.network != found->name) continue;
+    return {Code::kPermissionDenied,
+            "error while removing network: configuration network " + quote(found->name) + " is in use"};
+  }
   for (const auto& [container_id, container] : state_->containers) {
     if (!container->main.running || !is_member(*container, found->name)) continue;
     return {Code::kPermissionDenied, "error while removing network: network " + found->name +
@@ -279,6 +312,9 @@ Status MockEngine::network_connect(const std::string& id, const api::NetworkConn
   const std::lock_guard lock(state_->mutex);
   POUCH_ASSIGN_OR_RETURN(const api::Network* network, state_->find_network(id));
   POUCH_ASSIGN_OR_RETURN(const auto container, find_member(*state_, config.container.value_or(""), *network));
+  if (network->config_only) {
+    return {Code::kPermissionDenied, "cannot create endpoint on configuration-only network"};
+  }
   if (!mock::has_own_links(mock::network_mode(container->host)) || network->driver != "bridge") {
     return invalid_argument(
         "container cannot be connected to multiple networks with one of the networks in private (none) mode");
@@ -342,7 +378,7 @@ Result<api::NetworkPruneResult> MockEngine::network_prune(const api::NetworkPrun
         state_->containers,
         [&, &name = network.name](const auto& entry) { return is_member(*entry.second, name); });
     const auto& labels = *network.labels;
-    if (is_used || mock::is_predefined_network(network.name) ||
+    if (is_used || network.config_only || mock::is_predefined_network(network.name) ||
         !holds("label", [&](const std::string& value) { return has_label(labels, value); }) ||
         !holds("label!", [&](const std::string& value) { return !has_label(labels, value); })) {
       continue;

@@ -275,7 +275,9 @@ Status Bridges::configure(const NetworkRow& row, sys::Links& links, const sys::L
     // for a second or two after the first container has come.
     POUCH_RETURN_IF_ERROR(sys::set_net_setting(settings + "dad_transmits", "0"));
   }
+  POUCH_ASSIGN_OR_RETURN(const BridgeOptions options, bridge_options(row.options));
   for (const PoolRow& pool : row.pools) {
+    if (options.inhibit_ipv4 && pool.is_v4()) continue;
     POUCH_ASSIGN_OR_RETURN(const sys::IpNet subnet, sys::IpNet::parse(pool.subnet));
     POUCH_ASSIGN_OR_RETURN(const sys::IpAddress gateway, sys::IpAddress::parse(pool.gateway));
     POUCH_RETURN_IF_ERROR(links.add_address(bridge.index, {gateway, subnet.prefix}));

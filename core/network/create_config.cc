@@ -11,6 +11,8 @@
 #include "core/network/options.h"
 #include "core/network/plugged.h"
 #include "core/network/sub_links.h"
+#include "core/network/subnets.h"
+#include "core/sys/ip_net.h"
 
 namespace pouch::network {
 namespace {
@@ -31,10 +33,6 @@ Status check_name(const std::string& name) {
 
 Status check_kind(const api::NetworkCreateConfig& config) {
   const std::string driver = config.driver.value_or("");
-  if (config.config_only.value_or(false)) return not_implemented("ConfigOnly is not supported");
-  if (config.config_from && !config.config_from->network.empty()) {
-    return not_implemented("ConfigFrom is not supported");
-  }
   if (config.ingress.value_or(false)) return not_implemented("Ingress is not supported: there is no swarm");
   const std::string scope = config.scope.value_or("");
   if (!scope.empty() && scope != "local") {
@@ -59,13 +57,76 @@ Status check_kind(const api::NetworkCreateConfig& config) {
   return {};
 }
 
+Status forbidden(const std::string& text) {
+  return {Code::kPermissionDenied, text};
+}
+
+Status check_configuration(const api::NetworkCreateConfig& config) {
+  const bool is_based = config.config_from && !config.config_from->network.empty();
+  if (config.config_only.value_or(false)) {
+    if (config.internal.value_or(false) || config.attachable.value_or(false) ||
+        config.ingress.value_or(false) || !config.scope.value_or("").empty()) {
+      return forbidden(
+          "configuration network can only contain network specific fields. Network operator fields like "
+          "[ ingress | internal | attachable | scope ] are not supported.");
+    }
+    if (is_based) return forbidden("a configuration network cannot depend on another configuration network");
+  }
+  if (!is_based) return {};
+  const api::IPAMRequest ipam = config.ipam.value_or(api::IPAMRequest{});
+  const std::string ipam_driver = ipam.driver.value_or("default");
+  const bool has_own = (!ipam_driver.empty() && ipam_driver != "default") ||
+                       !config.enable_ipv4.value_or(true) || config.enable_ipv6.value_or(false) ||
+                       (config.labels && !config.labels->empty()) ||
+                       (ipam.options && !ipam.options->empty()) || (ipam.config && !ipam.config->empty());
+  if (has_own) {
+    return forbidden(
+        "user specified configurations are not supported if the network depends on a configuration network");
+  }
+  if (config.options && !config.options->empty()) {
+    return forbidden(
+        "network driver options are not supported if the network depends on a configuration network");
+  }
+  return {};
+}
+
+// What a network takes over from its configuration.
+void apply(const NetworkRow& base, NetworkRow& row) {
+  row.config_from = base.name;
+  row.options = base.options;
+  row.labels = base.labels;
+  row.ipam_driver = base.ipam_driver;
+  row.ipam_options = base.ipam_options;
+  row.ipv4 = base.ipv4;
+  row.ipv6 = base.ipv6;
+  row.pools = base.pools;
+  if (!row.ipam_driver.empty()) return;
+  for (PoolRow& pool : row.pools) {
+    const auto subnet = sys::IpNet::parse(pool.subnet);
+    if (pool.gateway.empty() && subnet.is_ok()) pool.gateway = gateway_of(*subnet).to_string();
+  }
+}
+
+// The link of the host that it has, or will have.
+Status choose_link(NetworkRow& row, const std::string& root_id) {
+  POUCH_ASSIGN_OR_RETURN(const BridgeOptions options, bridge_options(row.options));
+  if (is_plugin_driver(row.driver)) return row.driver == kCni ? cni_place(row).status() : Status();
+  if (has_sub_links(row.driver)) {
+    POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
+    return choose_device(row, root_id, links);
+  }
+  row.device = options.device.empty() ? bridge_name(root_id, row.id) : options.device;
+  return {};
+}
+
 }  // namespace
 
 bool is_predefined(const std::string& name) {
   return name == kBridgeName || name == "host" || name == "none" || name == "default";
 }
 
-Result<NetworkRow> row_of(const api::NetworkCreateConfig& config, const std::string& root_id) {
+Result<NetworkRow> row_of(const api::NetworkCreateConfig& config, const NetworkRow* base,
+                          const std::string& root_id) {
   NetworkRow row;
   row.name = config.name.value_or("");
   if (is_predefined(row.name)) {
@@ -73,6 +134,7 @@ Result<NetworkRow> row_of(const api::NetworkCreateConfig& config, const std::str
                   "operation is not permitted on predefined " + row.name + " network");
   }
   POUCH_RETURN_IF_ERROR(check_name(row.name));
+  POUCH_RETURN_IF_ERROR(check_configuration(config));
   POUCH_RETURN_IF_ERROR(check_kind(config));
   row.id = new_object_id();
   const std::string driver = config.driver.value_or("");
@@ -89,16 +151,14 @@ Result<NetworkRow> row_of(const api::NetworkCreateConfig& config, const std::str
   row.ipv6 = config.enable_ipv6.value_or(false);
   row.created = Timestamp::now();
   if (!row.ipv4 && !row.ipv6) return invalid_argument("IPv4 or IPv6 must be enabled");
-  POUCH_ASSIGN_OR_RETURN(const BridgeOptions options, bridge_options(row.options));
-  if (is_plugin_driver(row.driver)) {
-    if (row.driver == kCni) POUCH_RETURN_IF_ERROR(cni_place(row).status());
-  } else if (has_sub_links(row.driver)) {
-    POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
-    POUCH_RETURN_IF_ERROR(choose_device(row, root_id, links));
-  } else {
-    row.device = options.device.empty() ? bridge_name(root_id, row.id) : options.device;
-  }
   POUCH_ASSIGN_OR_RETURN(row.pools, pools_of(config));
+  row.config_only = config.config_only.value_or(false);
+  if (row.config_only) {
+    row.driver = "null";
+    return row;
+  }
+  if (base != nullptr) apply(*base, row);
+  POUCH_RETURN_IF_ERROR(choose_link(row, root_id));
   return row;
 }
 

@@ -12,7 +12,7 @@ constexpr const char* kLinkOption = "com.docker.network.endpoint.ifname";
 constexpr const char* kSettingsOption = "com.docker.network.endpoint.sysctls";
 constexpr const char* kThisLink = "IFNAME";
 constexpr const char* kThisLinkLowered = "ifname";  // what the docker CLI's --network makes of it
-constexpr size_t kParts = 5;  // net.ipv4.conf.IFNAME.log_martians
+constexpr size_t kParts = 5;                        // net.ipv4.conf.IFNAME.log_martians
 
 // Of this link alone: what is every container's is HostConfig.Sysctls.
 Status read_setting(const std::string& text, sys::NetSettings& out) {

@@ -67,7 +67,8 @@ class Complaints {
   std::string text_;
 };
 
-PoolRow pool_of(const api::IPAMConfig& config, bool has_plugin, Complaints& complaints) {
+// `is_bare`: a gateway that is not given is left to others.
+PoolRow pool_of(const api::IPAMConfig& config, bool is_bare, Complaints& complaints) {
   PoolRow pool;
   pool.subnet = config.subnet.value_or("");
   const auto subnet = IpNet::parse(pool.subnet);
@@ -83,7 +84,7 @@ PoolRow pool_of(const api::IPAMConfig& config, bool has_plugin, Complaints& comp
   if (!pool.ip_range.empty()) complaints.check_range(pool.ip_range, *subnet);
   pool.gateway = config.gateway.value_or("");
   if (pool.gateway.empty()) {
-    if (!has_plugin) pool.gateway = gateway_of(*subnet).to_string();
+    if (!is_bare) pool.gateway = gateway_of(*subnet).to_string();
   } else {
     complaints.check_inside("gateway", pool.gateway, *subnet);
   }
@@ -103,12 +104,9 @@ Status check_families(const api::NetworkCreateConfig& config, const std::vector<
       return invalid_argument(std::string("IPAM.Config: the network has an ") + (v4 ? "IPv4" : "IPv6") +
                               " subnet, but " + (v4 ? "EnableIPv4" : "EnableIPv6") + " is false");
     }
-    if (count > 1) {
-      const std::string driver = config.driver.value_or("");
-      if (driver == "macvlan" || driver == "ipvlan") {
-        return not_implemented("IPAM.Config: several subnets of one family in a network of driver " + driver +
-                               " are not supported");
-      }
+    const std::string driver = config.driver.value_or("");
+    const bool is_bridge = driver.empty() || driver == "default" || driver == "bridge";
+    if (count > 1 && is_bridge && !config.config_only.value_or(false)) {
       return {Code::kPermissionDenied, "bridge driver doesn't support multiple subnets"};
     }
   }
@@ -157,6 +155,17 @@ Result<std::string> pick_address(store::Session& session, const NetworkRow& row,
   return pool.last_address;
 }
 
+// Of several pools the one with the address that is asked for, else the first with room.
+Result<std::string> pick_of_family(store::Session& session, NetworkRow& row, bool v4,
+                                   const std::string& asked) {
+  for (PoolRow& pool : row.pools) {
+    if (pool.is_v4() != v4 || (!asked.empty() && row.pool_of(asked) != &pool)) continue;
+    auto picked = pick_address(session, row, pool, asked);
+    if (picked.code() != Code::kResourceExhausted) return picked;
+  }
+  return none_left(row, v4);
+}
+
 std::string random_mac() {
   const uint64_t number = random_number();
   sys::MacAddress mac{};
@@ -171,13 +180,15 @@ std::string random_mac() {
 Result<std::vector<PoolRow>> pools_of(const api::NetworkCreateConfig& config) {
   const api::IPAMRequest ipam = config.ipam.value_or(api::IPAMRequest{});
   const std::string ipam_driver = ipam.driver.value_or("");
-  const bool has_plugin = !ipam_driver.empty() && ipam_driver != "default";
+  // A configuration says what was given, and no more.
+  const bool is_bare =
+      config.config_only.value_or(false) || (!ipam_driver.empty() && ipam_driver != "default");
   std::vector<PoolRow> pools;
   Complaints complaints;
   for (const api::IPAMConfig& asked : ipam.config.value_or(std::vector<api::IPAMConfig>{})) {
     const bool is_empty = asked.subnet.value_or("").empty() && asked.ip_range.value_or("").empty() &&
                           asked.gateway.value_or("").empty();
-    if (!is_empty) pools.push_back(pool_of(asked, has_plugin, complaints));
+    if (!is_empty) pools.push_back(pool_of(asked, is_bare, complaints));
   }
   POUCH_RETURN_IF_ERROR(complaints.status());
   POUCH_RETURN_IF_ERROR(check_families(config, pools));
@@ -205,7 +216,7 @@ Result<std::vector<IpNet>> subnets_of_networks(store::Session& session, const st
   POUCH_ASSIGN_OR_RETURN(const auto rows, all_networks(session, true));
   std::vector<IpNet> out;
   for (const NetworkRow& row : rows) {
-    if (row.id == except) continue;
+    if (row.id == except || row.config_only) continue;
     for (const PoolRow& pool : row.pools) {
       POUCH_ASSIGN_OR_RETURN(const IpNet net, IpNet::parse(pool.subnet));
       out.push_back(net);
@@ -214,13 +225,14 @@ Result<std::vector<IpNet>> subnets_of_networks(store::Session& session, const st
   return out;
 }
 
-Status check_overlaps(const NetworkRow& row, const std::vector<IpNet>& others) {
+Status check_overlaps(const NetworkRow& row, std::vector<IpNet> others) {
   for (const PoolRow& pool : row.pools) {
     POUCH_ASSIGN_OR_RETURN(const IpNet net, IpNet::parse(pool.subnet));
     if (std::any_of(others.begin(), others.end(), [&](const IpNet& other) { return net.overlaps(other); })) {
       return {Code::kPermissionDenied,
               "invalid pool request: Pool overlaps with other one on this address space"};
     }
+    others.push_back(net);
   }
   return {};
 }
@@ -242,11 +254,13 @@ Status check_addresses(const NetworkRow& row, const api::EndpointSettings& asked
           "invalid endpoint settings:\nuser specified IP address is supported only when "
           "connecting to networks with user configured subnets");
     }
+    pool = row.pool_of(text);
+    const Status outside =
+        invalid_argument("invalid endpoint settings:\nno configured subnet contains IP address " + text);
+    if (pool == nullptr) return outside;
     POUCH_ASSIGN_OR_RETURN(const IpNet subnet, IpNet::parse(pool->subnet));
     const bool is_end = *address == subnet.first() || (v4 && *address == subnet.last());
-    if (!subnet.contains(*address) || (is_end && subnet.prefix + 2 <= address->bits())) {
-      return invalid_argument("invalid endpoint settings:\nno configured subnet contains IP address " + text);
-    }
+    if (is_end && subnet.prefix + 2 <= address->bits()) return outside;
   }
   for (const std::string& text : ipam.link_local_ips.value_or(std::vector<std::string>{})) {
     if (!IpAddress::parse(text).is_ok()) {
@@ -261,13 +275,13 @@ Status assign_addresses(store::Session& session, NetworkRow& row, const api::End
                         EndpointRow& endpoint) {
   const api::EndpointIPAMConfig ipam = asked.ipam_config.value_or(api::EndpointIPAMConfig{});
   const bool is_own = has_own_addresses(row);
-  if (PoolRow* pool = row.pool(true); is_own && row.ipv4 && pool != nullptr) {
+  if (is_own && row.ipv4 && row.pool(true) != nullptr) {
     POUCH_ASSIGN_OR_RETURN(endpoint.address,
-                           pick_address(session, row, *pool, ipam.ipv4_address.value_or("")));
+                           pick_of_family(session, row, true, ipam.ipv4_address.value_or("")));
   }
-  if (PoolRow* pool = row.pool(false); is_own && row.ipv6 && pool != nullptr) {
+  if (is_own && row.ipv6 && row.pool(false) != nullptr) {
     POUCH_ASSIGN_OR_RETURN(endpoint.address6,
-                           pick_address(session, row, *pool, ipam.ipv6_address.value_or("")));
+                           pick_of_family(session, row, false, ipam.ipv6_address.value_or("")));
   }
   endpoint.mac = asked.mac_address.value_or("");
   // A driver that is a plugin says which; where another hands out the addresses there is none to make it of.

@@ -23,8 +23,8 @@ Status choose_pools(NetworkRow& row, const std::vector<sys::IpNet>& used);
 
 /// The subnets of all networks but `except`.
 Result<std::vector<sys::IpNet>> subnets_of_networks(store::Session& session, const std::string& except);
-/// PermissionDenied when a pool of the row overlaps with one of those.
-Status check_overlaps(const NetworkRow& row, const std::vector<sys::IpNet>& others);
+/// PermissionDenied when a pool of the row overlaps with one of those, or with another of its own.
+Status check_overlaps(const NetworkRow& row, std::vector<sys::IpNet> others);
 
 /// Whether the network can give what an endpoint asks for. InvalidArgument in Moby's words.
 Status check_addresses(const NetworkRow& row, const api::EndpointSettings& asked);

@@ -91,6 +91,9 @@ bool has_ports(const NetworkLeg& leg) {
 
 // Why a container in a mode without links of its own cannot be in that network besides.
 Status check_mode(const api::HostConfig& host, const NetworkRow& row) {
+  if (row.config_only) {
+    return {Code::kPermissionDenied, "cannot create endpoint on configuration-only network"};
+  }
   const std::string mode = mode_of(host);
   if (!joined_container(host).empty()) {
     return invalid_argument(
@@ -110,7 +113,8 @@ Status check_mode(const api::HostConfig& host, const NetworkRow& row) {
 
 std::string full_address(const NetworkRow& network, const EndpointRow& endpoint, bool v4) {
   if (endpoint.plugin_json.empty()) {
-    return with_prefix(network.pool(v4), v4 ? endpoint.address : endpoint.address6);
+    const std::string& address = v4 ? endpoint.address : endpoint.address6;
+    return with_prefix(network.pool_of(address), address);
   }
   const PluginFacts facts = facts_of(endpoint);
   return v4 ? facts.address : facts.address6;
@@ -122,9 +126,8 @@ std::string gateway_for(const NetworkRow& network, const EndpointRow& endpoint, 
     const PluginFacts facts = facts_of(endpoint);
     return v4 ? facts.gateway : facts.gateway6;
   }
-  const PoolRow* pool = network.pool(v4);
-  const bool has_address = !(v4 ? endpoint.address : endpoint.address6).empty();
-  return pool != nullptr && has_address ? pool->gateway : std::string();
+  const PoolRow* pool = network.pool_of(v4 ? endpoint.address : endpoint.address6);
+  return pool == nullptr ? std::string() : pool->gateway;
 }
 
 std::string veth_name(const std::string& root_id, const std::string& endpoint_id) {

@@ -14,7 +14,8 @@
 
 namespace pouch::network {
 
-/// InvalidArgument when a container of that mode cannot be in the network besides.
+/// InvalidArgument when a container of that mode cannot be in the network besides; PermissionDenied when
+/// nobody can.
 Status check_mode(const api::HostConfig& host, const NetworkRow& row);
 
 /// A running endpoint with what belongs to it.

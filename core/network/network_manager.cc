@@ -51,6 +51,9 @@ std::vector<std::string> names_for(const NewContainer& container, const api::End
 }
 
 Status check_place(const NetworkRow& row, const api::EndpointSettings& asked) {
+  if (row.config_only) {
+    return {Code::kPermissionDenied, "cannot create endpoint on configuration-only network"};
+  }
   const api::EndpointIPAMConfig ipam = asked.ipam_config.value_or(api::EndpointIPAMConfig{});
   if (!network::is_plugin_driver(row.driver)) {
     POUCH_RETURN_IF_ERROR(network::endpoint_options(asked).status());

@@ -115,6 +115,7 @@ class NetworkManager final : public ContainerNetworks {
 
   // operations.cc
   Status insert_new(network::NetworkRow& row, const std::string& session, const Call& call);
+  Result<network::NetworkRow> new_row(const api::NetworkCreateConfig& config);
   Status check_free(const std::string& name);
   Status finish_create(const network::NetworkRow& row, const Call& call);
   Status claim_removal(network::NetworkRow& row, const Call& call);

@@ -32,12 +32,12 @@ api::IPAM shown_ipam(const NetworkRow& row) {
   api::IPAM out;
   out.driver = row.ipam_driver.empty() ? "default" : row.ipam_driver;
   if (row.ipam_options) out.options = *row.ipam_options;
-  if (row.driver == "host" || row.driver == "null") return out;
+  if ((row.driver == "host" || row.driver == "null") && !row.config_only) return out;
   std::vector<api::IPAMConfig> pools;
   for (const network::PoolRow& pool : row.pools) {
     api::IPAMConfig shown;
     shown.subnet = pool.subnet;
-    shown.gateway = pool.gateway;
+    if (!pool.gateway.empty()) shown.gateway = pool.gateway;
     if (!pool.ip_range.empty()) shown.ip_range = pool.ip_range;
     if (!pool.aux.empty()) shown.auxiliary_addresses = pool.aux;
     pools.push_back(std::move(shown));
@@ -82,6 +82,8 @@ Result<api::Network> NetworkManager::describe(store::Session& session, const Net
   out.attachable = row.attachable;
   out.options = row.options;
   out.labels = row.labels;
+  out.config_only = row.config_only;
+  out.config_from.network = row.config_from;
   std::map<std::string, api::NetworkContainer> containers;
   if (members) {
     POUCH_ASSIGN_OR_RETURN(const auto there, network::running_members(session, row.id, context_.boot_id));
@@ -145,7 +147,7 @@ Status NetworkManager::insert_new(NetworkRow& row, const std::string& session, c
   POUCH_RETURN_IF_ERROR(network::check_parent(row, all));
   network::share_device(row, all);
   POUCH_ASSIGN_OR_RETURN(const auto others, network::subnets_of_networks(transaction, row.id));
-  POUCH_RETURN_IF_ERROR(network::check_overlaps(row, others));
+  if (!row.config_only) POUCH_RETURN_IF_ERROR(network::check_overlaps(row, others));
   POUCH_RETURN_IF_ERROR(network::insert_network(transaction, row));
   POUCH_RETURN_IF_ERROR(store::claim_for_session(transaction, session, store::kind::kNetwork, row.id));
   POUCH_RETURN_IF_ERROR(
@@ -170,9 +172,20 @@ Status NetworkManager::finish_create(const NetworkRow& row, const Call& call) {
   return transaction.commit();
 }
 
+Result<NetworkRow> NetworkManager::new_row(const api::NetworkCreateConfig& config) {
+  const std::string base = config.config_from ? config.config_from->network : "";
+  if (base.empty()) return network::row_of(config, nullptr, context_.root_id);
+  POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
+  POUCH_ASSIGN_OR_RETURN(const auto found, network::find_network(snapshot, base));
+  if (found && found->config_only && found->state.empty()) {
+    return network::row_of(config, &*found, context_.root_id);
+  }
+  return not_found("configuration network " + quote(base) + " does not exist");
+}
+
 Result<api::NetworkCreateResult> NetworkManager::create(const api::NetworkCreateConfig& config,
                                                         const Call& call) {
-  POUCH_ASSIGN_OR_RETURN(NetworkRow row, network::row_of(config, context_.root_id));
+  POUCH_ASSIGN_OR_RETURN(NetworkRow row, new_row(config));
   using Answer = Result<api::NetworkCreateResult>;
   return detached<Answer>(call, [this, row, session = call.session]() mutable -> Answer {
     POUCH_RETURN_IF_ERROR(check_free(row.name));
@@ -205,6 +218,10 @@ Status NetworkManager::claim_removal(NetworkRow& row, const Call& call) {
     return {Code::kPermissionDenied, "error while removing network: network " + row.name +
                                          " has active endpoints (" + endpoints_text(members) + ")"};
   }
+  POUCH_ASSIGN_OR_RETURN(const bool is_base, network::is_base(transaction, row));
+  if (is_base)
+    return {Code::kPermissionDenied,
+            "error while removing network: configuration network " + quote(row.name) + " is in use"};
   POUCH_RETURN_IF_ERROR(network::set_state(transaction, row.id, "", network::state::kRemoving).status());
   POUCH_RETURN_IF_ERROR(
       network::put_intent(transaction, network::kNetworkKind, row.id, context_.owner_token, "{}"));
@@ -259,7 +276,8 @@ Result<api::NetworkPruneResult> NetworkManager::prune(const api::NetworkPruneOpt
       POUCH_ASSIGN_OR_RETURN(const auto rows, network::all_networks(snapshot));
       for (const NetworkRow& row : rows) {
         POUCH_ASSIGN_OR_RETURN(const bool used, network::is_in_use(snapshot, row.id));
-        if (!used && !network::is_predefined(row.name) && filter.matches(row)) unused.push_back(row);
+        const bool is_kept = used || network::is_predefined(row.name) || row.config_only;
+        if (!is_kept && filter.matches(row)) unused.push_back(row);
       }
     }
     api::NetworkPruneResult result;

@@ -18,10 +18,8 @@ constexpr int kMaxMtu = 65535;
 // Without effect would be a lie about them.
 constexpr std::array kUnsupported = {"com.docker.network.bridge.gateway_mode_ipv4",
                                      "com.docker.network.bridge.gateway_mode_ipv6",
-                                     "com.docker.network.bridge.inhibit_ipv4",
                                      "com.docker.network.bridge.trusted_host_interfaces",
-                                     "com.docker.network.host_ipv4",
-                                     "com.docker.network.host_ipv6"};
+                                     "com.docker.network.host_ipv4", "com.docker.network.host_ipv6"};
 
 // `parser`: Go's, whose words Moby passes on.
 Status bad_value(const std::string& name, const std::string& value, const char* parser = nullptr) {
@@ -52,6 +50,7 @@ bool is_link_name(const std::string& name, size_t limit) {
 Status read_option(const std::string& name, const std::string& value, BridgeOptions& out) {
   if (name == "com.docker.network.bridge.enable_icc") return read_bool(name, value, out.icc);
   if (name == "com.docker.network.bridge.enable_ip_masquerade") return read_bool(name, value, out.masquerade);
+  if (name == "com.docker.network.bridge.inhibit_ipv4") return read_bool(name, value, out.inhibit_ipv4);
   if (name == "com.docker.network.bridge.name") {
     out.device = value;
     return is_link_name(value, kMaxLinkName) ? Status() : bad_value(name, value);

@@ -12,7 +12,8 @@ struct BridgeOptions {
   std::string device;  ///< "": named by the network's id
   bool icc = true;     ///< containers reach each other
   bool masquerade = true;
-  int mtu = 0;  ///< 0: that of the host's default route
+  bool inhibit_ipv4 = false;  ///< the bridge has no IPv4 address of its own: another is the gateway
+  int mtu = 0;                ///< 0: that of the host's default route
   std::string link_prefix = "eth";
   std::string host_binding;  ///< IPv4 address for ports that are published without one; "": all of the host's
 };

@@ -76,7 +76,7 @@ TEST(BridgeOptionsTest, BadValuesAreNamed) {
   for (const auto& [name, value] : bad) {
     EXPECT_EQ(bridge_options({{name, value}}).code(), Code::kInvalidArgument) << name << "=" << value;
   }
-  const auto later = bridge_options({{"com.docker.network.bridge.inhibit_ipv4", "true"}});
+  const auto later = bridge_options({{"com.docker.network.bridge.gateway_mode_ipv4", "routed"}});
   EXPECT_EQ(later.code(), Code::kNotImplemented);
 }
 

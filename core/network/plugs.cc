@@ -154,8 +154,12 @@ Status Plugs::take_addresses(const NetworkRow& row, EndpointRow& endpoint, const
     std::string& address = pool.is_v4() ? endpoint.address : endpoint.address6;
     if (pool.pool_id.empty() || !address.empty()) continue;
     const std::string fixed = (pool.is_v4() ? wanted.ipv4_address : wanted.ipv6_address).value_or("");
-    POUCH_ASSIGN_OR_RETURN(const std::string given, ipam.take_address(pool, fixed, endpoint.mac, call));
-    address = without_prefix(given);
+    if (!fixed.empty() && row.pool_of(fixed) != &pool) continue;
+    const auto given = ipam.take_address(pool, fixed, endpoint.mac, call);
+    const bool has_more = &pool != &row.pools.back() && (&pool)[1].is_v4() == pool.is_v4();
+    if (given.code() == Code::kInternal && fixed.empty() && has_more) continue;  // that one is full
+    if (!given.is_ok()) return given.status();
+    address = without_prefix(*given);
     attachment.addresses.emplace_back(pool.pool_id, address);
     POUCH_RETURN_IF_ERROR(save(attachment, call));
   }

@@ -4,6 +4,7 @@
 
 #include "core/api/codec.h"
 #include "core/api/json.h"
+#include "core/sys/ip_net.h"
 
 namespace pouch::network {
 
@@ -16,7 +17,7 @@ constexpr size_t kIdLength = 64;
 
 #define POUCH_NETWORK_COLUMNS                                                                          \
   "id, name, driver, device, up_boot, state, options_json, labels_json, ipam_options_json, internal, " \
-  "attachable, ipv4, ipv6, created_ns, ipam_driver"
+  "attachable, ipv4, ipv6, created_ns, ipam_driver, config_only, config_from"
 constexpr std::string_view kSelect = "SELECT " POUCH_NETWORK_COLUMNS " FROM networks ";
 
 Result<Texts> texts_of(const std::string& json) {
@@ -37,6 +38,8 @@ Result<NetworkRow> read_row(const Statement& found) {
   for (bool* flag : {&row.internal, &row.attachable, &row.ipv4, &row.ipv6}) *flag = found.boolean(column++);
   row.created = found.time(column++);
   row.ipam_driver = found.text(column++);
+  row.config_only = found.boolean(column++);
+  row.config_from = found.text(column++);
   return row;
 }
 
@@ -85,6 +88,17 @@ const PoolRow* NetworkRow::pool(bool v4) const {
   return nullptr;
 }
 
+const PoolRow* NetworkRow::pool_of(const std::string& address) const {
+  const auto parsed = sys::IpAddress::parse(address);
+  if (!parsed.is_ok()) return nullptr;
+  for (const PoolRow& pool : pools) {
+    const auto subnet = sys::IpNet::parse(pool.subnet);
+    if (subnet.is_ok() && subnet->address.is_v4() == parsed->is_v4() && subnet->contains(*parsed))
+      return &pool;
+  }
+  return nullptr;
+}
+
 Result<std::optional<NetworkRow>> find_network(Session& session, const std::string& name) {
   return select_one(session, "WHERE name = ?1", name);
 }
@@ -116,14 +130,15 @@ Result<std::vector<NetworkRow>> all_networks(Session& session, bool all) {
 
 Status insert_network(Session& session, const NetworkRow& row) {
   const std::string ipam_options = row.ipam_options ? api::to_json_text(*row.ipam_options) : std::string();
-  POUCH_RETURN_IF_ERROR(session
-                            .run("INSERT INTO networks(" POUCH_NETWORK_COLUMNS
-                                 ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
-                                 row.id, row.name, row.driver, row.device, row.up_boot, row.state,
-                                 api::to_json_text(row.options), api::to_json_text(row.labels), ipam_options,
-                                 row.internal, row.attachable, row.ipv4, row.ipv6, row.created,
-                                 row.ipam_driver)
-                            .status());
+  POUCH_RETURN_IF_ERROR(
+      session
+          .run("INSERT INTO networks(" POUCH_NETWORK_COLUMNS
+               ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+               row.id, row.name, row.driver, row.device, row.up_boot, row.state,
+               api::to_json_text(row.options), api::to_json_text(row.labels), ipam_options, row.internal,
+               row.attachable, row.ipv4, row.ipv6, row.created, row.ipam_driver, row.config_only,
+               row.config_from)
+          .status());
   return set_pools(session, row);
 }
 
@@ -165,6 +180,13 @@ Result<bool> set_state(Session& session, const std::string& id, const std::strin
       const int64_t changed,
       session.run("UPDATE networks SET state = ?3 WHERE id = ?1 AND state = ?2", id, from, to));
   return changed == 1;
+}
+
+Result<bool> is_base(Session& session, const NetworkRow& row) {
+  if (!row.config_only) return false;
+  POUCH_ASSIGN_OR_RETURN(Statement find,
+                         session.prepare("SELECT 1 FROM networks WHERE config_from = ?1 LIMIT 1"));
+  return find.bind(row.name).step();
 }
 
 std::string sandbox_key(const ContainerId& container, int64_t generation) {

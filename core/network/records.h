@@ -46,6 +46,8 @@ struct NetworkRow {
   std::optional<Texts> ipam_options;
   bool internal = false;
   bool attachable = false;
+  bool config_only = false;  ///< what others are made of: nobody is in it
+  std::string config_from;   ///< the name of the network that it was made of; ""
   bool ipv4 = true;
   bool ipv6 = false;
   Timestamp created;
@@ -55,6 +57,8 @@ struct NetworkRow {
   /// The first of the family; null when there is none.
   const PoolRow* pool(bool v4) const;
   PoolRow* pool(bool v4) { return const_cast<PoolRow*>(std::as_const(*this).pool(v4)); }
+  /// That of an address; null when it is in none.
+  const PoolRow* pool_of(const std::string& address) const;
 };
 
 namespace state {
@@ -85,6 +89,9 @@ Status set_up_boot(store::Session& session, const std::string& id, const std::st
 /// False when it was not in the state `from`.
 Result<bool> set_state(store::Session& session, const std::string& id, const std::string& from,
                        const std::string& to);
+
+/// Whether other networks were made of this one.
+Result<bool> is_base(store::Session& session, const NetworkRow& row);
 
 std::string sandbox_key(const ContainerId& container, int64_t generation);
 Status put_intent(store::Session& session, const std::string& kind, const std::string& key,

@@ -281,8 +281,11 @@ CREATE TRIGGER session_volume_gone AFTER DELETE ON volumes BEGIN
 END;
 )sql";
 
-// Networks in which plugins have a part. What they have made for an endpoint is an intent of kind attachment.
+// Networks in which plugins have a part, and those that others are made of. What plugins have made for an
+// endpoint is an intent of kind attachment.
 constexpr const char* kNetworkPlugins = R"sql(
+ALTER TABLE networks ADD COLUMN config_only INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE networks ADD COLUMN config_from TEXT NOT NULL DEFAULT '';   -- a network's name
 ALTER TABLE networks ADD COLUMN ipam_driver TEXT NOT NULL DEFAULT '';   -- '' the engine's own
 ALTER TABLE network_pools ADD COLUMN pool_id TEXT NOT NULL DEFAULT '';  -- the IPAM plugin's name for it
 ALTER TABLE endpoints ADD COLUMN plugin_json TEXT NOT NULL DEFAULT '';  -- of its run: what a plugin decided

@@ -48,6 +48,16 @@ def routes(docker, name, family="-4"):
     return [line.strip() for line in docker("exec", name, "ip", family, "route").out.splitlines()]
 
 
+def test_a_bridge_without_an_address(docker):
+    """A container that has the gateway's address is the gateway."""
+    net = docker("network", "create", "--subnet", "10.190.9.0/24", "--opt", "com.docker.network.bridge.inhibit_ipv4=true", "net1").out
+    root = docker("info", "--format", "{{.ID}}").out
+    assert not networks.subnets(f"pn{root[:6]}{net[:7]}")
+    sleeper(docker, "c1", "--network", "net1")
+    assert not pings(docker, "c1", "10.190.9.1")
+    assert "default via 10.190.9.1 dev eth0" in routes(docker, "c1")
+
+
 def test_options_of_an_endpoint(docker):
     docker("network", "create", "net1")
     docker("network", "create", "net2")
@@ -277,7 +287,7 @@ def test_prune(docker):
     (("--subnet", "10.1.1.1/24", "n"), "invalid subnet 10.1.1.1/24: it should be 10.1.1.0/24"),
     (("--subnet", "10.190.1.0/24", "--gateway", "10.190.1.1", "--opt", "com.docker.network.bridge.enable_icc=perhaps", "n"),
      "failed to parse com.docker.network.bridge.enable_icc value"),
-    (("--opt", "com.docker.network.bridge.inhibit_ipv4=true", "n"), "inhibit_ipv4 is not supported yet"),
+    (("--opt", "com.docker.network.bridge.gateway_mode_ipv4=routed", "n"), "gateway_mode_ipv4 is not supported yet"),
     (("--subnet", "10.190.1.0/24", "--subnet", "10.190.2.0/24", "n"), "bridge driver doesn't support multiple subnets"),
     (("host",), "operation is not permitted on predefined host network"),
     (("--opt", "com.docker.network.bridge.name=lo", "n"), "the host has a link"),
