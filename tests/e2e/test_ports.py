@@ -81,6 +81,15 @@ def elements(pouchd):
     return sum(len(found.get("elem", [])) for found in maps)
 
 
+def is_free(port):
+    with socket.socket() as mine:
+        try:
+            mine.bind(("0.0.0.0", port))
+        except OSError:
+            return False
+    return True
+
+
 @pytest.mark.parametrize("network", ["bridge", "mine"])
 def test_who_reaches_a_port(pouchd, docker, world, network):
     if network == "mine":
@@ -107,8 +116,7 @@ def test_who_reaches_a_port(pouchd, docker, world, network):
     docker("rm", "--force", "web")
     assert procs.wait_until(lambda: elements(pouchd) == 0, 10)
     assert not echo.ask("127.0.0.1", port)
-    with socket.socket() as mine:
-        mine.bind(("0.0.0.0", port))
+    assert procs.wait_until(lambda: is_free(port), 10)
 
 
 def test_addresses_of_the_host(docker, world):
