@@ -9,7 +9,6 @@
 namespace pouch {
 
 using network::EndpointRow;
-using network::NetworkRow;
 using network::Place;
 
 // In the order of their links.
