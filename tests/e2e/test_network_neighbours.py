@@ -1,7 +1,7 @@
-"""Beside Docker on one machine: its networks work before, during and after ours, its rules stay as they were, and what
-its FORWARD policy keeps from us is said, with what helps.
+"""Beside Docker and podman on one machine: their networks work before, during and after ours, their rules stay as they were,
+and what Docker's FORWARD policy keeps from us is said, with what helps.
 
-Both daemons live in a network namespace that plays the machine; another one plays the world.
+All live in a network namespace that plays the machine; another one plays the world.
 """
 
 import contextlib
@@ -10,9 +10,10 @@ import re
 import subprocess
 
 import pytest
-from pouchtest import echo, networks, procs
+from pouchtest import echo, mounts, networks, procs
 from pouchtest.dockerd import PrivateDockerd
 from pouchtest.pouchd import Pouchd
+from pouchtest.run import run
 
 pytest_plugins = ["pouchtest.fixtures"]
 
@@ -33,6 +34,28 @@ class Dockerd(PrivateDockerd):
 class Neighbour(Pouchd):
     def command(self):
         return ["nsenter", f"--net=/run/netns/{_MACHINE}", *super().command()]
+
+
+class Podman:
+    """In folders of its own, with netavark."""
+
+    def __init__(self, folder, archive):
+        config = folder / "containers.conf"
+        config.write_text('[network]\nnetwork_backend = "netavark"\n[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\n')
+        self._env = {**os.environ, "CONTAINERS_CONF": str(config)}
+        self._words = ["nsenter", f"--net=/run/netns/{_MACHINE}", "podman", f"--root={folder}/root", f"--runroot={folder}/run",
+                       f"--tmpdir={folder}/tmp", f"--network-config-dir={folder}/networks", "--storage-driver=vfs"]
+        self._image = self("load", "--input", archive).out.split("Loaded image")[-1].split(":", 1)[1].split()[0]
+
+    def __call__(self, *words, **options):
+        return run(*self._words, *words, env=self._env, **options)
+
+    def docker(self, command, *words, **options):
+        """As Server asks for it."""
+        words = [self._image if word == "busybox" else word for word in words]
+        # It raises limits otherwise, its own lowered ones as well, which wants a capability that not every machine gives.
+        limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"] if command == "run" else []
+        return self(command, *limits, *words, **options)
 
 
 @pytest.fixture
@@ -125,3 +148,26 @@ def test_we_first(machine, busybox_tar):
         # Docker leaves its policy behind.
         on_machine("iptables", "-P", "FORWARD", "ACCEPT")
         assert ours.works()
+
+
+def test_podman(machine, busybox_tar, tmp_path):
+    podman = Podman(tmp_path, busybox_tar)
+    try:
+        theirs = Server(podman, "theirs")
+        assert theirs.works()
+        rules = dockers_rules()
+        with Neighbour() as pouchd:
+            pouchd.docker("load", "--input", busybox_tar)
+            ours = Server(pouchd, "ours")
+            assert ours.works() and theirs.works()
+            second = Server(podman, "second")
+            assert second.works() and ours.works()
+            podman("rm", "--force", "--time", "0", "second")
+            assert ours.works() and theirs.works()
+            pouchd.docker("rm", "--force", "ours")
+        assert procs.wait_until(lambda: "pouch_" not in on_machine("nft", "list", "tables"), 20)
+        assert dockers_rules() == rules
+        assert theirs.works()
+    finally:
+        podman("rm", "--force", "--time", "0", "--all")
+        mounts.unmount_below(tmp_path)
