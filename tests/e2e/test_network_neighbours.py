@@ -7,6 +7,7 @@ All live in a network namespace that plays the machine; another one plays the wo
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -151,6 +152,7 @@ def test_we_first(machine, busybox_tar):
 
 
 def test_podman(machine, busybox_tar, tmp_path):
+    is_first = not os.path.exists("/run/containers")
     podman = Podman(tmp_path, busybox_tar)
     try:
         theirs = Server(podman, "theirs")
@@ -171,3 +173,5 @@ def test_podman(machine, busybox_tar, tmp_path):
     finally:
         podman("rm", "--force", "--time", "0", "--all")
         mounts.unmount_below(tmp_path)
+        if is_first:
+            shutil.rmtree("/run/containers")  # where podman keeps its locks

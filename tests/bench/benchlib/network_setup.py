@@ -5,7 +5,9 @@ import json
 import os
 import shutil
 import subprocess
+import time
 
+import docker
 from pouchtest import BUSYBOX, docker_cli, find_program, networks
 
 from .peers import CommandPeer, Peer, ResidentPeer
@@ -19,6 +21,12 @@ _CONFLIST = [
     {"type": "firewall", "backend": "iptables"},
 ]
 _CNI_FOLDERS = "/opt/cni/bin:/usr/lib/cni"
+
+
+def _seconds(work):
+    start = time.monotonic()
+    work()
+    return time.monotonic() - start
 
 
 class BridgedDockerd(Dockerd):
@@ -95,6 +103,24 @@ class NetworkSetup(Setup):
             return [CniPeer(self._namespace, self._folder)]
         self.skipped.append("CNI: its plugins are not installed")
         return []
+
+    def crowd(self, count, rounds=20):
+        """Seconds that joining and leaving a network takes, with one other endpoint in it and with `count`: two lists."""
+        client = docker.DockerClient(base_url=self._pouchd.uri)
+        self._stack.callback(client.close)
+        network, probe = client.networks.create("crowd"), self._sleeper(client, "probe", "bridge")
+        made, found = [probe], []
+        for size in (1, count):
+            made += [self._sleeper(client, f"crowd{i}", "crowd") for i in range(len(made), size + 1)]
+            found.append([_seconds(lambda: (network.connect(probe), network.disconnect(probe))) for _ in range(rounds)])
+        for container in made:
+            container.remove(force=True)
+        network.remove()
+        return found
+
+    @staticmethod
+    def _sleeper(client, name, network):
+        return client.containers.run(BUSYBOX, ["sleep", "1000"], name=name, network=network, detach=True)
 
     def _ours(self, network, runtime):
         pouch = self._build / "bin/pouch"
