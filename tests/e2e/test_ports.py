@@ -119,6 +119,30 @@ def test_who_reaches_a_port(pouchd, docker, world, network):
     assert procs.wait_until(lambda: is_free(port), 10)
 
 
+def kernel_has_sctp():
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.vm
+@pytest.mark.skipif(not kernel_has_sctp(), reason="the kernel has no SCTP")
+def test_sctp(docker, world):
+    web = Container(docker, "web", "--publish", "80/sctp", "--publish", f"127.0.0.1:{free_port()}:81/sctp")
+    peer = Container(docker, "peer")
+    port, inner = web.port("80/sctp"), web.port("81/sctp")
+    with web.serves("80/sctp", "81/sctp"):
+        assert echo.ask(_HOST, port, "sctp", netns=world) == ["web", _WORLD]
+        assert echo.ask(_HOST, port, "sctp")[0] == "web"
+        assert echo.ask("127.0.0.1", inner, "sctp")[0] == "web"
+        assert echo.ask(_HOST, port, "sctp", pid=peer.pid)[0] == "web"
+        assert not echo.ask(_HOST, inner, "sctp", netns=world, seconds=0.5)
+    taken = docker("run", "--rm", "--publish", f"{port}:80/sctp", "busybox", "true", check=False)
+    assert taken.code == 125 and "port is already allocated" in taken.err
+
+
 def test_addresses_of_the_host(docker, world):
     port = free_port()
     first = Container(docker, "first", "--publish", f"{_HOST}:{port}:80")
