@@ -18,6 +18,7 @@
 #include "core/io/keeper_client.h"
 #include "core/io/keeper_server.h"
 #include "core/network/network_manager.h"
+#include "core/network/plugged.h"
 #include "core/sys/child.h"
 #include "core/sys/file.h"
 #include "core/sys/mounts.h"
@@ -31,9 +32,9 @@ constexpr int64_t kStepMs = 30'000;
 constexpr int64_t kEndMs = 10'000;
 // All that an engine makes in its root folder, the database last: while it is there, the reset can be
 // repeated.
-constexpr std::array kOwnNames = {"containers",   "volumes",      "containerd", "bin",
-                                  "owners",       "sessions",     "log",        "pouch.db-users",
-                                  "pouch.db-wal", "pouch.db-shm", "pouch.db",   Root::kResetMark};
+constexpr std::array kOwnNames = {
+    "containers", "volumes",        "cni",          "containerd",   "bin",      "owners",        "sessions",
+    "log",        "pouch.db-users", "pouch.db-wal", "pouch.db-shm", "pouch.db", Root::kResetMark};
 
 Call step(const Call& call) {
   Call bounded = call;
@@ -58,6 +59,7 @@ class Reset {
   Status check_unused();
   Status empty();
   Status remove_containers(LocalEngine& engine);
+  Status remove_plugin_networks(LocalEngine& engine);
   Status tolerated(Status status) const;
   Status remove_rest();
 
@@ -101,6 +103,21 @@ Status Reset::remove_containers(LocalEngine& engine) {
   return {};
 }
 
+// What plugins have made of networks only they can take away; the rest goes all at once (remove_rest()).
+Status Reset::remove_plugin_networks(LocalEngine& engine) {
+  api::NetworkListOptions users;
+  users.filters.emplace()["type"] = {"custom"};
+  POUCH_ASSIGN_OR_RETURN(const auto networks, engine.network_list(users, step(call_)));
+  for (const api::Network& network : networks) {
+    const bool has_plugin = network.ipam.driver != "default" || network::is_plugin_driver(network.driver);
+    if (!has_plugin) continue;
+    POUCH_RETURN_IF_ERROR(call_.check());
+    const Status removed = engine.network_remove(network.id, step(call_));
+    if (removed.code() != Code::kNotFound) POUCH_RETURN_IF_ERROR(tolerated(removed));
+  }
+  return {};
+}
+
 // Through an engine, as long as there is one: containers, and what containerd holds.
 Status Reset::empty() {
   options_.role = EngineRole::kReset;
@@ -110,6 +127,7 @@ Status Reset::empty() {
   report_.root_id = context.root_id;
   report_.root_dir = context.root_dir();
   POUCH_RETURN_IF_ERROR(remove_containers(*engine));
+  POUCH_RETURN_IF_ERROR(remove_plugin_networks(*engine));
   POUCH_ASSIGN_OR_RETURN(const auto images, engine->image_list({}, step(call_)));
   report_.images = static_cast<int64_t>(images.size());
   // A private containerd goes with its folder.

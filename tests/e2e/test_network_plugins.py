@@ -5,10 +5,13 @@ import os
 
 import pytest
 from pouchtest import networks, procs
+from pouchtest.embed import embed_root
 from pouchtest.faults.control import Control
 from pouchtest.faults.pouchd import FaultyPouchd
 from pouchtest.network_plugin import IpamPlugin, NetworkPlugin
+from pouchtest.paths import build_dir
 from pouchtest.pouchd import Pouchd
+from pouchtest.run import run
 
 pytest_plugins = ["pouchtest.fixtures"]
 
@@ -144,6 +147,22 @@ def test_killed_amid_a_start(point, driver, busybox_tar, tmp_path):
         assert times >= 2
         docker("rm", "--force", "c1")
         docker("network", "rm", "plug6")
+
+
+def test_a_reset(driver, ipam, busybox_tar):
+    """Of a root with a running container: plugins are told, and the folder is empty."""
+    with embed_root() as uri:
+        def pouch(*args):
+            return run(build_dir() / "bin/pouch", "-H", uri, *args)
+
+        pouch("load", "-i", busybox_tar)
+        pouch("network", "create", "--driver", driver.name, "plug7")
+        pouch("network", "create", "--ipam-driver", ipam.name, "ipam7")
+        pouch("run", "-d", "--network", "plug7", "busybox", "sleep", "1000")
+        pouch("run", "-d", "--network", "ipam7", "busybox", "sleep", "1000")
+        assert driver.endpoints and ipam.taken
+        pouch("system", "reset", "-f")
+        assert not driver.endpoints and not driver.networks and not ipam.taken
 
 
 def test_names_of_drivers(docker):
