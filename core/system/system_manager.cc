@@ -73,7 +73,7 @@ void fill_parts(const EngineContext& context, const std::optional<Component>& co
   out.driver_status = std::vector<std::vector<std::string>>{{"driver-type", "io.containerd.snapshotter.v1"}};
   out.docker_root_dir = context.root_dir();
   out.plugins.volume = std::vector<std::string>{"local"};
-  out.plugins.network = std::vector<std::string>{"bridge", "host", "null"};
+  out.plugins.network = std::vector<std::string>{"bridge", "cni", "host", "ipvlan", "macvlan", "null"};
   out.plugins.log = std::vector<std::string>{"json-file", "none"};
   out.logging_driver = "json-file";
   out.default_runtime = context.options.default_runtime;
