@@ -47,7 +47,13 @@ TEST(LocalDriver, ChecksOptions) {
   EXPECT_EQ(check({{"type", "tmpfs"}}).message(), "missing required option: \"device\"");
   EXPECT_EQ(check({{"device", "/x"}}).message(), "missing required option: \"type\"");
   EXPECT_EQ(check({{"o", "bind"}, {"device", "/x"}}).code(), Code::kInvalidArgument);
-  EXPECT_EQ(check({{"size", "1m"}}).code(), Code::kNotImplemented);
+  EXPECT_EQ(check({{"size", "much"}}).message(), "invalid size: \"much\"");
+  EXPECT_TRUE(check({{"size", "0"}}).is_ok());
+  // procfs has no quotas anywhere.
+  const LocalDriver without("/proc/nonexistent/volumes");
+  const Status refused = without.check(row_of("vol", Texts{{"size", "1m"}}));
+  EXPECT_EQ(refused.code(), Code::kNotImplemented);
+  EXPECT_EQ(refused.message(), "DriverOpts size: quota size requested but no quota support");
   EXPECT_FALSE(driver.needs_staging(row_of("vol")));
   EXPECT_TRUE(driver.needs_staging(row_of("vol", Texts{{"type", "none"}, {"device", "/x"}})));
 }
