@@ -89,6 +89,14 @@ INSTANTIATE_TEST_SUITE_P(
             "mount options by version", "container.create", 41,
             R"({"HostConfig":{"Mounts":[{"BindOptions":{"CreateMountpoint":true,"NonRecursive":true}}]}})",
             R"({"HostConfig":{"Mounts":[{"BindOptions":{"NonRecursive":true}}]}})"},
+        ConfigCase{
+            "flat read-only binds until 1.43", "container.create", 43,
+            R"({"HostConfig":{"Binds":["/a:/b:ro,z","/a:/c","v:/d:ro"],"Mounts":[{"Type":"bind","ReadOnly":true},{"Type":"bind"},{"Type":"volume","ReadOnly":true}]}})",
+            R"({"HostConfig":{"Binds":["/a:/b:ro-non-recursive,z","/a:/c","v:/d:ro"],"Mounts":[{"BindOptions":{"ReadOnlyNonRecursive":true},"ReadOnly":true,"Type":"bind"},{"Type":"bind"},{"ReadOnly":true,"Type":"volume"}]}})"},
+        ConfigCase{
+            "recursive read-only binds since 1.44", "container.create", 44,
+            R"({"HostConfig":{"Binds":["/a:/b:ro"],"Mounts":[{"Type":"bind","ReadOnly":true,"BindOptions":{"ReadOnlyForceRecursive":true}}]}})",
+            R"({"HostConfig":{"Binds":["/a:/b:ro"],"Mounts":[{"BindOptions":{"ReadOnlyForceRecursive":true},"ReadOnly":true,"Type":"bind"}]}})"},
         ConfigCase{"kernel memory until 1.41", "container.create", 41, R"({"HostConfig":{"KernelMemory":9}})",
                    R"({"HostConfig":{"KernelMemory":9}})"},
         ConfigCase{"no kernel memory later", "container.create", 42, R"({"HostConfig":{"KernelMemory":9}})",

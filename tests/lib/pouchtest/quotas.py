@@ -15,7 +15,7 @@ _BLOCK = 512
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def make(image, folder, size=64 << 20):
+def make(image, folder, size=400 << 20):
     """Makes an ext4 file system in the file `image` and mounts it. A text that says why not, or None."""
     with open(image, "wb") as file:
         file.truncate(size)
