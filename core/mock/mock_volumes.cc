@@ -35,8 +35,7 @@ Status check_options(const std::string& name, const Texts& options) {
   if (const auto size = options.find("size"); size != options.end()) {
     const auto bytes = parse_byte_size(size->second);
     if (!bytes.is_ok()) return bytes.status().prefix("create " + name);
-    if (*bytes > 0)
-      return not_implemented("create " + name + ": quota size requested but no quota support");
+    if (*bytes > 0) return not_implemented("create " + name + ": quota size requested but no quota support");
   }
   if (options.contains("type") != options.contains("device") ||
       (options.contains("o") && !options.contains("device"))) {

@@ -124,8 +124,8 @@ Status add_bind(const std::string& bind, const std::string& driver, MountPlan& p
   const std::string what = "invalid mount config for type \"volume\": ";
   if (!mode.propagation.empty()) return bad_bind(bind, what + "field BindOptions must not be specified");
   if (mode.reach != ReadOnlyReach::kAllIfPossible)
-    return invalid_argument("mount mode " + quote(mode_text) + " requires a bind mount: " +
-                            bad_bind(bind).message());
+    return invalid_argument("mount mode " + quote(mode_text) +
+                            " requires a bind mount: " + bad_bind(bind).message());
   if (source.empty() && mode.read_only)
     return bad_bind(bind, what + "must not set ReadOnly mode when using anonymous volumes");
   NamedMount named;

@@ -46,8 +46,9 @@ class ProjectQuotaTest : public testing::Test {
     ASSERT_EQ(::mkdir(mounted_.c_str(), 0755), 0);
     ASSERT_TRUE(write_file_atomic(image, "", 0600, false).is_ok());
     ASSERT_EQ(::truncate(image.c_str(), kImageBytes), 0);
-    ASSERT_EQ(
-        run("mkfs.ext4", {"-q", "-b", "4096", "-I", "256", "-O", "quota,project", "-E", "quotatype=prjquota", image}), "");
+    ASSERT_EQ(run("mkfs.ext4", {"-q", "-b", "4096", "-I", "256", "-O", "quota,project", "-E",
+                                "quotatype=prjquota", image}),
+              "");
     const std::string failed = run("mount", {"-o", "loop,prjquota", image, mounted_});
     if (!failed.empty()) GTEST_SKIP() << "the kernel has no project quotas: " << failed;
   }

@@ -114,8 +114,8 @@ bool LocalDriver::is_limited(const VolumeRow& row) const {
   return size.is_ok() && *size > 0 && !needs_staging(row);
 }
 
-// The volume's own folder has the project, so that whatever is put in it belongs to it. What it inherited from
-// the folder of all is not its own.
+// The volume's own folder has the project, so that whatever is put in it belongs to it. What it inherited
+// from the folder of all is not its own.
 Status LocalDriver::limit(const VolumeRow& row) const {
   POUCH_ASSIGN_OR_RETURN(const int64_t size, parse_byte_size(option_of(row, "size")));
   POUCH_ASSIGN_OR_RETURN(const UniqueFd all, sys::open_file(folder_, O_RDONLY | O_DIRECTORY));

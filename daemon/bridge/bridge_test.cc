@@ -108,6 +108,22 @@ INSTANTIATE_TEST_SUITE_P(
         ConfigCase{"exec start", "exec.start", 50, R"({"Detach":false,"Tty":true,"ConsoleSize":null})",
                    R"({"Detach":false,"Tty":true})"}));
 
+TEST(FlatReadOnly, IsHiddenFromTheClientsWhoHaveNothingElse) {
+  const char* const container =
+      R"({"HostConfig":{"Binds":["/a:/b:ro-non-recursive,z","v:/c:ro"],"Mounts":[{"Type":"bind","BindOptions":{"ReadOnlyNonRecursive":true}},{"Type":"bind","BindOptions":{"NonRecursive":true,"ReadOnlyNonRecursive":true}}]},"Mounts":[{"Mode":"ro-non-recursive,z"}]})";
+  const Json old = parse(shape("container.inspect", 43, container));
+  EXPECT_EQ(write_json(old["HostConfig"]["Binds"]), R"(["/a:/b:ro,z","v:/c:ro"])");
+  EXPECT_EQ(write_json(old["HostConfig"]["Mounts"]),
+            R"([{"Type":"bind"},{"BindOptions":{"NonRecursive":true},"Type":"bind"}])");
+  EXPECT_EQ(old["Mounts"][0]["Mode"], "ro,z");
+  EXPECT_EQ(parse(shape("container.list", 43,
+                        R"([{"Mounts":[{"Mode":"ro-non-recursive"}]}])"))[0]["Mounts"][0]["Mode"],
+            "ro");
+  const Json now = parse(shape("container.inspect", 44, container));
+  EXPECT_EQ(now["HostConfig"]["Binds"][0], "/a:/b:ro-non-recursive,z");
+  EXPECT_EQ(now["Mounts"][0]["Mode"], "ro-non-recursive,z");
+}
+
 TEST(FilterTest, BothFormsBecomeLists) {
   EXPECT_EQ(normalise("container.list", 50, R"({"filters":{"label":{"a=b":true,"c":true}}})", "null").options,
             R"({"filters":{"label":["a=b","c"]}})");
