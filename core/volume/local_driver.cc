@@ -1,15 +1,10 @@
 #include "core/volume/local_driver.h"
 
 #include <fcntl.h>
-#include <netdb.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <memory>
-#include <vector>
 
 #include "core/base/byte_size.h"
 #include "core/base/fault.h"
@@ -18,6 +13,7 @@
 #include "core/sys/mounts.h"
 #include "core/sys/project_quota.h"
 #include "core/sys/secure_dir.h"
+#include "core/volume/network_mount.h"
 
 namespace pouch::volume {
 namespace {
@@ -39,25 +35,6 @@ Status make_folder(const std::string& path, mode_t mode) {
     if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return {};
     return errno_status(errno, "create folder " + quote(path));
   });
-}
-
-// The kernel's NFS and SMB clients take addresses only.
-Result<std::string> with_address(const std::string& options) {
-  std::vector<std::string> words = split(options, ',');
-  for (std::string& word : words) {
-    if (!word.starts_with("addr=")) continue;
-    const std::string host = word.substr(5);
-    addrinfo* found = nullptr;
-    if (const int error = ::getaddrinfo(host.c_str(), nullptr, nullptr, &found); error != 0)
-      return invalid_argument("look up " + quote(host) + ": " + ::gai_strerror(error));
-    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> held(found, ::freeaddrinfo);
-    std::array<char, NI_MAXHOST> text{};
-    if (::getnameinfo(found->ai_addr, found->ai_addrlen, text.data(), text.size(), nullptr, 0,
-                      NI_NUMERICHOST) == 0) {
-      word = std::string("addr=") + text.data();
-    }
-  }
-  return join(words, ",");
 }
 
 }  // namespace
@@ -93,6 +70,7 @@ Status LocalDriver::check(const VolumeRow& row) const {
     if (has_option(row, given) && !has_option(row, other))
       return invalid_argument("missing required option: " + quote(other));
   }
+  POUCH_RETURN_IF_ERROR(check_device(option_of(row, "type"), option_of(row, "device")));
   return check_size(row);
 }
 
@@ -174,11 +152,10 @@ Status LocalDriver::stage(const VolumeRow& row, const Call& /*call*/) {
   const std::string data = mountpoint(row);
   POUCH_ASSIGN_OR_RETURN(const bool is_mounted, sys::is_mount_point(data));
   if (is_mounted) return {};
-  sys::MountOrder order{option_of(row, "type"), option_of(row, "device"), option_of(row, "o")};
-  if (order.type.starts_with("nfs") || order.type == "cifs") {
-    POUCH_ASSIGN_OR_RETURN(order.options, with_address(order.options));
-  }
-  const Status mounted = sys::mount_at(order, data);
+  const auto order =
+      with_addresses({option_of(row, "type"), option_of(row, "device"), option_of(row, "o")}, resolve_host);
+  if (!order.is_ok()) return order.status().prefix("error while mounting volume '" + data + "'");
+  const Status mounted = sys::mount_at(*order, data);
   if (mounted.is_ok()) return {};
   return mounted.prefix("error while mounting volume '" + data + "': failed to mount local volume");
 }
