@@ -106,6 +106,20 @@ void set(Json::Value& mount, const std::string& key, const std::string& value, c
   }
 }
 
+// The docker CLI's rules.
+void check_recursion(const Json::Value& mount) {
+  const Json::Value& options = mount["BindOptions"];
+  const auto needs = [&](const char* value, const char* other) {
+    return BadValue("option 'bind-recursive=" + std::string(value) + "' requires '" + other +
+                    "' to be specified in conjunction");
+  };
+  const bool is_read_only = mount["ReadOnly"].asBool();
+  if (options["ReadOnlyNonRecursive"].asBool() && !is_read_only) throw needs("writable", "readonly");
+  if (!options["ReadOnlyForceRecursive"].asBool()) return;
+  if (!is_read_only) throw needs("readonly", "readonly");
+  if (options["Propagation"] != "rprivate") throw needs("readonly", "bind-propagation=rprivate");
+}
+
 void check(const Json::Value& mount) {
   const std::string type = mount["Type"].asString();
   if (type.empty()) throw BadValue("type is required");
@@ -119,6 +133,7 @@ void check(const Json::Value& mount) {
       throw BadValue("cannot mix '" + std::string(owner) + "-*' options with mount type '" + type + "'");
     }
   }
+  check_recursion(mount);
   if (type == "tmpfs" && mount.isMember("Source")) throw BadValue("source is not allowed for tmpfs");
 }
 

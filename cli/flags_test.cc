@@ -142,6 +142,11 @@ TEST(FlagValues, Mounts) {
   EXPECT_EQ(failure("type=tmpfs,dst=/x,bind-propagation=shared"),
             "cannot mix 'bind-*' options with mount type 'tmpfs'");
   EXPECT_EQ(failure("type=tmpfs,dst=/x,ro=maybe"), "invalid value for ro: maybe");
+  EXPECT_EQ(failure("type=bind,src=/x,dst=/x,bind-recursive=writable"),
+            "option 'bind-recursive=writable' requires 'readonly' to be specified in conjunction");
+  EXPECT_EQ(
+      failure("type=bind,src=/x,dst=/x,ro,bind-recursive=readonly,bind-propagation=rslave"),
+      "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in conjunction");
 }
 
 TEST(FlagValues, Ports) {

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "core/base/byte_size.h"
 #include "core/base/cancel.h"
 #include "core/base/clock.h"
 #include "core/base/id.h"
@@ -93,6 +94,18 @@ TEST(ScopeGuard, RunsUnlessDismissed) {
     other.dismiss();
   }
   EXPECT_EQ(runs, 1);
+}
+
+// --- amounts ---
+
+TEST(ByteSize, IsReadAsDockerDoes) {
+  const std::pair<const char*, int64_t> good[] = {
+      {"0", 0},      {"512", 512},      {"1b", 1},         {"100m", 100 << 20}, {"1.5 GiB", 3ll << 29},
+      {"2KB", 2048}, {"7t", 7ll << 40}, {"1p", 1ll << 50}, {"1.9", 1}};
+  for (const auto& [text, bytes] : good) EXPECT_EQ(*parse_byte_size(text), bytes) << text;
+  for (const char* bad : {"", "-1", "m", " 1", "1..2", "1 x", "1mib2", "1bb", "9000p", "1e3", "\xff"})
+    EXPECT_EQ(parse_byte_size(bad).code(), Code::kInvalidArgument) << bad;
+  EXPECT_EQ(parse_byte_size("10 lots").status().message(), "invalid suffix: \"lots\"");
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include "core/container/container_volumes.h"
 #include "core/container/mount_rows.h"
 #include "core/container/records.h"
+#include "core/container/runtime_features.h"
 #include "core/container/staged_mounts.h"
 #include "core/container/task_remover.h"
 #include "core/ctrd/client.h"
@@ -140,6 +141,7 @@ struct ContainerManager::Impl {
   Status create_record(container::StartJob& job, const ctrd::ContainerRecord& record);
   Status create_task(container::StartJob& job, const std::vector<ctrd::Mount>& rootfs,
                      const io::StdioPaths& stdio, uint32_t& pid);
+  container::RuntimeUse runtime_use(const container::ContainerRow& row) const;
   Status task_failure(const container::StartJob& job, const Status& why) const;
   Status commit_running(const container::StartJob& job, uint32_t pid);
   Status undo_start(container::StartJob& job, const Status& why);
@@ -349,6 +351,7 @@ struct ContainerManager::Impl {
   std::unique_ptr<Executor> streams;                    ///< pumps of attach and logs
   container::TaskRemover task_remover;                  ///< for AutoRemove
   std::unique_ptr<container::ExitWatch> exit_watch;     ///< in the keeper's role
+  container::RuntimeFeatures runtime_features;
   std::atomic<int> shim_looks = 0;  ///< how often drop_stray_shims_soon() will look, at least
 
   std::mutex mutex;

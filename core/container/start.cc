@@ -148,6 +148,7 @@ Result<ctrd::ContainerRecord> ContainerManager::Impl::container_record(
   POUCH_RETURN_IF_ERROR(attach_mounts(job, input.mounts));
   POUCH_RETURN_IF_ERROR(container::prepare_bind_sources(input.mounts, true));
   POUCH_RETURN_IF_ERROR(container::check_propagations(input.mounts));
+  POUCH_RETURN_IF_ERROR(container::settle_read_only(input.mounts, runtime_features, runtime_use(job.row)));
   const ContainerId& shared_with = job.network.shared_with;
   const bool is_guest = !shared_with.str().empty();
   const auto paths = container::container_paths(context.root_dir(), is_guest ? shared_with : job.row.id);
@@ -224,12 +225,14 @@ Status ContainerManager::Impl::create_task(StartJob& job, const std::vector<ctrd
   return {};
 }
 
+container::RuntimeUse ContainerManager::Impl::runtime_use(const container::ContainerRow& row) const {
+  const RuntimeOptions* const runtime = context.find_runtime(row.runtime);
+  return {row.runtime.empty() ? context.options.default_runtime : row.runtime,
+          runtime == nullptr ? RuntimeOptions() : *runtime, context.options.containerd_address};
+}
+
 Status ContainerManager::Impl::task_failure(const StartJob& job, const Status& why) const {
-  const RuntimeOptions* const runtime = context.find_runtime(job.row.runtime);
-  const container::RuntimeUse use{job.row.runtime.empty() ? context.options.default_runtime : job.row.runtime,
-                                  runtime == nullptr ? RuntimeOptions() : *runtime,
-                                  context.options.containerd_address};
-  return container::explain_task_failure(foreign_reason(why), use);
+  return container::explain_task_failure(foreign_reason(why), runtime_use(job.row));
 }
 
 Status ContainerManager::Impl::launch(StartJob& job) {

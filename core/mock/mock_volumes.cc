@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "core/base/byte_size.h"
 #include "core/base/id.h"
 #include "core/base/text.h"
 #include "core/mock/mock_engine.h"
@@ -31,8 +32,11 @@ Status check_options(const std::string& name, const Texts& options) {
     if (key != "type" && key != "o" && key != "device" && key != "size")
       return invalid_argument("create " + name + ": invalid option: " + quote(key));
   }
-  if (options.contains("size"))
-    return not_implemented("create " + name + ": quota size requested but no quota support");
+  if (const auto size = options.find("size"); size != options.end()) {
+    const auto bytes = parse_byte_size(size->second);
+    if (!bytes.is_ok()) return bytes.status().prefix("create " + name);
+    if (*bytes > 0) return not_implemented("create " + name + ": quota size requested but no quota support");
+  }
   if (options.contains("type") != options.contains("device") ||
       (options.contains("o") && !options.contains("device"))) {
     return invalid_argument("create " + name + ": missing required option");

@@ -267,6 +267,16 @@ TEST(Dockerd, RefusesVolumesThatAnOlderOneMistakes) {
   mount["VolumeOptions"]["Subpath"] = "a";
   EXPECT_EQ(check_dockerd_mounts(op("container.create"), &config, {1, 44}).code(), Code::kNotImplemented);
   EXPECT_TRUE(check_dockerd_mounts(op("container.create"), &config, {1, 45}).is_ok());
+  mount["Type"] = "bind";
+  mount.removeMember("VolumeOptions");
+  for (const char* const name : {"ReadOnlyNonRecursive", "ReadOnlyForceRecursive"}) {
+    mount["BindOptions"] = json_object();
+    mount["BindOptions"][name] = false;
+    EXPECT_TRUE(check_dockerd_mounts(op("container.create"), &config, {1, 43}).is_ok());
+    mount["BindOptions"][name] = true;
+    EXPECT_EQ(check_dockerd_mounts(op("container.create"), &config, {1, 43}).code(), Code::kNotImplemented);
+    EXPECT_TRUE(check_dockerd_mounts(op("container.create"), &config, {1, 44}).is_ok());
+  }
   EXPECT_EQ(ApiVersion::parse("1.41").str(), "1.41");
   EXPECT_EQ(ApiVersion::parse("x"), ApiVersion{});
 }

@@ -108,6 +108,12 @@ Status check_dockerd_mounts(const api::OpInfo& op, const Json* config, ApiVersio
     if (mount["Type"] == "image" && version < ApiVersion{1, 48})
       return not_implemented("HostConfig.Mounts: type image needs API 1.48, this dockerd has " +
                              version.str());
+    const Json& bind = mount["BindOptions"];
+    for (const char* const name : {"ReadOnlyNonRecursive", "ReadOnlyForceRecursive"}) {
+      if (!is_asked_for(&bind, name) || version >= ApiVersion{1, 44}) continue;
+      return not_implemented(std::string("HostConfig.Mounts: ") + name +
+                             " needs API 1.44, this dockerd has " + version.str());
+    }
     if (has_subpath && version < ApiVersion{1, 45})
       return not_implemented("HostConfig.Mounts: Subpath needs API 1.45, this dockerd has " + version.str());
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <set>
 #include <string_view>
 
@@ -41,18 +42,30 @@ bool is_consistency(std::string_view text) {
 // The third part of -v.
 struct BindMode {
   bool read_only = false;
+  ReadOnlyReach reach = ReadOnlyReach::kAllIfPossible;
   bool no_copy = false;
   std::string propagation;
 };
+
+// The words for reading and writing; "ro-…" and "rro" came with Moby 25.
+std::optional<BindMode> access_of(const std::string& word) {
+  if (word == "rw") return BindMode{};
+  if (word == "ro") return BindMode{.read_only = true};
+  if (word == "ro-non-recursive") return BindMode{.read_only = true, .reach = ReadOnlyReach::kTop};
+  if (word == "rro" || word == "ro-force-recursive")
+    return BindMode{.read_only = true, .reach = ReadOnlyReach::kAllOrFail};
+  return std::nullopt;
+}
 
 Result<BindMode> parse_mode(const std::string& text) {
   BindMode mode;
   int counts[5] = {};  // of each kind of word at most one
   for (const std::string& word : split(text, ',')) {
     int kind = 4;
-    if (word == "ro" || word == "rw") {
+    if (const auto access = access_of(word)) {
       kind = 0;
-      mode.read_only = word == "ro";
+      mode.read_only = access->read_only;
+      mode.reach = access->reach;
     } else if (is_propagation(word)) {
       kind = 1;
       mode.propagation = word;
@@ -103,12 +116,16 @@ Status add_bind(const std::string& bind, const std::string& driver, MountPlan& p
     mount.create_source = true;
     mount.mode = mode_text;
     mount.read_only = mode.read_only;
+    mount.reach = mode.reach;
     mount.propagation = mode.propagation;
     plan.binds.push_back(std::move(mount));
     return {};
   }
   const std::string what = "invalid mount config for type \"volume\": ";
   if (!mode.propagation.empty()) return bad_bind(bind, what + "field BindOptions must not be specified");
+  if (mode.reach != ReadOnlyReach::kAllIfPossible)
+    return invalid_argument("mount mode " + quote(mode_text) +
+                            " requires a bind mount: " + bad_bind(bind).message());
   if (source.empty() && mode.read_only)
     return bad_bind(bind, what + "must not set ReadOnly mode when using anonymous volumes");
   NamedMount named;
@@ -245,10 +262,15 @@ Result<BindMount> bind_of(const api::Mount& mount) {
   }
   out.recursive = !options.non_recursive.value_or(false);
   out.create_source = options.create_mountpoint.value_or(false);
-  out.recursive_read_only = options.read_only_force_recursive.value_or(false);
-  if (out.recursive_read_only && !out.read_only) {
+  const bool is_flat = options.read_only_non_recursive.value_or(false);
+  const bool is_forced = options.read_only_force_recursive.value_or(false);
+  if (is_flat && is_forced)
+    return invalid_argument("mount options conflict: ReadOnlyNonRecursive && ReadOnlyForceRecursive");
+  if (is_forced && !out.read_only) {
     return invalid_argument("mount source must be read-only for BindOptions.ReadOnlyForceRecursive");
   }
+  if (is_flat) out.reach = ReadOnlyReach::kTop;
+  if (is_forced) out.reach = ReadOnlyReach::kAllOrFail;
   return out;
 }
 
@@ -290,7 +312,8 @@ api::Mount to_mount(const BindMount& bind) {
   if (!bind.propagation.empty()) options.propagation = bind.propagation;
   options.non_recursive = !bind.recursive;
   options.create_mountpoint = bind.create_source;
-  options.read_only_force_recursive = bind.recursive_read_only;
+  if (bind.reach == ReadOnlyReach::kTop) options.read_only_non_recursive = true;
+  if (bind.reach == ReadOnlyReach::kAllOrFail) options.read_only_force_recursive = true;
   return out;
 }
 
@@ -314,7 +337,8 @@ Result<MountSource> parse_volumes_from(const std::string& text) {
   if (colon == std::string::npos) return out;
   const std::string mode_text = text.substr(colon + 1);
   const auto mode = parse_mode(mode_text);
-  if (!mode.is_ok() || mode_text.empty() || !mode->propagation.empty() || mode->no_copy)
+  const bool has_reach = mode.is_ok() && mode->reach != ReadOnlyReach::kAllIfPossible;
+  if (!mode.is_ok() || mode_text.empty() || !mode->propagation.empty() || mode->no_copy || has_reach)
     return invalid_argument("invalid mode: " + mode_text);
   out.read_only = mode->read_only;
   return out;

@@ -9,12 +9,16 @@
 
 namespace pouch::spec {
 
+/// How far "read-only" reaches: to the mount itself, or to what is mounted below it, too.
+enum class ReadOnlyReach { kAllIfPossible, kTop, kAllOrFail };
+
 struct BindMount {
   std::string source;
   std::string destination;
   bool read_only = false;
   bool recursive = true;
-  bool recursive_read_only = false;  ///< refuse where submounts cannot be made read-only
+  ReadOnlyReach reach = ReadOnlyReach::kAllIfPossible;
+  bool recursive_read_only = false;  ///< what became of `reach` with the runtime at hand
   std::string propagation;           ///< "rprivate" when not given
   /// `-v`: a missing source becomes an empty folder, as Docker does; `--mount` refuses.
   bool create_source = false;

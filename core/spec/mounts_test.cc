@@ -87,6 +87,30 @@ TEST(Mounts, KnowsWhereOthersComeFrom) {
   }
 }
 
+TEST(Mounts, KnowsHowFarReadOnlyReaches) {
+  const auto reach = [](const std::string& mode) { return plan_bind("/srv:/in:" + mode)->binds[0].reach; };
+  EXPECT_EQ(reach("ro"), ReadOnlyReach::kAllIfPossible);
+  EXPECT_EQ(reach("z,ro-non-recursive"), ReadOnlyReach::kTop);
+  EXPECT_EQ(reach("rro"), ReadOnlyReach::kAllOrFail);
+  EXPECT_EQ(reach("ro-force-recursive,rslave"), ReadOnlyReach::kAllOrFail);
+  EXPECT_TRUE(plan_bind("/srv:/in:rro")->binds[0].read_only);
+  EXPECT_EQ(plan_bind("/srv:/in:ro,rro").status().message(), "invalid mode: ro,rro");
+  EXPECT_EQ(plan_bind("vol:/in:rro").status().message(),
+            "mount mode \"rro\" requires a bind mount: invalid volume specification: 'vol:/in:rro'");
+  EXPECT_EQ(parse_volumes_from("c1:rro").code(), Code::kInvalidArgument);
+  for (const char* mode : {"ro", "ro-non-recursive", "rro"}) {
+    const BindMount bind = plan_bind("/srv:/in:" + std::string(mode))->binds[0];
+    EXPECT_EQ(bind_of(to_mount(bind))->reach, bind.reach) << mode;
+  }
+  api::Mount mount = to_mount(plan_bind("/srv:/in:rro")->binds[0]);
+  mount.bind_options->read_only_non_recursive = true;
+  EXPECT_EQ(bind_of(mount).status().message(),
+            "mount options conflict: ReadOnlyNonRecursive && ReadOnlyForceRecursive");
+  mount.bind_options->read_only_non_recursive = false;
+  mount.read_only = false;
+  EXPECT_EQ(bind_of(mount).code(), Code::kInvalidArgument);
+}
+
 TEST(Mounts, KeepsTheLongFormOfOthers) {
   const auto bind = bind_of(to_mount(plan_bind("/srv:/in:ro,rslave")->binds[0]));
   ASSERT_TRUE(bind.is_ok());

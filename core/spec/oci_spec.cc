@@ -64,8 +64,8 @@ std::vector<OciMount> system_mounts(const SpecInput& input, bool privileged) {
 
 OciMount bind_json(const BindMount& bind) {
   OciMount out{bind.destination, "bind", bind.source, {bind.recursive ? "rbind" : "bind"}};
-  out.options.emplace_back(bind.read_only ? "ro" : "rw");
-  if (bind.recursive_read_only) out.options.emplace_back("rro");
+  const char* const read_only = bind.recursive_read_only ? "rro" : "ro";
+  out.options.emplace_back(bind.read_only ? read_only : "rw");
   out.options.push_back(bind.propagation.empty() ? "rprivate" : bind.propagation);
   return out;
 }

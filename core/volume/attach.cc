@@ -60,7 +60,11 @@ Result<std::string> VolumeManager::attach(const std::string& name, const VolumeU
   struct stat info {};
   const std::string place = driver->mountpoint(row);
   // Somebody may have removed the folder by hand.
-  if (!place.empty() && ::lstat(place.c_str(), &info) != 0) POUCH_RETURN_IF_ERROR(driver->create(row, call));
+  const bool is_gone = !place.empty() && ::lstat(place.c_str(), &info) != 0;
+  if (is_gone || driver->is_limited(row)) {
+    POUCH_ASSIGN_OR_RETURN(const sys::FileLock held, lock(name, call));
+    POUCH_RETURN_IF_ERROR(driver->create(row, call));
+  }
   if (!driver->needs_staging(row)) return driver->publish(row, user, call);
   POUCH_RETURN_IF_ERROR(stage(row, user, call));
   POUCH_ASSIGN_OR_RETURN(std::string found, driver->publish(row, user, call));

@@ -38,6 +38,9 @@ class Driver {
   virtual Result<std::string> locate(const VolumeRow& row, const Call& /*call*/) { return mountpoint(row); }
   /// Whether it is a folder of the engine's own, whose bytes can be counted and which can be replaced.
   virtual bool is_plain_folder(const VolumeRow& row) const = 0;
+  /// Whether create() is to be repeated before each use, as it holds something up that others may have let
+  /// go.
+  virtual bool is_limited(const VolumeRow& /*row*/) const { return false; }
 };
 
 }  // namespace pouch::volume

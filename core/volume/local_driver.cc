@@ -1,20 +1,19 @@
 #include "core/volume/local_driver.h"
 
-#include <netdb.h>
-#include <sys/socket.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <memory>
-#include <vector>
 
+#include "core/base/byte_size.h"
 #include "core/base/fault.h"
 #include "core/base/text.h"
 #include "core/sys/file.h"
 #include "core/sys/mounts.h"
+#include "core/sys/project_quota.h"
 #include "core/sys/secure_dir.h"
+#include "core/volume/network_mount.h"
 
 namespace pouch::volume {
 namespace {
@@ -36,25 +35,6 @@ Status make_folder(const std::string& path, mode_t mode) {
     if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return {};
     return errno_status(errno, "create folder " + quote(path));
   });
-}
-
-// The kernel's NFS and SMB clients take addresses only.
-Result<std::string> with_address(const std::string& options) {
-  std::vector<std::string> words = split(options, ',');
-  for (std::string& word : words) {
-    if (!word.starts_with("addr=")) continue;
-    const std::string host = word.substr(5);
-    addrinfo* found = nullptr;
-    if (const int error = ::getaddrinfo(host.c_str(), nullptr, nullptr, &found); error != 0)
-      return invalid_argument("look up " + quote(host) + ": " + ::gai_strerror(error));
-    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> held(found, ::freeaddrinfo);
-    std::array<char, NI_MAXHOST> text{};
-    if (::getnameinfo(found->ai_addr, found->ai_addrlen, text.data(), text.size(), nullptr, 0,
-                      NI_NUMERICHOST) == 0) {
-      word = std::string("addr=") + text.data();
-    }
-  }
-  return join(words, ",");
 }
 
 }  // namespace
@@ -90,14 +70,61 @@ Status LocalDriver::check(const VolumeRow& row) const {
     if (has_option(row, given) && !has_option(row, other))
       return invalid_argument("missing required option: " + quote(other));
   }
-  if (!option_of(row, "size").empty())
+  POUCH_RETURN_IF_ERROR(check_device(option_of(row, "type"), option_of(row, "device")));
+  return check_size(row);
+}
+
+Status LocalDriver::check_size(const VolumeRow& row) const {
+  if (!has_option(row, "size")) return {};
+  POUCH_ASSIGN_OR_RETURN(const int64_t size, parse_byte_size(option_of(row, "size")));
+  if (size == 0) return {};
+  // The folder itself is made with the first volume.
+  POUCH_ASSIGN_OR_RETURN(const sys::NearestDir nearest, sys::secure_look(folder_));
+  if (!sys::has_project_quotas(nearest.fd.get()))
     return not_implemented("DriverOpts size: quota size requested but no quota support");
+  if (needs_staging(row))
+    return not_implemented("DriverOpts size: a quota of what is mounted (type, device) is not supported");
   return {};
+}
+
+bool LocalDriver::is_limited(const VolumeRow& row) const {
+  const auto size = parse_byte_size(option_of(row, "size"));
+  return size.is_ok() && *size > 0 && !needs_staging(row);
+}
+
+// The volume's own folder has the project, so that whatever is put in it belongs to it. What it inherited
+// from the folder of all is not its own.
+Status LocalDriver::limit(const VolumeRow& row) const {
+  POUCH_ASSIGN_OR_RETURN(const int64_t size, parse_byte_size(option_of(row, "size")));
+  POUCH_ASSIGN_OR_RETURN(const UniqueFd all, sys::open_file(folder_, O_RDONLY | O_DIRECTORY));
+  POUCH_ASSIGN_OR_RETURN(const UniqueFd top,
+                         sys::open_file(place(row.name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  if (!sys::has_project_quotas(top.get()))
+    return not_implemented("DriverOpts size: size quota requested for volume but no quota support");
+  POUCH_ASSIGN_OR_RETURN(uint32_t project, sys::project_of(top.get()));
+  POUCH_ASSIGN_OR_RETURN(const uint32_t inherited, sys::project_of(all.get()));
+  // In this order, so that whoever dies in between leaves no limit of a project that no folder tells of.
+  if (!sys::is_chosen_project(project) || project == inherited) {
+    POUCH_ASSIGN_OR_RETURN(project, sys::choose_project(top.get()));
+    POUCH_RETURN_IF_ERROR(sys::give_to_project(top.get(), project));
+  }
+  return sys::limit_project(top.get(), project, static_cast<uint64_t>(size));
+}
+
+Status LocalDriver::lift_limit(const std::string& top) const {
+  const auto all = sys::open_file(folder_, O_RDONLY | O_DIRECTORY);
+  const auto folder = sys::open_file(top, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!all.is_ok() || !folder.is_ok() || !sys::has_project_quotas(folder->get())) return {};
+  POUCH_ASSIGN_OR_RETURN(const uint32_t project, sys::project_of(folder->get()));
+  POUCH_ASSIGN_OR_RETURN(const uint32_t inherited, sys::project_of(all->get()));
+  const bool is_own = sys::is_chosen_project(project) && project != inherited;
+  return is_own ? sys::limit_project(folder->get(), project, 0) : Status();
 }
 
 Status LocalDriver::create(const VolumeRow& row, const Call& /*call*/) {
   POUCH_RETURN_IF_ERROR(sys::secure_mkdir(folder_).status());
   POUCH_RETURN_IF_ERROR(make_folder(place(row.name), 0700));
+  if (is_limited(row)) POUCH_RETURN_IF_ERROR(limit(row));
   const std::string data = mountpoint(row);
   POUCH_RETURN_IF_ERROR(make_folder(data, 0755));
   // Whatever the umask; what is there already keeps its mode.
@@ -111,6 +138,8 @@ Status LocalDriver::remove(const VolumeRow& row, const Call& /*call*/) {
   struct stat info {};
   if (::lstat(top.c_str(), &info) != 0 && errno == ENOENT) return {};
   if (needs_staging(row)) POUCH_RETURN_IF_ERROR(sys::unmount_tree(top));
+  // First: the folder tells which project it was.
+  POUCH_RETURN_IF_ERROR(lift_limit(top));
   return with_faults("sys.remove_tree", [&] { return sys::remove_tree(top); });
 }
 
@@ -123,11 +152,10 @@ Status LocalDriver::stage(const VolumeRow& row, const Call& /*call*/) {
   const std::string data = mountpoint(row);
   POUCH_ASSIGN_OR_RETURN(const bool is_mounted, sys::is_mount_point(data));
   if (is_mounted) return {};
-  sys::MountOrder order{option_of(row, "type"), option_of(row, "device"), option_of(row, "o")};
-  if (order.type.starts_with("nfs") || order.type == "cifs") {
-    POUCH_ASSIGN_OR_RETURN(order.options, with_address(order.options));
-  }
-  const Status mounted = sys::mount_at(order, data);
+  const auto order =
+      with_addresses({option_of(row, "type"), option_of(row, "device"), option_of(row, "o")}, resolve_host);
+  if (!order.is_ok()) return order.status().prefix("error while mounting volume '" + data + "'");
+  const Status mounted = sys::mount_at(*order, data);
   if (mounted.is_ok()) return {};
   return mounted.prefix("error while mounting volume '" + data + "': failed to mount local volume");
 }

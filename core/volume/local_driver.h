@@ -7,7 +7,8 @@
 namespace pouch::volume {
 
 /// Folders <root>/volumes/NAME/_data; with the options type, o and device, mounts there, made for the first
-/// container that runs with the volume and unmounted after the last.
+/// container that runs with the volume and unmounted after the last. With the option size, folders of a
+/// project of their own, whose bytes the file system limits.
 class LocalDriver final : public Driver {
  public:
   explicit LocalDriver(std::string folder) : folder_(std::move(folder)) {}
@@ -23,12 +24,16 @@ class LocalDriver final : public Driver {
   Status unpublish(const VolumeRow& row, const VolumeUser& user, const Call& call) override;
   std::string mountpoint(const VolumeRow& row) const override { return place(row.name) + "/_data"; }
   bool is_plain_folder(const VolumeRow& row) const override { return !needs_staging(row); }
+  bool is_limited(const VolumeRow& row) const override;
 
   /// The folder of all, and of one.
   const std::string& folder() const { return folder_; }
   std::string place(const std::string& name) const { return folder_ + "/" + name; }
 
  private:
+  Status check_size(const VolumeRow& row) const;
+  Status limit(const VolumeRow& row) const;
+  Status lift_limit(const std::string& top) const;
   const std::string folder_;
 };
 

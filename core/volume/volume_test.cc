@@ -15,6 +15,7 @@
 #include "core/volume/folder_bytes.h"
 #include "core/volume/list_filter.h"
 #include "core/volume/local_driver.h"
+#include "core/volume/network_mount.h"
 
 namespace pouch::volume {
 namespace {
@@ -46,9 +47,41 @@ TEST(LocalDriver, ChecksOptions) {
   EXPECT_EQ(check({{"type", "tmpfs"}}).message(), "missing required option: \"device\"");
   EXPECT_EQ(check({{"device", "/x"}}).message(), "missing required option: \"type\"");
   EXPECT_EQ(check({{"o", "bind"}, {"device", "/x"}}).code(), Code::kInvalidArgument);
-  EXPECT_EQ(check({{"size", "1m"}}).code(), Code::kNotImplemented);
+  EXPECT_EQ(check({{"size", "much"}}).message(), "invalid size: \"much\"");
+  EXPECT_TRUE(check({{"size", "0"}}).is_ok());
+  // procfs has no quotas anywhere.
+  const LocalDriver without("/proc/nonexistent/volumes");
+  const Status refused = without.check(row_of("vol", Texts{{"size", "1m"}}));
+  EXPECT_EQ(refused.code(), Code::kNotImplemented);
+  EXPECT_EQ(refused.message(), "DriverOpts size: quota size requested but no quota support");
   EXPECT_FALSE(driver.needs_staging(row_of("vol")));
   EXPECT_TRUE(driver.needs_staging(row_of("vol", Texts{{"type", "none"}, {"device", "/x"}})));
+}
+
+TEST(NetworkMounts, HaveAddressesWhereNamesWere) {
+  const auto resolve = [](const std::string& host) -> Result<std::string> {
+    if (host == "files" || host == "192.0.2.7") return std::string("192.0.2.7");
+    return not_found("no such host: " + host);
+  };
+  const auto changed = [&](const char* type, const char* device, const char* options) -> std::string {
+    const auto order = with_addresses({type, device, options}, resolve);
+    return order.is_ok() ? order->source + " " + order->options : order.status().message();
+  };
+  EXPECT_EQ(changed("nfs", ":/export", "addr=files,nfsvers=4"), ":/export addr=192.0.2.7,nfsvers=4");
+  EXPECT_EQ(changed("nfs4", ":/export", "ro,addr=192.0.2.7"), ":/export ro,addr=192.0.2.7");
+  EXPECT_EQ(changed("nfs", "files:/export", "ro"), "files:/export ro");
+  EXPECT_EQ(changed("nfs", ":/export", "addr=nowhere"),
+            "error resolving passed in network volume address: no such host: nowhere");
+  EXPECT_EQ(changed("cifs", "//files/share", "username=me"), "//192.0.2.7/share username=me");
+  EXPECT_EQ(changed("cifs", "//files/share", "addr=files"), "//files/share addr=192.0.2.7");
+  EXPECT_EQ(changed("cifs", "//files", ""), "//192.0.2.7 ");
+  EXPECT_EQ(changed("tmpfs", "tmpfs", "addr=files"), "tmpfs addr=files");
+  EXPECT_EQ(*resolve_host("127.0.0.1"), "127.0.0.1");
+  EXPECT_EQ(*resolve_host("::1"), "::1");
+  EXPECT_EQ(*resolve_host("localhost"), "127.0.0.1");
+  EXPECT_TRUE(check_device("nfs", "host:/a:b").is_ok());
+  EXPECT_TRUE(check_device("cifs", "//host/a:b").is_ok());
+  EXPECT_EQ(check_device("cifs", "//host:99/a").code(), Code::kInvalidArgument);
 }
 
 bool lists(const FilterMap& filters, bool is_used = false) {

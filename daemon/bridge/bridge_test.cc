@@ -89,6 +89,14 @@ INSTANTIATE_TEST_SUITE_P(
             "mount options by version", "container.create", 41,
             R"({"HostConfig":{"Mounts":[{"BindOptions":{"CreateMountpoint":true,"NonRecursive":true}}]}})",
             R"({"HostConfig":{"Mounts":[{"BindOptions":{"NonRecursive":true}}]}})"},
+        ConfigCase{
+            "flat read-only binds until 1.43", "container.create", 43,
+            R"({"HostConfig":{"Binds":["/a:/b:ro,z","/a:/c","v:/d:ro"],"Mounts":[{"Type":"bind","ReadOnly":true},{"Type":"bind"},{"Type":"volume","ReadOnly":true}]}})",
+            R"({"HostConfig":{"Binds":["/a:/b:ro-non-recursive,z","/a:/c","v:/d:ro"],"Mounts":[{"BindOptions":{"ReadOnlyNonRecursive":true},"ReadOnly":true,"Type":"bind"},{"Type":"bind"},{"ReadOnly":true,"Type":"volume"}]}})"},
+        ConfigCase{
+            "recursive read-only binds since 1.44", "container.create", 44,
+            R"({"HostConfig":{"Binds":["/a:/b:ro"],"Mounts":[{"Type":"bind","ReadOnly":true,"BindOptions":{"ReadOnlyForceRecursive":true}}]}})",
+            R"({"HostConfig":{"Binds":["/a:/b:ro"],"Mounts":[{"BindOptions":{"ReadOnlyForceRecursive":true},"ReadOnly":true,"Type":"bind"}]}})"},
         ConfigCase{"kernel memory until 1.41", "container.create", 41, R"({"HostConfig":{"KernelMemory":9}})",
                    R"({"HostConfig":{"KernelMemory":9}})"},
         ConfigCase{"no kernel memory later", "container.create", 42, R"({"HostConfig":{"KernelMemory":9}})",
@@ -99,6 +107,22 @@ INSTANTIATE_TEST_SUITE_P(
                    R"({"Cmd":["ls"]})"},
         ConfigCase{"exec start", "exec.start", 50, R"({"Detach":false,"Tty":true,"ConsoleSize":null})",
                    R"({"Detach":false,"Tty":true})"}));
+
+TEST(FlatReadOnly, IsHiddenFromTheClientsWhoHaveNothingElse) {
+  const char* const container =
+      R"({"HostConfig":{"Binds":["/a:/b:ro-non-recursive,z","v:/c:ro"],"Mounts":[{"Type":"bind","BindOptions":{"ReadOnlyNonRecursive":true}},{"Type":"bind","BindOptions":{"NonRecursive":true,"ReadOnlyNonRecursive":true}}]},"Mounts":[{"Mode":"ro-non-recursive,z"}]})";
+  const Json old = parse(shape("container.inspect", 43, container));
+  EXPECT_EQ(write_json(old["HostConfig"]["Binds"]), R"(["/a:/b:ro,z","v:/c:ro"])");
+  EXPECT_EQ(write_json(old["HostConfig"]["Mounts"]),
+            R"([{"Type":"bind"},{"BindOptions":{"NonRecursive":true},"Type":"bind"}])");
+  EXPECT_EQ(old["Mounts"][0]["Mode"], "ro,z");
+  EXPECT_EQ(parse(shape("container.list", 43,
+                        R"([{"Mounts":[{"Mode":"ro-non-recursive"}]}])"))[0]["Mounts"][0]["Mode"],
+            "ro");
+  const Json now = parse(shape("container.inspect", 44, container));
+  EXPECT_EQ(now["HostConfig"]["Binds"][0], "/a:/b:ro-non-recursive,z");
+  EXPECT_EQ(now["Mounts"][0]["Mode"], "ro-non-recursive,z");
+}
 
 TEST(FilterTest, BothFormsBecomeLists) {
   EXPECT_EQ(normalise("container.list", 50, R"({"filters":{"label":{"a=b":true,"c":true}}})", "null").options,

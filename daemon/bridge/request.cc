@@ -2,6 +2,7 @@
 #include <array>
 
 #include "daemon/bridge/bridge.h"
+#include "daemon/bridge/flat_read_only.h"
 #include "daemon/bridge/json_path.h"
 #include "daemon/bridge/normalise.h"
 #include "daemon/bridge/schema.h"
@@ -80,6 +81,7 @@ void normalise_create(int minor, Json& config) {
   // Until 1.40 containers shared their IPC namespace by default.
   if (minor < 40 && (!host["IpcMode"].isString() || host["IpcMode"].asString().empty()))
     host["IpcMode"] = "shareable";
+  if (minor < 44) ask_for_flat_read_only(host);
 }
 
 // Moby passes over filters of events that it does not know.

@@ -1,6 +1,7 @@
 #include <array>
 
 #include "daemon/bridge/bridge.h"
+#include "daemon/bridge/flat_read_only.h"
 #include "daemon/bridge/json_path.h"
 #include "daemon/bridge/old_words.h"
 
@@ -167,6 +168,7 @@ void shape_document(std::string_view op, int minor, Json& document) {
   if (!document.isObject()) return;
   if (op == "container.inspect") shape_container_inspect(minor, document);
   if (op == "container.list") fill_endpoints(document["NetworkSettings"]);
+  if (minor < 44 && (op == "container.inspect" || op == "container.list")) hide_flat_read_only(document);
   for (const Gate& gate : kGates) {
     if (gate.op == op && minor < gate.since) remove_path(document, gate.path);
   }

@@ -289,6 +289,6 @@ def test_plugins(docker, tmp_path):
         assert procs.wait_until(lambda: not plugin.mounts["pvol1"], 10)
         # Without a name, and with the image's files.
         assert docker("run", "--rm", "--volume-driver", plugin.name, "--volume", "/data", "seeded", "cat", "/data/same").out == "one\n"
-        assert list(plugin.volumes) == ["pvol1"]
+        assert procs.wait_until(lambda: list(plugin.volumes) == ["pvol1"], 10)
         docker("volume", "rm", "pvol1")
         assert not plugin.volumes and "VolumeDriver.Remove" in plugin.methods()
