@@ -105,5 +105,8 @@ class Daemon:
             self.process.kill()
             self.process.wait()
 
+    def runs(self):
+        return self.process is not None and not self._gone()
+
     def _gone(self):
         return self.process.poll() is not None

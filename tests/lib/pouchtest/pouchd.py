@@ -46,7 +46,7 @@ class Pouchd(Daemon):
         ]
 
     def start(self):
-        if self._own_containerd:
+        if self._own_containerd and not self.containerd.runs():
             self.containerd.start()
         return super().start()
 
