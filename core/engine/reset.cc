@@ -24,6 +24,7 @@
 #include "core/sys/mounts.h"
 #include "core/sys/own_cgroup.h"
 #include "core/sys/place.h"
+#include "core/volume/local_driver.h"
 
 namespace pouch {
 namespace {
@@ -166,9 +167,12 @@ Status Reset::remove_rest() {
       end_holder(private_containerd::lock_path(run_dir)).prefix("end the private containerd"));
   POUCH_RETURN_IF_ERROR(tolerated(network::remove_remains(report_.root_id, run_dir)));
   sys::remove_cgroup_tree("/" + doomed_.ns);
-  for (const std::string& folder : {run_dir, doomed_.root_dir}) {
-    POUCH_RETURN_IF_ERROR(tolerated(sys::unmount_tree(folder)));
+  POUCH_RETURN_IF_ERROR(tolerated(sys::unmount_tree(run_dir)));
+  // Not what the root itself may be: a file system of its own, mounted there by somebody else.
+  for (const char* name : kOwnNames) {
+    POUCH_RETURN_IF_ERROR(tolerated(sys::unmount_tree(doomed_.root_dir + "/" + name)));
   }
+  POUCH_RETURN_IF_ERROR(tolerated(volume::LocalDriver(doomed_.root_dir + "/volumes").lift_limits()));
   POUCH_RETURN_IF_ERROR(tolerated(sys::remove_tree(run_dir)));
   for (const char* name : kOwnNames) {
     POUCH_RETURN_IF_ERROR(tolerated(sys::remove_tree(doomed_.root_dir + "/" + name)));

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
 
 #include "core/base/byte_size.h"
 #include "core/base/fault.h"
@@ -119,6 +121,17 @@ Status LocalDriver::lift_limit(const std::string& top) const {
   POUCH_ASSIGN_OR_RETURN(const uint32_t inherited, sys::project_of(all->get()));
   const bool is_own = sys::is_chosen_project(project) && project != inherited;
   return is_own ? sys::limit_project(folder->get(), project, 0) : Status();
+}
+
+Status LocalDriver::lift_limits() const {
+  Status first;
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(folder_, error), end; !error && at != end;
+       at.increment(error)) {
+    const Status lifted = lift_limit(at->path());
+    if (first.is_ok()) first = lifted;
+  }
+  return first;
 }
 
 Status LocalDriver::create(const VolumeRow& row, const Call& /*call*/) {

@@ -26,6 +26,9 @@ class LocalDriver final : public Driver {
   bool is_plain_folder(const VolumeRow& row) const override { return !needs_staging(row); }
   bool is_limited(const VolumeRow& row) const override;
 
+  /// Of all volumes, before somebody removes the folder of all.
+  Status lift_limits() const;
+
   /// The folder of all, and of one.
   const std::string& folder() const { return folder_; }
   std::string place(const std::string& name) const { return folder_ + "/" + name; }

@@ -115,6 +115,20 @@ def test_files_of_others_stay(busybox_tar):
         assert [entry.name for entry in (folder / "root").iterdir()] == ["mine"]
 
 
+def test_a_root_that_is_a_file_system_of_its_own(busybox_tar):
+    """What it is mounted from is emptied, and stays mounted: that was somebody else's doing."""
+    with private_dir() as folder, new_root(folder) as uri:
+        (folder / "root").mkdir(mode=0o700)
+        subprocess.run(["mount", "--bind", folder / "root", folder / "root"], check=True)
+        try:
+            fill(uri, busybox_tar)
+            pouch(uri, "system", "reset", "-f")
+            assert list((folder / "root").iterdir()) == []
+            assert [path for path, _, _ in mounted(folder / "root")] == [str(folder / "root")]
+        finally:
+            subprocess.run(["umount", folder / "root"], check=True)
+
+
 def test_python(busybox_tar):
     with private_dir() as folder, new_root(folder) as uri:
         fill(uri, busybox_tar)

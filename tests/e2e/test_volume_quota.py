@@ -7,7 +7,9 @@ import subprocess
 import pytest
 from pouchtest import procs, quotas
 from pouchtest.faults.control import Control
+from pouchtest.paths import build_dir
 from pouchtest.pouchd import Pouchd
+from pouchtest.run import run
 
 pytest_plugins = ["pouchtest.fixtures"]
 pytestmark = pytest.mark.vm
@@ -115,9 +117,9 @@ def test_what_is_asked_for_with_a_mount(docker, daemon):
     """Volumes made by the way, with the image's files, which are put in their place at once."""
     docker("run", "--name", "seed", "busybox", "sh", "-c", "mkdir /data; dd if=/dev/zero of=/data/seed bs=64k count=8 2>/dev/null")
     docker("commit", "--change", "VOLUME /data", "seed", "seeded")
-    run = docker("run", "--name", "c1", "--mount", "type=volume,src=made,dst=/data,volume-opt=size=1m", "seeded", "sh", "-c",
+    written = docker("run", "--name", "c1", "--mount", "type=volume,src=made,dst=/data,volume-opt=size=1m", "seeded", "sh", "-c",
                  "dd if=/dev/zero of=/data/more bs=64k count=64 2>/dev/null; stat -c %s /data/seed /data/more")
-    seed, more = map(int, run.lines)
+    seed, more = map(int, written.lines)
     assert seed == 8 * 65536 and is_full(seed + more, _MIB)
     # Without a name, and it goes with its container.
     docker("run", "--rm", "--mount", "type=volume,dst=/data,volume-opt=size=1m", "busybox", "sh", "-c",
@@ -191,3 +193,13 @@ def test_a_death_in_between_leaves_no_limit(docker, daemon, moment, nth):
     docker("volume", "create", "--opt", "size=2m", "vol2")
     assert procs.wait_until(lambda: list(quotas.limits(daemon.home).values()) == [2 * _MIB], 60)
     assert docker("volume", "ls", "--quiet").out == "vol2\n"
+
+
+def test_a_reset_leaves_no_limit(docker, daemon):
+    """And the file system that the root was, mounted and empty. The last test: nothing is left."""
+    docker("volume", "create", "--opt", "size=1m", "vol1")
+    daemon.end()
+    uri = f"embed://{daemon.home}?run={daemon.dir}/run&containerd={daemon.containerd.socket}"
+    run(build_dir() / "bin/pouch", "-H", uri, "system", "reset", "-f")
+    assert quotas.limits(daemon.home) == {} and [entry.name for entry in daemon.home.iterdir()] == ["lost+found"]
+    daemon.again()

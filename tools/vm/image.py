@@ -16,9 +16,7 @@ _SIZE = "3G"
 # Never wanted in a machine that lives for a minute.
 _MASKED = ("docker.service", "docker.socket", "apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer",
            "e2scrub_reap.service", "fstrim.timer", "dpkg-db-backup.timer", "systemd-timesyncd.service",
-           "systemd-networkd.service", "getty@tty1.service", "nfs-server.service", "nfs-blkmap.service",
-           "nfs-client.target", "rpcbind.service", "rpcbind.socket", "rpc-statd.service", "rpc-statd-notify.service",
-           "systemd-update-utmp.service")
+           "systemd-networkd.service", "getty@tty1.service", "systemd-update-utmp.service")
 _MODULES = ("virtio_pci", "virtio_blk", "ext4", "crc32c_generic", "crc32c_intel")
 
 
