@@ -125,6 +125,14 @@ def rows_name(rows, key):
     return next((row["name"] for row in rows.values() if row["snapshot_key"] == key), key)
 
 
+def _is_empty(group):
+    """Whether a control group has no process; one that goes while it is looked at is none."""
+    try:
+        return not (group / "cgroup.procs").read_text()
+    except FileNotFoundError:
+        return False
+
+
 def _running(world, rows, baseline):
     """Processes, control groups and mounts are those of the running containers."""
     found = []
@@ -137,7 +145,7 @@ def _running(world, rows, baseline):
         names = [entry.name for entry in folder.iterdir() if entry.is_dir()] if folder.is_dir() else []
         # The keeper has one of its own while it lives.
         found += [f"left: control group {folder}/{name}" for name in names
-                  if name not in running and not (folder / name / "cgroup.procs").read_text()]
+                  if name not in running and _is_empty(folder / name)]
     for pid in world.containerd.shims():
         words = procs.cmdline(pid).split()
         if words and words[words.index("-id") + 1] not in running:
