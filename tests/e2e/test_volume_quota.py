@@ -196,10 +196,10 @@ def test_a_death_in_between_leaves_no_limit(docker, daemon, moment, nth):
 
 
 def test_a_reset_leaves_no_limit(docker, daemon):
-    """And the file system that the root was, mounted and empty. The last test: nothing is left."""
-    docker("volume", "create", "--opt", "size=1m", "vol1")
-    daemon.end()
-    uri = f"embed://{daemon.home}?run={daemon.dir}/run&containerd={daemon.containerd.socket}"
-    run(build_dir() / "bin/pouch", "-H", uri, "system", "reset", "-f")
-    assert quotas.limits(daemon.home) == {} and [entry.name for entry in daemon.home.iterdir()] == ["lost+found"]
-    daemon.again()
+    """Of another root on the same file system."""
+    docker("volume", "create", "--opt", "size=2m", "stays")
+    uri = f"embed://{daemon.home}/other?run={daemon.dir}/other&containerd={daemon.containerd.socket}"
+    for args in (["volume", "create", "-o", "size=1m", "goes"], ["system", "reset", "-f"]):
+        run(build_dir() / "bin/pouch", "-H", uri, *args)
+        assert len(quotas.limits(daemon.home)) == (2 if "create" in args else 1)
+    assert not (daemon.home / "other").exists() and list(quotas.limits(daemon.home).values()) == [2 * _MIB]
