@@ -71,6 +71,19 @@ def test_neighbours_on_one_containerd_stay(busybox_tar):
         assert containerd.namespaces() == []
 
 
+def test_after_an_image_that_was_committed_and_removed(busybox_tar):
+    """The garbage collector has taken its layer, and containerd still counts it."""
+    with PrivateContainerd() as containerd, embed_root(containerd) as uri:
+        fill(uri, busybox_tar)
+        pouch(uri, "commit", "ended", "committed")
+        pouch(uri, "run", "--rm", "--network", "none", "committed", "true")
+        pouch(uri, "rmi", "committed")
+        facts = facts_of(uri)
+        pouch(uri, "system", "reset", "-f")
+        assert_gone(facts)
+        assert containerd.namespaces() == []
+
+
 def test_who_has_it_open_is_named(busybox_tar):
     with private_dir() as folder, new_root(folder) as uri:
         fill(uri, busybox_tar)
