@@ -12,7 +12,10 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <memory>
+#include <set>
+#include <system_error>
 
 #include "core/base/fault.h"
 #include "core/base/text.h"
@@ -172,6 +175,23 @@ Result<PluginAddress> find_plugin(const PluginFolders& folders, const std::strin
     }
   }
   return not_found("plugin " + quote(name) + " not found");
+}
+
+std::vector<std::string> list_plugins(const PluginFolders& folders) {
+  std::vector<std::string> places = folders.specs;
+  places.push_back(folders.sockets);
+  std::set<std::string> names;
+  for (const std::string& folder : places) {
+    std::error_code unread;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, unread)) {
+      const std::string extension = entry.path().extension();
+      const bool is_plugin = extension == ".sock" || extension == ".spec" || extension == ".json";
+      // A folder NAME has NAME.sock, or the like.
+      const std::string name = is_plugin ? entry.path().stem() : entry.path().filename();
+      if (find_plugin(folders, name).is_ok()) names.insert(name);
+    }
+  }
+  return {names.begin(), names.end()};
 }
 
 Result<PluginAddress> activate_plugin(const PluginFolders& folders, const std::string& name,

@@ -28,6 +28,9 @@ Result<PluginAddress> parse_plugin_address(const std::string& text);
 /// NotFound when there is none.
 Result<PluginAddress> find_plugin(const PluginFolders& folders, const std::string& name);
 
+/// The names of all plugins that are found there, each once, in order. Whether they answer is another matter.
+std::vector<std::string> list_plugins(const PluginFolders& folders);
+
 /// Where the plugin is, which says that it is of that kind ("VolumeDriver", "NetworkDriver", "IpamDriver").
 /// NotFound when there is none of the name, or it is of other kinds.
 Result<PluginAddress> activate_plugin(const PluginFolders& folders, const std::string& name,

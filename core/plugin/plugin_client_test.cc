@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 namespace pouch::plugin {
 namespace {
@@ -51,6 +52,8 @@ TEST(Plugins, AreFoundInTheFolders) {
   EXPECT_EQ(find_plugin(folders, "one")->port, "99");
   EXPECT_EQ(find_plugin(folders, "two")->socket, "/run/two.sock");
   EXPECT_EQ(find_plugin(folders, "tls").code(), Code::kNotImplemented);
+  EXPECT_EQ(list_plugins(folders), (std::vector<std::string>{"one", "two"}));
+  EXPECT_TRUE(list_plugins({top / "from", {top / "from"}}).empty());
   for (const char* name : {"nosuch", "", "../specs/one", "two/two"}) {
     EXPECT_EQ(find_plugin(folders, name).code(), Code::kNotFound) << name;
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/base/cancel.h"
 #include "core/base/status.h"
@@ -36,6 +37,10 @@ class Driver {
   virtual std::string mountpoint(const VolumeRow& row) const = 0;
   /// The same where somebody has to be asked.
   virtual Result<std::string> locate(const VolumeRow& row, const Call& /*call*/) { return mountpoint(row); }
+  /// The names of the volumes that it has, whoever made them; and whether it has one. Empty, and false, where
+  /// it has none but those of rows.
+  virtual Result<std::vector<std::string>> list(const Call& /*call*/) { return std::vector<std::string>(); }
+  virtual Result<bool> has(const std::string& /*name*/, const Call& /*call*/) { return false; }
   /// Whether it is a folder of the engine's own, whose bytes can be counted and which can be replaced.
   virtual bool is_plain_folder(const VolumeRow& row) const = 0;
   /// Whether create() is to be repeated before each use, as it holds something up that others may have let

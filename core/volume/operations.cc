@@ -73,7 +73,13 @@ Status VolumeManager::await_settled(const std::string& name, const Call& call) {
   }
 }
 
-Result<VolumeRow> VolumeManager::make(const WantedVolume& wanted, const std::string& session) {
+Result<VolumeRow> VolumeManager::make(WantedVolume wanted, const std::string& session) {
+  // As Moby: what a plugin has under the name is meant.
+  const bool may_be_foreign =
+      wanted.driver.empty() && !wanted.name.empty() && load(wanted.name).code() == Code::kNotFound;
+  if (may_be_foreign) {
+    if (const auto foreign = find_foreign(wanted.name, own_call())) wanted.driver = foreign->driver;
+  }
   const auto driver = driver_of(wanted.driver, own_call());
   if (!driver.is_ok()) return driver.status().prefix("create " + wanted.name);
   POUCH_ASSIGN_OR_RETURN(const VolumeRow row, row_of(wanted, **driver));
@@ -149,12 +155,17 @@ Result<api::VolumeListResult> VolumeManager::list(const api::VolumeListOptions& 
   POUCH_RETURN_IF_ERROR(call.check());
   POUCH_ASSIGN_OR_RETURN(const auto filter,
                          volume::ListFilter::parse(options.filters.value_or(volume::FilterMap{})));
-  POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
-  POUCH_ASSIGN_OR_RETURN(const auto rows, volume::all_volumes(snapshot));
   std::vector<api::Volume> volumes;
-  for (const VolumeRow& row : rows) {
-    POUCH_ASSIGN_OR_RETURN(const auto users, volume::users_of(snapshot, row.name));
-    if (filter.matches(row, !users.empty())) volumes.push_back(describe(row));
+  {
+    POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
+    POUCH_ASSIGN_OR_RETURN(const auto rows, volume::all_volumes(snapshot));
+    for (const VolumeRow& row : rows) {
+      POUCH_ASSIGN_OR_RETURN(const auto users, volume::users_of(snapshot, row.name));
+      if (filter.matches(row, !users.empty())) volumes.push_back(describe(row));
+    }
+  }
+  for (const VolumeRow& row : foreign_volumes(call)) {
+    if (filter.matches(row, false)) volumes.push_back(describe_whole(row, call));
   }
   api::VolumeListResult out;
   out.volumes = std::move(volumes);
@@ -163,8 +174,10 @@ Result<api::VolumeListResult> VolumeManager::list(const api::VolumeListOptions& 
 
 Result<api::Volume> VolumeManager::inspect(const std::string& name, const Call& call) {
   POUCH_RETURN_IF_ERROR(call.check());
-  POUCH_ASSIGN_OR_RETURN(const VolumeRow row, load_settled(name));
-  return describe_whole(row, call);
+  const auto row = load_settled(name);
+  if (row.is_ok()) return describe_whole(*row, call);
+  const auto foreign = row.code() == Code::kNotFound ? find_foreign(name, call) : std::optional<VolumeRow>();
+  return foreign ? describe_whole(*foreign, call) : Result<api::Volume>(row.status());
 }
 
 Status VolumeManager::claim_removal(VolumeRow& row, const Call& call) {
@@ -220,6 +233,9 @@ Status VolumeManager::remove(const std::string& name, const api::VolumeRemoveOpt
     VolumeRow row;
     row.name = name;
     const Status claimed = claim_removal(row, own_call());
+    if (claimed.code() == Code::kNotFound) {
+      if (const auto foreign = find_foreign(name, own_call())) return remove_foreign(*foreign, own_call());
+    }
     if (force && claimed.code() == Code::kNotFound) return {};
     POUCH_RETURN_IF_ERROR(claimed);
     return finish_removal(row, own_call(), force);

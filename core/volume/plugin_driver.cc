@@ -60,6 +60,27 @@ Result<std::string> PluginDriver::locate(const VolumeRow& row, const Call& call)
   return answer["Mountpoint"].isString() ? answer["Mountpoint"].asString() : std::string();
 }
 
+Result<std::vector<std::string>> PluginDriver::list(const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(const Json answer, call_plugin(address_, "VolumeDriver.List", json_object(), call));
+  std::vector<std::string> names;
+  if (!answer["Volumes"].isArray()) return names;
+  for (const Json& each : answer["Volumes"]) {
+    const std::string name = each.isObject() ? each.get("Name", "").asString() : std::string();
+    if (!name.empty()) names.push_back(name);
+  }
+  return names;
+}
+
+Result<bool> PluginDriver::has(const std::string& name, const Call& call) {
+  VolumeRow row;
+  row.name = name;
+  const auto there = call_plugin(address_, "VolumeDriver.Get", request_for(row), call);
+  // Of one that is not there plugins say all kinds of things.
+  if (there.code() == Code::kInternal) return false;
+  if (!there.is_ok()) return there.status();
+  return (*there)["Volume"].isObject();
+}
+
 Result<std::string> PluginDriver::publish(const VolumeRow& row, const VolumeUser& user, const Call& call) {
   Json request = request_for(row);
   request["ID"] = id_of(user);

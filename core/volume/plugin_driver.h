@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/plugin/plugin_client.h"
 #include "core/volume/driver.h"
@@ -26,6 +27,8 @@ class PluginDriver final : public Driver {
   Status unpublish(const VolumeRow& row, const VolumeUser& user, const Call& call) override;
   std::string mountpoint(const VolumeRow& /*row*/) const override { return {}; }
   Result<std::string> locate(const VolumeRow& row, const Call& call) override;
+  Result<std::vector<std::string>> list(const Call& call) override;
+  Result<bool> has(const std::string& name, const Call& call) override;
   bool is_plain_folder(const VolumeRow& /*row*/) const override { return false; }
 
  private:

@@ -160,7 +160,7 @@ api::Volume VolumeManager::describe(const VolumeRow& row) {
   api::Volume out;
   out.name = row.name;
   out.driver = row.driver;
-  out.created_at = row.created;
+  if (row.created != Timestamp{}) out.created_at = row.created;
   if (row.labels) out.labels = *row.labels;
   if (row.options) out.options = *row.options;
   const auto driver = known_driver(row.driver);

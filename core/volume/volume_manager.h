@@ -88,7 +88,13 @@ class VolumeManager final : public ContainerVolumes {
   void note_end(const std::string& name, const Status& done);
 
   // operations.cc
-  Result<volume::VolumeRow> make(const WantedVolume& wanted, const std::string& session);
+  // foreign.cc
+  /// What plugins have and no row knows; plugins that do not answer have none.
+  std::vector<volume::VolumeRow> foreign_volumes(const Call& call);
+  std::optional<volume::VolumeRow> find_foreign(const std::string& name, const Call& call);
+  Status remove_foreign(const volume::VolumeRow& row, const Call& call);
+
+  Result<volume::VolumeRow> make(WantedVolume wanted, const std::string& session);
   /// The row that is there already, or nothing when `wanted` was written down.
   Result<std::optional<volume::VolumeRow>> insert_new(const volume::VolumeRow& wanted,
                                                       const std::string& session, const Call& call);

@@ -290,5 +290,16 @@ def test_plugins(docker, tmp_path):
         # Without a name, and with the image's files.
         assert docker("run", "--rm", "--volume-driver", plugin.name, "--volume", "/data", "seeded", "cat", "/data/same").out == "one\n"
         assert procs.wait_until(lambda: list(plugin.volumes) == ["pvol1"], 10)
+        # What somebody else has made there is shown, used and removed under its name alone.
+        os.mkdir(tmp_path / "theirs")
+        plugin.volumes["theirs"] = {}
+        assert docker("volume", "ls", "--format", "{{.Driver}} {{.Name}}").lines == [f"{plugin.name} pvol1", f"{plugin.name} theirs"]
+        assert volume(docker, "theirs")["Mountpoint"] == str(tmp_path / "theirs")
+        docker("run", "--rm", "--volume", "theirs:/v", "busybox", "touch", "/v/f")
+        assert (tmp_path / "theirs/f").exists()
+        docker("volume", "rm", "theirs")
+        os.mkdir(tmp_path / "others")
+        plugin.volumes["others"] = {}
+        docker("volume", "rm", "others")
         docker("volume", "rm", "pvol1")
         assert not plugin.volumes and "VolumeDriver.Remove" in plugin.methods()

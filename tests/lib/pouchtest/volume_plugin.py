@@ -30,6 +30,8 @@ class VolumePlugin(PluginServer):
             os.makedirs(path, exist_ok=True)
             self.volumes[name] = request.get("Opts")
             return {"Err": ""}
+        if method == "VolumeDriver.List":
+            return {"Volumes": [{"Name": each, "Mountpoint": os.path.join(self.folder, each)} for each in self.volumes], "Err": ""}
         if name not in self.volumes:
             return {"Err": f"no volume {name}"}
         uses = self.mounts.setdefault(name, [])
