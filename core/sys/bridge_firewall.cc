@@ -9,8 +9,10 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter_ipv4.h>
+#include <sys/utsname.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -60,9 +62,21 @@ void add_forward_rules(NftBatch& batch, const std::string& table) {
   rule([](NftRule& r) { r.meta(NFT_META_OIFNAME, NFT_REG_1).in_set(NFT_REG_1, "bridges").verdict(NF_DROP); });
 }
 
+// Since Linux 5.7 a packet that leaves tells where it came in.
+bool knows_input_of_leaving() {
+  utsname names{};
+  int major = 0;
+  int minor = 0;
+  if (::uname(&names) != 0 || ::sscanf(names.release, "%d.%d", &major, &minor) != 2) return false;
+  return major > 5 || (major == 5 && minor >= 7);
+}
+
+// Of packets that came in through a bridge of ours: where the kernel filters bridged packets too
+// (br_netfilter), those within somebody else's bridge come by, and its subnet may be one of ours.
 void add_masquerade(NftBatch& batch, const std::string& table, bool is_v4) {
   const uint8_t family = is_v4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
   NftRule rule(table, "postrouting");
+  if (knows_input_of_leaving()) rule.meta(NFT_META_IIFNAME, NFT_REG_1).in_set(NFT_REG_1, "bridges");
   rule.meta(NFT_META_NFPROTO, NFT_REG_1).equals(NFT_REG_1, &family, sizeof family);
   rule.payload(is_v4 ? kSourceOffset : kSourceOffset6, is_v4 ? 4 : 16, NFT_REG_1);
   rule.in_set(NFT_REG_1, is_v4 ? "masqueraded" : "masqueraded6");

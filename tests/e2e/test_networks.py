@@ -6,7 +6,7 @@ import os
 import time
 
 import pytest
-from pouchtest import networks, procs
+from pouchtest import echo, networks, procs
 from pouchtest.pouchd import Pouchd
 
 pytest_plugins = ["pouchtest.fixtures"]
@@ -245,6 +245,22 @@ def test_fixed_addresses(docker):
         "run", "--rm", "--network", "chosen", "--ip", "10.190.1.3", "busybox", "true", check=False).err
     overlap = docker("network", "create", "--subnet", "10.190.0.0/16", "net2", check=False)
     assert "Pool overlaps with other one on this address space" in overlap.err
+
+
+def test_two_roots_with_one_subnet(docker, busybox_tar):
+    """Whoever names a subnet knows best: within each bridge packets stay as they are, also where the kernel filters those."""
+    with Pouchd() as other:
+        other.docker("load", "--input", busybox_tar)
+        for each in (docker, other.docker):
+            each("network", "create", "--subnet", "10.190.6.0/24", "net1")
+            sleeper(each, "c1", "--network", "net1", "--ip", "10.190.6.8")
+            sleeper(each, "c2", "--network", "net1", "--ip", "10.190.6.9")
+        for each, name in ((docker, "first"), (other.docker, "second")):
+            pids = [int(each("inspect", "--format", "{{.State.Pid}}", container).out) for container in ("c1", "c2")]
+            with echo.server(name, "80/tcp", pid=pids[1]):
+                assert echo.ask("10.190.6.9", 80, pid=pids[0]) == [name, "10.190.6.8"]
+        other.docker("rm", "--force", "c1", "c2")
+        other.docker("network", "rm", "net1")
 
 
 def test_a_container_in_the_network_of_another(docker):
