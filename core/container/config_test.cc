@@ -181,7 +181,7 @@ TEST(Validation, NamesWhatIsNotSupported) {
   expect("Init", [](auto& c) { c.host_config->init = true; });
   expect("LogConfig.Type", [](auto& c) { c.host_config->log_config.emplace().type = "syslog"; });
   expect("EndpointsConfig", [](auto& c) {
-    c.networking_config.emplace().endpoints_config.emplace()["n"].driver_opts.emplace()["a"] = "b";
+    c.networking_config.emplace().endpoints_config.emplace()["n"].gateway = "10.0.0.1";
   });
   api::ContainerCreateConfig disabled = request();
   disabled.healthcheck.emplace().test = {"NONE"};

@@ -240,14 +240,20 @@ TEST(ChildTest, PidfdAndStartTimeNameAProcess) {
 TEST(OwnCgroupTest, LeavingWaitsForWhoIsEnding) {
   if (::geteuid() != 0) GTEST_SKIP() << "control groups are root's";
   const std::string group = "/pouch-test-" + std::to_string(::getpid()) + "/inner";
+  int pipe[2];
+  ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
+  const UniqueFd told(pipe[0]);
+  UniqueFd tells(pipe[1]);
   const pid_t child = ::fork();
   if (child == 0) {
     const bool entered = enter_own_cgroup(group);
+    [[maybe_unused]] const ssize_t said = ::write(tells.get(), "x", 1);
     ::usleep(100'000);
     ::_exit(entered ? 0 : 1);
   }
-  while (!has_cgroup(group)) ::usleep(1000);
-  ::usleep(20'000);  // it is in the group of every hierarchy
+  tells.reset();
+  char in = 0;
+  ASSERT_EQ(::read(told.get(), &in, 1), 1);  // it is in the group of every hierarchy
   int status = -1;
   std::thread reaper([&] { ::waitpid(child, &status, 0); });
   leave_own_cgroup(group);

@@ -8,6 +8,7 @@ import time
 import pytest
 from pouchtest.paths import docker_cli
 from pouchtest.pouchd import Pouchd
+from pouchtest.procs import wait_until
 
 pytest_plugins = ["pouchtest.fixtures"]
 pytestmark = pytest.mark.vm
@@ -214,7 +215,8 @@ def test_client_that_is_killed_leaves_the_container(pouchd, docker):
     assert client.stdout.readline() == "tick\n"
     client.kill()
     client.communicate(timeout=20)
-    assert inspect(docker, "k1", "{{.State.Running}}") == "true"
+    # Its first output may be read before the start's end is written down.
+    assert wait_until(lambda: inspect(docker, "k1", "{{.State.Running}}") == "true", 10)
 
 
 def test_limits_and_mounts_arrive(docker, tmp_path):
