@@ -180,9 +180,8 @@ TEST(Validation, NamesWhatIsNotSupported) {
   expect("Healthcheck", [](auto& c) { c.healthcheck.emplace().test = {"CMD", "true"}; });
   expect("Init", [](auto& c) { c.host_config->init = true; });
   expect("LogConfig.Type", [](auto& c) { c.host_config->log_config.emplace().type = "syslog"; });
-  expect("EndpointsConfig", [](auto& c) {
-    c.networking_config.emplace().endpoints_config.emplace()["n"].gateway = "10.0.0.1";
-  });
+  expect("EndpointsConfig",
+         [](auto& c) { c.networking_config.emplace().endpoints_config.emplace()["n"].gateway = "10.0.0.1"; });
   api::ContainerCreateConfig disabled = request();
   disabled.healthcheck.emplace().test = {"NONE"};
   EXPECT_TRUE(validate_request(disabled).is_ok());
