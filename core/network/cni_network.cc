@@ -101,10 +101,6 @@ bool is_v4(const std::string& address) {
   return address.find(':') == std::string::npos;
 }
 
-std::string without_prefix(const std::string& address) {
-  return address.substr(0, address.find('/'));
-}
-
 bool has_default_route(const cni::Outcome& outcome, bool v4) {
   return std::any_of(outcome.routes.begin(), outcome.routes.end(), [v4](const cni::Route& route) {
     return is_v4(route.dst) == v4 && (route.dst == "0.0.0.0/0" || route.dst == "::/0");

@@ -23,6 +23,11 @@ inline bool has_own_addresses(const NetworkRow& row) {
   return row.ipam_driver.empty() && row.driver != kCni;
 }
 
+/// Of "10.1.0.5/16": 10.1.0.5.
+inline std::string without_prefix(const std::string& address) {
+  return address.substr(0, address.find('/'));
+}
+
 struct StaticRoute {
   std::string destination;  ///< "10.1.0.0/16"
   std::string next_hop;     ///< "": on the link

@@ -15,10 +15,6 @@
 namespace pouch::network {
 namespace {
 
-std::string without_prefix(const std::string& address) {
-  return address.substr(0, address.find('/'));
-}
-
 bool is_remote(const std::string& driver) {
   return is_plugin_driver(driver) && driver != kCni;
 }

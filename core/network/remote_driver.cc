@@ -4,12 +4,10 @@
 #include "core/spec/ports.h"
 
 namespace pouch::network {
-namespace {
 
-std::string text(const Json& object, const char* name) {
-  const Json& value = object.isObject() ? object[name] : Json::nullSingleton();
-  return value.isString() ? value.asString() : std::string();
-}
+using plugin::text;
+
+namespace {
 
 Json ids(const std::string& network_id, const std::string& endpoint_id) {
   Json out = json_object();

@@ -2,21 +2,16 @@
 
 #include "core/base/log.h"
 #include "core/base/text.h"
+#include "core/network/plugged.h"
 #include "core/sys/ip_net.h"
 
 namespace pouch::network {
+
+using plugin::text;
+
 namespace {
 
 constexpr const char* kGatewayType = "com.docker.network.gateway";
-
-std::string text(const Json& object, const char* name) {
-  const Json& value = object.isObject() ? object[name] : Json::nullSingleton();
-  return value.isString() ? value.asString() : std::string();
-}
-
-std::string without_prefix(const std::string& address) {
-  return address.substr(0, address.find('/'));
-}
 
 Json to_json(const Texts& texts) {
   Json out = json_object();

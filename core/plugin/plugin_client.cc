@@ -134,7 +134,7 @@ Result<std::string> join_chunks(std::string_view text) {
 // Of volume plugins "Err"; libnetwork's protocols say "Error", and their plugins either.
 std::string error_of(const Json& document) {
   for (const char* name : {"Err", "Error"}) {
-    if (document[name].isString() && !document[name].asString().empty()) return document[name].asString();
+    if (const std::string said = text(document, name); !said.empty()) return said;
   }
   return {};
 }
@@ -175,6 +175,11 @@ Result<PluginAddress> find_plugin(const PluginFolders& folders, const std::strin
     }
   }
   return not_found("plugin " + quote(name) + " not found");
+}
+
+std::string text(const Json& object, const char* name) {
+  const Json& value = object.isObject() ? object[name] : Json::nullSingleton();
+  return value.isString() ? value.asString() : std::string();
 }
 
 std::vector<std::string> list_plugins(const PluginFolders& folders) {

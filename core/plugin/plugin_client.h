@@ -41,6 +41,9 @@ Result<PluginAddress> activate_plugin(const PluginFolders& folders, const std::s
 Result<Json> call_plugin(const PluginAddress& address, const std::string& method, const Json& request,
                          const Call& call);
 
+/// A text of an answer; "" when there is none of the name.
+std::string text(const Json& object, const char* name);
+
 /// The body of an HTTP/1.1 answer, whole or in chunks, and its status. InvalidArgument.
 struct PluginAnswer {
   int status = 0;

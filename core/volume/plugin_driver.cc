@@ -57,7 +57,7 @@ Status PluginDriver::remove(const VolumeRow& row, const Call& call) {
 Result<std::string> PluginDriver::locate(const VolumeRow& row, const Call& call) {
   POUCH_ASSIGN_OR_RETURN(const Json answer,
                          call_plugin(address_, "VolumeDriver.Path", request_for(row), call));
-  return answer["Mountpoint"].isString() ? answer["Mountpoint"].asString() : std::string();
+  return plugin::text(answer, "Mountpoint");
 }
 
 Result<std::vector<std::string>> PluginDriver::list(const Call& call) {
@@ -65,7 +65,7 @@ Result<std::vector<std::string>> PluginDriver::list(const Call& call) {
   std::vector<std::string> names;
   if (!answer["Volumes"].isArray()) return names;
   for (const Json& each : answer["Volumes"]) {
-    const std::string name = each.isObject() ? each.get("Name", "").asString() : std::string();
+    const std::string name = plugin::text(each, "Name");
     if (!name.empty()) names.push_back(name);
   }
   return names;
@@ -85,7 +85,7 @@ Result<std::string> PluginDriver::publish(const VolumeRow& row, const VolumeUser
   Json request = request_for(row);
   request["ID"] = id_of(user);
   POUCH_ASSIGN_OR_RETURN(const Json answer, call_plugin(address_, "VolumeDriver.Mount", request, call));
-  const std::string place = answer["Mountpoint"].isString() ? answer["Mountpoint"].asString() : "";
+  const std::string place = plugin::text(answer, "Mountpoint");
   if (place.empty() || place.front() != '/')
     return Status(Code::kInternal, "VolumeDriver.Mount: no mountpoint was given");
   return place;

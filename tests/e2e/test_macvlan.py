@@ -41,12 +41,7 @@ def daemon(busybox_tar):
 @pytest.fixture
 def docker(daemon):
     yield daemon.docker
-    ids = daemon.docker("ps", "--all", "--quiet").lines
-    if ids:
-        daemon.docker("rm", "--force", *ids)
-    made = daemon.docker("network", "ls", "--quiet", "--filter", "type=custom").lines
-    if made:
-        daemon.docker("network", "rm", *made)
+    networks.clear(daemon.docker)
 
 
 @pytest.fixture

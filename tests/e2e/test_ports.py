@@ -30,12 +30,7 @@ def pouchd(busybox_tar):
 @pytest.fixture
 def docker(pouchd):
     yield pouchd.docker
-    ids = pouchd.docker("ps", "--all", "--quiet").lines
-    if ids:
-        pouchd.docker("rm", "--force", *ids)
-    made = pouchd.docker("network", "ls", "--quiet", "--filter", "type=custom").lines
-    if made:
-        pouchd.docker("network", "rm", *made)
+    networks.clear(pouchd.docker)
 
 
 @pytest.fixture(scope="module")
