@@ -69,7 +69,7 @@ def root_fixture(busybox_tar):
         if ids:
             root.pouch("rm", "-f", *ids)
         end_keepers(folder)
-        assert groups_of(name) == []
+        assert wait_until(lambda: groups_of(name) == [], 20), groups_of(name)
 
 
 def groups_of(name):

@@ -33,9 +33,11 @@ def embed_root(containerd=None):
 
 def end_keepers(folder):
     """Ends the keepers and containerds of the roots in a folder. They outlive their clients by design, for seconds."""
-    for pid in keepers(folder):
-        # One that is killed leaves its control group: time enough for a busy machine.
-        procs.end(pid, grace=30.0)
+    # Again as long as there are some: a supervisor may have started a worker meanwhile.
+    while pids := keepers(folder):
+        for pid in pids:
+            # One that is killed leaves its control group: time enough for a busy machine.
+            procs.end(pid, grace=30.0)
 
 
 def keepers(folder):

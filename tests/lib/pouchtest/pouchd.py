@@ -79,8 +79,9 @@ class Pouchd(Daemon):
 
     def clean_up(self):
         # The keeper outlives pouchd by design; with its root gone it has nothing to keep.
-        for pid in procs.mentioning(str(self.dir)):
-            if "pouch-keeper" in procs.cmdline(pid) or _exe_is_keeper(pid):
+        # A supervisor may start a worker meanwhile.
+        while keepers := [pid for pid in procs.mentioning(str(self.dir)) if _is_keeper(pid)]:
+            for pid in keepers:
                 procs.end(pid)
         if self._own_containerd:
             self.containerd.stop()
@@ -88,7 +89,9 @@ class Pouchd(Daemon):
         mounts.unmount_below(self.dir)
 
 
-def _exe_is_keeper(pid):
+def _is_keeper(pid):
+    if "pouch-keeper" in procs.cmdline(pid):
+        return True
     try:
         return "pouch-keeper" in os.readlink(f"/proc/{pid}/exe")
     except OSError:
