@@ -146,13 +146,14 @@ Status Plugs::take_addresses(const NetworkRow& row, EndpointRow& endpoint, const
   POUCH_ASSIGN_OR_RETURN(const RemoteIpam ipam, RemoteIpam::open(row.ipam_driver, call));
   POUCH_ASSIGN_OR_RETURN(const api::EndpointSettings asked, endpoint.settings());
   const api::EndpointIPAMConfig wanted = asked.ipam_config.value_or(api::EndpointIPAMConfig{});
-  for (const PoolRow& pool : row.pools) {
+  for (size_t i = 0; i < row.pools.size(); ++i) {
+    const PoolRow& pool = row.pools[i];
     std::string& address = pool.is_v4() ? endpoint.address : endpoint.address6;
     if (pool.pool_id.empty() || !address.empty()) continue;
     const std::string fixed = (pool.is_v4() ? wanted.ipv4_address : wanted.ipv6_address).value_or("");
     if (!fixed.empty() && row.pool_of(fixed) != &pool) continue;
     const auto given = ipam.take_address(pool, fixed, endpoint.mac, call);
-    const bool has_more = &pool != &row.pools.back() && (&pool)[1].is_v4() == pool.is_v4();
+    const bool has_more = i + 1 < row.pools.size() && row.pools[i + 1].is_v4() == pool.is_v4();
     if (given.code() == Code::kInternal && fixed.empty() && has_more) continue;  // that one is full
     if (!given.is_ok()) return given.status();
     address = without_prefix(*given);
