@@ -172,10 +172,13 @@ def test_without_a_parent(docker):
     assert f"pd{root[:6]}" not in networks.ip("link")
 
 
-def test_several_subnets(docker, lan):  # pylint: disable=unused-argument
+def test_several_subnets(daemon, docker, lan):  # pylint: disable=unused-argument
     """The first one that has room, or that of the address asked for; each with its own gateway."""
-    docker("network", "create", "--driver", "macvlan", "--opt", f"parent={_PARENT}", "--subnet", "10.190.1.0/24", "--ip-range",
-           "10.190.1.8/31", "--subnet", "10.190.2.0/24", "--gateway", "10.190.2.77", "n1")
+    # Not by the docker CLI: it keeps its --subnet options in a map, and sends them in any order.
+    pools = [{"Subnet": "10.190.1.0/24", "IPRange": "10.190.1.8/31"}, {"Subnet": "10.190.2.0/24", "Gateway": "10.190.2.77"}]
+    asked = {"Name": "n1", "Driver": "macvlan", "Options": {"parent": _PARENT}, "IPAM": {"Config": pools}}
+    answer = daemon.request("POST", "/networks/create", json.dumps(asked), {"Content-Type": "application/json"})
+    assert answer[0] == 201, answer
     found = [sleeper(docker, f"c{i}", "--network", "n1")["n1"] for i in range(3)]
     assert [(each["IPAddress"], each["Gateway"]) for each in found] == [
         ("10.190.1.8", "10.190.1.1"), ("10.190.1.9", "10.190.1.1"), ("10.190.2.1", "10.190.2.77")]
