@@ -157,8 +157,12 @@ Lines words_behind(const std::string& host_file, std::string_view keyword) {
 
 // The only server is ours, which asks the others. A name without a dot is first asked for as it is: others in
 // the networks are called so.
-std::string own_server_text(const api::HostConfig& host, const std::string& host_file) {
+std::string own_server_text(const api::HostConfig& host, const NetworkPlan& network,
+                            const std::string& host_file) {
   Lines search = host.dns_search.value_or(Lines{});
+  for (const NetworkLeg& leg : network.legs) {
+    if (search.empty()) search = leg.search;
+  }
   if (search.empty()) search = words_behind(host_file, "search");
   if (search.empty()) search = words_behind(host_file, "domain");
   Lines options = host.dns_options.value_or(Lines{});
@@ -175,7 +179,7 @@ std::string own_server_text(const api::HostConfig& host, const std::string& host
 
 std::string resolv_conf_text(const api::HostConfig& host, const NetworkPlan& network,
                              const std::string& host_file) {
-  if (network.has_names) return own_server_text(host, host_file);
+  if (network.has_names) return own_server_text(host, network, host_file);
   const Lines servers = host.dns.value_or(Lines{});
   const Lines search = host.dns_search.value_or(Lines{});
   const Lines options = host.dns_options.value_or(Lines{});

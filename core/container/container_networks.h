@@ -34,6 +34,7 @@ struct NetworkLeg {
   std::string gateway6;                 ///< "fd00::1"; "": no way out
   std::string host_binding;             ///< for ports that are published without an address; "": all
   std::vector<std::string> link_local;  ///< further addresses
+  std::vector<std::string> search;      ///< domains in which names are looked for there
   /// Kernel settings of the link, its name left open: {"ipv4/conf/IFNAME/log_martians", "1"}.
   std::vector<std::pair<std::string, std::string>> settings;
   bool is_routed = false;    ///< no gateway is needed: all are neighbours

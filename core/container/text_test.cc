@@ -288,6 +288,10 @@ TEST(ResolvConf, of_a_container_with_a_name_server) {
   EXPECT_EQ(resolv_conf_text({}, network, file),
             "search a.b c.d\nnameserver 127.0.0.11\noptions edns0 trust-ad ndots:0\n");
   EXPECT_EQ(resolv_conf_text({}, network, ""), "nameserver 127.0.0.11\noptions ndots:0\n");
+  network.legs.resize(2);
+  network.legs[1].search = {"of.plugin"};
+  EXPECT_EQ(resolv_conf_text({}, network, file),
+            "search of.plugin\nnameserver 127.0.0.11\noptions edns0 trust-ad ndots:0\n");
   api::HostConfig host;
   host.dns = {"192.0.2.1"};
   host.dns_search = {"."};

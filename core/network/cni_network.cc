@@ -116,6 +116,9 @@ void read_outcome(const cni::Outcome& outcome, EndpointRow& endpoint, PluginFact
     (v4 ? endpoint.address : endpoint.address6) = without_prefix(ip.address);
     if (has_default_route(outcome, v4)) (v4 ? facts.gateway : facts.gateway6) = ip.gateway;
   }
+  facts.name_servers = outcome.dns.nameservers;
+  facts.search = outcome.dns.search;
+  if (facts.search.empty() && !outcome.dns.domain.empty()) facts.search = {outcome.dns.domain};
   if (const cni::Interface* link = outcome.container_interface(endpoint.link)) endpoint.mac = link->mac;
 }
 

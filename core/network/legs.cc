@@ -78,6 +78,7 @@ Result<NetworkLeg> leg_of(const std::string& root_id, const Place& place) {
     POUCH_ASSIGN_OR_RETURN(const EndpointOptions own, endpoint_options(place.asked));
     leg.settings = own.settings;
   }
+  leg.search = facts_of(place.endpoint).search;
   leg.link_local = ipam.link_local_ips.value_or(std::vector<std::string>{});
   return leg;
 }

@@ -11,6 +11,7 @@
 #include "core/network/endpoints.h"
 #include "core/network/mode.h"
 #include "core/network/network_manager.h"
+#include "core/network/plugged.h"
 #include "core/network/records.h"
 #include "core/sys/file.h"
 
@@ -114,6 +115,8 @@ Result<std::optional<Asker>> find_asker(Session& session, const std::string& san
     POUCH_ASSIGN_OR_RETURN(const auto network, load_network(session, row.network_id));
     if (!network) continue;
     is_there = true;
+    POUCH_ASSIGN_OR_RETURN(PluginFacts facts, PluginFacts::parse(row.plugin_json));
+    std::move(facts.name_servers.begin(), facts.name_servers.end(), std::back_inserter(asker.name_servers));
     asker.has_way_out = asker.has_way_out || !network->internal;
     if (network->name == kBridgeName) continue;
     POUCH_ASSIGN_OR_RETURN(const api::EndpointSettings settings, row.settings());
@@ -224,6 +227,7 @@ NameAnswer NetworkManager::ask_others(const network::Asker& asker, const api::Ho
   }
   if (!asker.has_way_out) return {};
   NameAnswer answer{NameAnswer::Kind::kForward, host.dns.value_or(std::vector<std::string>{})};
+  if (answer.items.empty()) answer.items = asker.name_servers;
   if (answer.items.empty()) {
     const auto text = sys::read_file("/etc/resolv.conf", network::kMaxResolvConf);
     if (text.is_ok()) answer.items = network::name_servers_in(*text);

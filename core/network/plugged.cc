@@ -7,6 +7,14 @@
 #include "core/network/sub_links.h"
 
 namespace pouch::network {
+namespace {
+
+void write_texts(const std::vector<std::string>& texts, Json& out) {
+  out = json_array();
+  for (const std::string& text : texts) out.append(text);
+}
+
+}  // namespace
 
 bool is_plugin_driver(const std::string& driver) {
   return !driver.empty() && driver != "bridge" && driver != "host" && driver != "null" &&
@@ -26,6 +34,8 @@ std::string PluginFacts::to_json() const {
     each["next_hop"] = route.next_hop;
     out["routes"].append(each);
   }
+  write_texts(name_servers, out["name_servers"]);
+  write_texts(search, out["search"]);
   return write_json(out);
 }
 
@@ -40,6 +50,8 @@ Result<PluginFacts> PluginFacts::parse(const std::string& json) {
   for (const Json& each : from["routes"]) {
     out.routes.push_back({each.get("destination", "").asString(), each.get("next_hop", "").asString()});
   }
+  for (const Json& each : from["name_servers"]) out.name_servers.push_back(each.asString());
+  for (const Json& each : from["search"]) out.search.push_back(each.asString());
   return out;
 }
 

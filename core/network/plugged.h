@@ -40,6 +40,8 @@ struct PluginFacts {
   std::string gateway;   ///< "": no way out
   std::string gateway6;
   std::vector<StaticRoute> routes;  ///< that the engine has to make
+  std::vector<std::string> name_servers;  ///< that know more than the host's
+  std::vector<std::string> search;        ///< domains in which names are looked for
 
   std::string to_json() const;
   /// Of EndpointRow::plugin_json; "" says nothing.

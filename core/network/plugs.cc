@@ -47,6 +47,18 @@ Status clear_default_routes(const std::string& path) {
   });
 }
 
+std::vector<std::string> link_local_of(const api::EndpointSettings& asked) {
+  const api::EndpointIPAMConfig ipam = asked.ipam_config.value_or(api::EndpointIPAMConfig{});
+  return ipam.link_local_ips.value_or(std::vector<std::string>{});
+}
+
+// No plugin is asked for these: whoever gives a container its address, they are the link's.
+Status add_inside(const Attachment& attachment, const std::vector<std::string>& link_local) {
+  if (link_local.empty()) return {};
+  POUCH_ASSIGN_OR_RETURN(const UniqueFd netns, sys::open_net_namespace(attachment.netns));
+  return sys::in_net_namespace(netns.get(), [&] { return add_link_local(attachment.link, link_local); });
+}
+
 }  // namespace
 
 Status Plugs::check(const NetworkRow& row, const Call& call) const {
@@ -174,9 +186,11 @@ Status Plugs::attach(const NetworkRow& row, EndpointRow endpoint, const std::vec
   POUCH_RETURN_IF_ERROR(save(attachment, call));
   PluginFacts facts;
   POUCH_ASSIGN_OR_RETURN(api::EndpointSettings asked, endpoint.settings());
+  const std::vector<std::string> link_local = link_local_of(asked);
   POUCH_RETURN_IF_ERROR(clear_default_routes(attachment.netns));
   POUCH_RETURN_IF_ERROR(
       add_cni(row, attachment, {std::move(asked), ports}, context_.root_dir(), endpoint, facts, call));
+  POUCH_RETURN_IF_ERROR(add_inside(attachment, link_local));
   endpoint.plugin_json = facts.to_json();
   return save(endpoint, call);
 }
@@ -203,7 +217,13 @@ Status Plugs::attach_remote(const NetworkRow& row, EndpointRow& endpoint,
   attachment.link = endpoint.link;
   attachment.source_link = joined.source_link;
   POUCH_RETURN_IF_ERROR(save(attachment, call));
-  if (!joined.source_link.empty()) POUCH_RETURN_IF_ERROR(move_in(attachment, endpoint, facts));
+  if (!joined.source_link.empty()) {
+    POUCH_RETURN_IF_ERROR(move_in(attachment, endpoint, facts));
+    POUCH_RETURN_IF_ERROR(add_inside(attachment, link_local_of(asked)));
+  } else if (!link_local_of(asked).empty()) {
+    return not_implemented("IPAMConfig.LinkLocalIPs: plugin " + quote(row.driver) +
+                           " makes no link for the container");
+  }
   endpoint.plugin_json = facts.to_json();
   POUCH_RETURN_IF_ERROR(save(endpoint, call));
   return driver.open_ports(endpoint, options, call);

@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 from pouchtest import echo, networks, procs
+from pouchtest.dns_server import Upstream
 from pouchtest.faults.control import Control
 from pouchtest.faults.pouchd import FaultyPouchd
 from pouchtest.pouchd import Pouchd
@@ -163,8 +164,30 @@ def test_wishes_are_a_plugins_capabilities(docker, lists):
     out = docker("run", "--rm", "--network", "rich", "--ip", "10.188.4.9", "--mac-address", "02:00:00:00:00:09", "busybox",
                  "ip", "address", "show", "eth0").out
     assert "10.188.4.9/24" in out and "02:00:00:00:00:09" in out
+    # No plugin's affair.
+    out = docker("run", "--rm", "--network", "plain", "--link-local-ip", "169.254.7.9", "--link-local-ip", "fe80::7:9", "busybox",
+                 "ip", "address", "show", "eth0").out
+    assert "10.188.3.2/24" in out and "169.254.7.9/16" in out and "fe80::7:9/64" in out
     docker("network", "rm", "plain", "rich")
     assert not lists.leases("rich") and not lists.leases("plain")
+
+
+def test_name_servers_of_a_plugin(docker, lists):
+    dns = {"nameservers": ["10.188.7.1"], "search": ["example.org"]}
+    lists.write("names", {**lists.bridge("ct-names", "10.188.7.0/24"), "dns": dns})
+    create(docker, lists, "names")
+    sleeper(docker, "c1", "--network", "names", "--network-alias", "www")
+    sleeper(docker, "c2", "--network", "names", "--dns", "10.188.7.99", "--dns-search", "of.mine")
+    assert docker("exec", "c1", "cat", "/etc/resolv.conf").lines[:2] == ["search example.org", "nameserver 127.0.0.11"]
+    assert docker("exec", "c2", "cat", "/etc/resolv.conf").lines[0] == "search of.mine"
+    with networks.inside(_MACHINE):
+        server = Upstream("10.188.7.1")
+    with contextlib.closing(server):
+        found = docker("exec", "c1", "nslookup", "mail.example.org").out
+        assert "192.0.2.7" in found and ("mail.example.org", 1) in server.asked
+        assert inspected(docker, "c1", "names")["IPAddress"] in docker("exec", "c1", "nslookup", "www").out
+        assert docker("exec", "c2", "nslookup", "ftp.example.org", check=False).code != 0
+        assert not [name for name, _ in server.asked if name.startswith("ftp")]
 
 
 def test_mistakes(docker, lists):

@@ -90,7 +90,8 @@ def test_joining_and_leaving(docker, driver):
     sleeper(docker, "c1")
     sleeper(docker, "c2", "--network", "plug2")
     assert not pings(docker, "c1", "c2")
-    docker("network", "connect", "--driver-opt", "x=y", "plug2", "c1")
+    docker("network", "connect", "--driver-opt", "x=y", "--link-local-ip", "169.254.7.9", "plug2", "c1")
+    assert "169.254.7.9/16" in docker("exec", "c1", "ip", "address", "show", "plug0").out
     assert driver.asked("NetworkDriver.CreateEndpoint")[-1]["Options"]["x"] == "y"
     assert pings(docker, "c1", "10.186.2.2") and pings(docker, "c1", "c2")
     assert len(json.loads(docker("network", "inspect", "plug2").out)[0]["Containers"]) == 2

@@ -227,6 +227,18 @@ def test_ipv6(docker):
         assert pings(docker, "s1", f"fd00:99:{number:x}::2", 5)  # masqueraded: it has no way back to fd…
 
 
+def test_link_local_addresses(docker):
+    docker("network", "create", "n1")
+    sleeper(docker, "c1", "--network", "n1", "--link-local-ip", "169.254.7.9", "--link-local-ip", "fe80::7:9")
+    found = docker("exec", "c1", "ip", "address", "show", "eth0").out
+    assert "169.254.7.9/16" in found and "fe80::7:9/64" in found
+    assert networks_of(docker, "c1")["n1"]["IPAMConfig"] == {"LinkLocalIPs": ["169.254.7.9", "fe80::7:9"]}
+    sleeper(docker, "c2", "--network", "n1", "--link-local-ip", "169.254.7.10")
+    assert pings(docker, "c2", "169.254.7.9", 5)
+    refused = docker("network", "connect", "--link-local-ip", "nonsense", "bridge", "c1", check=False)
+    assert refused.code == 1 and "nonsense" in refused.err
+
+
 def test_fixed_addresses(docker):
     docker("network", "create", "--subnet", "10.190.1.0/29", "--ip-range", "10.190.1.4/30", "--gateway", "10.190.1.6",
            "--aux-address", "printer=10.190.1.5", "net1")

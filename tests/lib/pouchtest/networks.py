@@ -1,6 +1,7 @@
 """The host's network as ip and nft show it, and network namespaces that play other hosts."""
 
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
@@ -14,6 +15,19 @@ _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 def ip(*args, check=True):
     """The output of iproute2's `ip`."""
     return subprocess.run([shutil.which("ip", path=_PATH), *args], capture_output=True, text=True, check=check).stdout
+
+
+@contextlib.contextmanager
+def inside(namespace):
+    """The calling thread is in a network namespace: sockets that it makes are of there for good."""
+    setns = ctypes.CDLL(None, use_errno=True).setns
+    with open("/proc/thread-self/ns/net", "rb") as before, open(f"/run/netns/{namespace}", "rb") as other:
+        if setns(other.fileno(), 0) != 0:
+            raise OSError(ctypes.get_errno(), f"enter the network namespace {namespace}")
+        try:
+            yield
+        finally:
+            setns(before.fileno(), 0)
 
 
 def bridges():
