@@ -1,4 +1,5 @@
-"""Volumes with a size: how much containers can put into them, on a root whose file system has project quotas."""
+"""Volumes with a size: how much containers can put into them, on a root whose file system has project quotas:
+ext4 and XFS."""
 
 import json
 import os
@@ -20,12 +21,12 @@ _MIB = 1 << 20
 class Daemon(Pouchd):
     """pouchd whose home is a file system of its own, which can go without its quotas."""
 
-    def __init__(self):
+    def __init__(self, kind):
         super().__init__()
         self.home = self.dir / "home"
         self.home.mkdir()
         self.control = Control(self.dir)
-        self.why_not = quotas.make(self.dir / "image", self.home)
+        self.why_not = quotas.make(self.dir / "image", self.home, kind)
 
     def environment(self):
         return {**os.environ, **self.control.environment}
@@ -49,12 +50,12 @@ class Daemon(Pouchd):
                 procs.end(pid)
 
 
-@pytest.fixture(scope="module")
-def daemon(busybox_tar):
-    found = Daemon()
+@pytest.fixture(scope="module", params=["ext4", "xfs"])
+def daemon(request, busybox_tar):
+    found = Daemon(request.param)
     try:
         if found.why_not:
-            pytest.skip(f"the kernel has no project quotas: {found.why_not}")
+            pytest.skip(f"no project quotas here: {found.why_not}")
         found.start()
         found.docker("load", "--input", busybox_tar)
         yield found
