@@ -23,6 +23,7 @@ class Daemon(Pouchd):
 
     def __init__(self, kind):
         super().__init__()
+        self.kind = kind
         self.home = self.dir / "home"
         self.home.mkdir()
         self.control = Control(self.dir)
@@ -130,6 +131,14 @@ def test_what_is_asked_for_with_a_mount(docker, daemon):
     docker("rmi", "seeded")
 
 
+def test_who_is_held_to_a_size(docker, daemon):
+    """ext4 lets pass who may use up reserved resources, XFS nobody."""
+    docker("volume", "create", "--opt", "size=1m", "vol1")
+    docker("run", "--rm", "--privileged", "-v", "vol1:/v", "busybox", "sh", "-c", "dd if=/dev/zero of=/v/x bs=64k count=32; true")
+    written = os.stat(f"{shown(docker, 'vol1')['Mountpoint']}/x").st_size
+    assert written == 2 * _MIB if daemon.kind == "ext4" else is_full(written, _MIB), written
+
+
 def test_sizes_that_are_refused(docker):
     for args, words in [(["size=lots"], "invalid size"), (["size=-1"], "invalid size"), (["size=1x"], "invalid suffix"),
                         (["size=1m", "type=tmpfs", "device=tmpfs"], "a quota of what is mounted (type, device) is not supported")]:
@@ -192,7 +201,8 @@ def test_a_death_in_between_leaves_no_limit(docker, daemon, moment, nth):
     daemon.control.clear()
     daemon.again()
     docker("volume", "create", "--opt", "size=2m", "vol2")
-    assert procs.wait_until(lambda: list(quotas.limits(daemon.home).values()) == [2 * _MIB], 60)
+    assert procs.wait_until(lambda: list(quotas.limits(daemon.home).values()) == [2 * _MIB], 60), (
+        f"{quotas.limits(daemon.home)}; {daemon.log()}")
     assert docker("volume", "ls", "--quiet").out == "vol2\n"
 
 
