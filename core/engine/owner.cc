@@ -60,7 +60,7 @@ bool Owner::is_alive(const std::string& token) const {
   const UniqueFd fd(::open((folder_ + "/" + token).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   if (!fd.is_valid()) return errno != ENOENT;  // not able to tell: leave its work alone
   struct flock probe {};
-  probe.l_type = F_WRLCK;
+  probe.l_type = F_RDLCK;  // an owner's is for writing, that of who takes a dead one's file away is not
   probe.l_whence = SEEK_SET;
   probe.l_len = 1;
   if (::fcntl(fd.get(), F_OFD_GETLK, &probe) != 0) return true;

@@ -7,7 +7,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
+#include <cstdio>
 #include <filesystem>
+#include <string>
+
+#include "core/base/executor.h"
+#include "core/sys/file.h"
+#include "core/sys/token_file.h"
 
 namespace pouch {
 namespace {
@@ -159,6 +167,35 @@ TEST_F(RootTest, OwnerKilledIsDeadAndItsFileGoes) {
   EXPECT_FALSE(std::filesystem::exists(dir_ + "/root/owners/" + token));
   ::close(pipe_fds[0]);
   ::close(pipe_fds[1]);
+}
+
+std::string token_number(unsigned number) {
+  std::array<char, 17> text{};
+  std::snprintf(text.data(), text.size(), "%016x", number);
+  return text.data();
+}
+
+// Who is about to take the file away is not taken for its owner: what a dead engine left is looked at while
+// its file goes, and would be left for good.
+TEST_F(RootTest, DeadOwnersAreDeadWhileTheirFilesGo) {
+  const auto root = open(options());
+  constexpr unsigned kRounds = 3000;
+  std::atomic<unsigned> current = 0;
+  std::atomic<unsigned> taken_for_alive = 0;
+  std::thread asks = start_thread([&] {
+    for (unsigned number = 0; (number = current) < kRounds;)
+      if (root->context().is_owner_alive(token_number(number))) ++taken_for_alive;
+  });
+  for (unsigned number = 0; number < kRounds; ++number) {
+    const std::string token = token_number(number);
+    EXPECT_TRUE(sys::write_file_atomic(dir_ + "/root/owners/" + token, "1\n", 0600, false).is_ok());
+    current = number;
+    sys::remove_if_unlocked(dir_ + "/root/owners", token);
+    EXPECT_FALSE(std::filesystem::exists(dir_ + "/root/owners/" + token));
+  }
+  current = kRounds;
+  asks.join();
+  EXPECT_EQ(taken_for_alive, 0U);
 }
 
 }  // namespace

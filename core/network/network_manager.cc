@@ -7,6 +7,7 @@
 #include "core/base/text.h"
 #include "core/events/event_log.h"
 #include "core/network/endpoint_options.h"
+#include "core/network/firewall_warnings.h"
 #include "core/network/ipam.h"
 #include "core/network/legs.h"
 #include "core/network/mode.h"
@@ -14,7 +15,6 @@
 #include "core/network/options.h"
 #include "core/network/plugged.h"
 #include "core/network/sub_links.h"
-#include "core/sys/bridge_firewall.h"
 
 namespace pouch {
 
@@ -98,22 +98,8 @@ std::vector<std::string> NetworkManager::warnings(const api::HostConfig& host) {
     if (!row.is_ok() || row->driver != "bridge" || row->internal) return out;
     device = row->device;
   }
-  auto firewall = sys::BridgeFirewall::open(network::table_name(context_.root_id));
-  if (!firewall.is_ok()) return out;  // the start says what is missing
-  const auto chains = firewall->dropping_chains(device);
-  if (!chains.is_ok()) return out;
-  for (const sys::DroppingChain& chain : *chains) {
-    if (chain.mentions_device) continue;
-    const bool iptables = chain.family == "ip" && chain.table == "filter" && chain.chain == "FORWARD";
-    const std::string rule = iptables ? "iptables -I FORWARD -i " + device +
-                                            " -j ACCEPT; iptables -I FORWARD -o " + device + " -j ACCEPT"
-                                      : "accept packets from and to " + device + " there";
-    out.push_back("The chain " + chain.chain + " of nftables table " + chain.family + " " + chain.table +
-                  " drops forwarded packets: containers on the network " + mode +
-                  " cannot reach other hosts" +
-                  (network::publishes(host) ? ", nor be reached from there at published ports" : "") +
-                  ". To let them: " + rule);
-  }
+  for (std::string& warning : network::firewall_warnings(mode, device, network::publishes(host)))
+    out.push_back(std::move(warning));
   return out;
 }
 

@@ -1,9 +1,5 @@
 #include "core/sys/bridge_firewall.h"
 
-#include <libmnl/libmnl.h>
-#include <libnftnl/chain.h>
-#include <libnftnl/common.h>
-#include <libnftnl/rule.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_tables.h>
@@ -102,10 +98,6 @@ void add_bridge_elements(NftBatch& batch, const BridgeRules& bridge) {
   each_element(bridge, [&](const char* set, const Elements& keys) { batch.add_elements(set, keys); });
 }
 
-const char* family_name(uint32_t family) {
-  return family == NFPROTO_IPV4 ? "ip" : "inet";
-}
-
 }  // namespace
 
 Result<BridgeFirewall> BridgeFirewall::open(std::string table) {
@@ -164,46 +156,6 @@ Status BridgeFirewall::remove() {
   batch.delete_table();
   const Status status = batch.send("remove nftables table " + quote(table_));
   return status.code() == Code::kNotFound ? Status() : status;
-}
-
-Result<std::vector<DroppingChain>> BridgeFirewall::dropping_chains(const std::string& device) {
-  NetlinkMessage message((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETCHAIN, NLM_F_DUMP);
-  message.header<nfgenmsg>()->nfgen_family = NFPROTO_UNSPEC;
-  std::vector<std::pair<DroppingChain, uint32_t>> found;
-  POUCH_RETURN_IF_ERROR(socket_.query(message, "list nftables chains", [&](const nlmsghdr* answer) {
-    const std::unique_ptr<nftnl_chain, void (*)(const nftnl_chain*)> chain(nftnl_chain_alloc(),
-                                                                           nftnl_chain_free);
-    if (nftnl_chain_nlmsg_parse(answer, chain.get()) != 0) return;
-    const uint32_t family = nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_FAMILY);
-    const bool in_the_way = (family == NFPROTO_IPV4 || family == NFPROTO_INET) &&
-                            nftnl_chain_is_set(chain.get(), NFTNL_CHAIN_HOOKNUM) &&
-                            nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_HOOKNUM) == NF_INET_FORWARD &&
-                            nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_POLICY) == NF_DROP;
-    if (!in_the_way) return;
-    found.emplace_back(DroppingChain{family_name(family), nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE),
-                                     nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME)},
-                       family);
-  }));
-  std::vector<DroppingChain> chains;
-  for (auto& [chain, family] : found) {
-    POUCH_ASSIGN_OR_RETURN(chain.mentions_device, mentions(chain, family, device));
-    chains.push_back(std::move(chain));
-  }
-  return chains;
-}
-
-// By the bytes of the rules: iptables' own matches are opaque to all but itself.
-Result<bool> BridgeFirewall::mentions(const DroppingChain& chain, uint32_t family,
-                                      const std::string& device) {
-  NetlinkMessage message((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETRULE, NLM_F_DUMP);
-  message.header<nfgenmsg>()->nfgen_family = static_cast<uint8_t>(family);
-  message.put(NFTA_RULE_TABLE, chain.table);
-  bool found = false;
-  POUCH_RETURN_IF_ERROR(socket_.query(message, "list nftables rules", [&](const nlmsghdr* answer) {
-    const std::string_view bytes(reinterpret_cast<const char*>(answer), answer->nlmsg_len);
-    found = found || bytes.find(device) != std::string_view::npos;
-  }));
-  return found;
 }
 
 }  // namespace pouch::sys

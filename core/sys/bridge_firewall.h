@@ -18,14 +18,6 @@ struct BridgeRules {
   bool is_internal = false;        ///< nothing leaves it
 };
 
-/// A base chain of somebody else that drops what it does not know on its way through the host.
-struct DroppingChain {
-  std::string family;  ///< "ip", "inet"
-  std::string table;
-  std::string chain;
-  bool mentions_device = false;  ///< rules of its table name the bridge: somebody has seen to it
-};
-
 /// The nftables table (family inet) of one root. Its rules are few and the same whatever there is; bridges
 /// and subnets are elements of its sets. It drops what would enter a bridge from elsewhere, another bridge
 /// included, unless it answers something from inside or was led there by a published port; and it masquerades
@@ -45,13 +37,10 @@ class BridgeFirewall {
   Status take_out(const BridgeRules& bridge);
   /// Ok when it is not there.
   Status remove();
-  /// Chains of other tables in the way of forwarded packets.
-  Result<std::vector<DroppingChain>> dropping_chains(const std::string& device);
 
  private:
   BridgeFirewall(std::string table, NetlinkSocket socket)
       : table_(std::move(table)), socket_(std::move(socket)) {}
-  Result<bool> mentions(const DroppingChain& chain, uint32_t family, const std::string& device);
 
   std::string table_;
   NetlinkSocket socket_;

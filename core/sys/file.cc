@@ -218,7 +218,7 @@ Result<FileLock> FileLock::try_acquire(const std::string& path) {
 bool FileLock::is_held(const std::string& path) {
   const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   struct flock probe = {};
-  probe.l_type = F_WRLCK;
+  probe.l_type = F_RDLCK;  // what is in its way is a lock of ours, which are for writing
   probe.l_whence = SEEK_SET;
   probe.l_len = 1;
   if (!fd.is_valid() || ::fcntl(fd.get(), F_OFD_GETLK, &probe) != 0) return false;

@@ -317,33 +317,5 @@ TEST_F(NetworkTest, DatagramsToOthersAreLeftAlone) {
   });
 }
 
-TEST_F(NetworkTest, ForeignChainsThatDropAreNamed) {
-  apart([] {
-    auto firewall = BridgeFirewall::open("pouch_t1");
-    ASSERT_TRUE(firewall.is_ok());
-    ASSERT_TRUE(firewall->create({{"pb-t1", {}}}, {}, "").is_ok());
-    EXPECT_TRUE(firewall->dropping_chains("pb-t1")->empty());
-    const auto table = [](const std::string& name, const std::string& hook, const std::string& rule) {
-      return "table " + name + " {\nchain FORWARD {\ntype filter hook " + hook +
-             " priority 0; policy drop;\n" + rule + "\n}\n}\n";
-    };
-    const std::string rules = table("ip filter", "forward", "") + table("ip6 filter", "forward", "") +
-                              table("ip other", "input", "") +
-                              table("inet ok", "forward", "iifname \"pb-t1\" accept");
-    const auto loaded =
-        run_program({"/usr/sbin/nft", {rules}, {"PATH=/usr/sbin"}}, Deadline::after_ms(20'000));
-    ASSERT_TRUE(loaded.is_ok() && loaded->exit.code == 0) << loaded->stderr_text;
-    const auto chains = firewall->dropping_chains("pb-t1");
-    ASSERT_TRUE(chains.is_ok()) << chains.status().to_string();
-    ASSERT_EQ(chains->size(), 2U);
-    EXPECT_EQ(chains->at(0).family + " " + chains->at(0).table + " " + chains->at(0).chain,
-              "ip filter FORWARD");
-    EXPECT_FALSE(chains->at(0).mentions_device);
-    EXPECT_EQ(chains->at(1).family + " " + chains->at(1).table + " " + chains->at(1).chain,
-              "inet ok FORWARD");
-    EXPECT_TRUE(chains->at(1).mentions_device);
-  });
-}
-
 }  // namespace
 }  // namespace pouch::sys

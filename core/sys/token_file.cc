@@ -1,6 +1,7 @@
 #include "core/sys/token_file.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 
 #include "core/base/id.h"
 #include "core/base/text.h"
+#include "core/base/unique_fd.h"
 
 namespace pouch::sys {
 namespace {
@@ -70,9 +72,15 @@ std::vector<TokenFacts> read_tokens(const std::string& folder) {
 
 void remove_if_unlocked(const std::string& folder, const std::string& token) {
   const std::string path = folder + "/" + token;
-  // Removed only under its lock, so never from under a living owner.
-  const auto lock = FileLock::try_acquire(path);
-  if (lock.is_ok()) ::unlink(path.c_str());
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd.is_valid()) return;
+  // Removed only under its lock, so never from under a living owner. A lock for reading: one that shuts
+  // others out would be taken for the owner's by who looks at that moment.
+  struct flock lock = {};
+  lock.l_type = F_RDLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_len = 1;
+  if (::fcntl(fd.get(), F_OFD_SETLK, &lock) == 0) ::unlink(path.c_str());
 }
 
 }  // namespace pouch::sys

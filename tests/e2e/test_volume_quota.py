@@ -1,4 +1,5 @@
-"""Volumes with a size: how much containers can put into them, on a root whose file system has project quotas."""
+"""Volumes with a size: how much containers can put into them, on a root whose file system has project quotas:
+ext4 and XFS."""
 
 import json
 import os
@@ -20,12 +21,13 @@ _MIB = 1 << 20
 class Daemon(Pouchd):
     """pouchd whose home is a file system of its own, which can go without its quotas."""
 
-    def __init__(self):
+    def __init__(self, kind):
         super().__init__()
+        self.kind = kind
         self.home = self.dir / "home"
         self.home.mkdir()
         self.control = Control(self.dir)
-        self.why_not = quotas.make(self.dir / "image", self.home)
+        self.why_not = quotas.make(self.dir / "image", self.home, kind)
 
     def environment(self):
         return {**os.environ, **self.control.environment}
@@ -49,12 +51,12 @@ class Daemon(Pouchd):
                 procs.end(pid)
 
 
-@pytest.fixture(scope="module")
-def daemon(busybox_tar):
-    found = Daemon()
+@pytest.fixture(scope="module", params=["ext4", "xfs"])
+def daemon(request, busybox_tar):
+    found = Daemon(request.param)
     try:
         if found.why_not:
-            pytest.skip(f"the kernel has no project quotas: {found.why_not}")
+            pytest.skip(f"no project quotas here: {found.why_not}")
         found.start()
         found.docker("load", "--input", busybox_tar)
         yield found
@@ -129,6 +131,14 @@ def test_what_is_asked_for_with_a_mount(docker, daemon):
     docker("rmi", "seeded")
 
 
+def test_who_is_held_to_a_size(docker, daemon):
+    """ext4 lets pass who may use up reserved resources, XFS nobody."""
+    docker("volume", "create", "--opt", "size=1m", "vol1")
+    docker("run", "--rm", "--privileged", "-v", "vol1:/v", "busybox", "sh", "-c", "dd if=/dev/zero of=/v/x bs=64k count=32; true")
+    written = os.stat(f"{shown(docker, 'vol1')['Mountpoint']}/x").st_size
+    assert written == 2 * _MIB if daemon.kind == "ext4" else is_full(written, _MIB), written
+
+
 def test_sizes_that_are_refused(docker):
     for args, words in [(["size=lots"], "invalid size"), (["size=-1"], "invalid size"), (["size=1x"], "invalid suffix"),
                         (["size=1m", "type=tmpfs", "device=tmpfs"], "a quota of what is mounted (type, device) is not supported")]:
@@ -191,7 +201,8 @@ def test_a_death_in_between_leaves_no_limit(docker, daemon, moment, nth):
     daemon.control.clear()
     daemon.again()
     docker("volume", "create", "--opt", "size=2m", "vol2")
-    assert procs.wait_until(lambda: list(quotas.limits(daemon.home).values()) == [2 * _MIB], 60)
+    assert procs.wait_until(lambda: list(quotas.limits(daemon.home).values()) == [2 * _MIB], 60), (
+        f"{quotas.limits(daemon.home)}; {daemon.log()}")
     assert docker("volume", "ls", "--quiet").out == "vol2\n"
 
 

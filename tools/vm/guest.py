@@ -13,6 +13,7 @@ import time
 DISK = pathlib.Path("/testvm")
 STATE = pathlib.Path("/var/lib/testvm/state.json")
 PORT = pathlib.Path("/dev/virtio-ports/testvm")
+_PORT_SECONDS = 60
 END = "testvm: end "
 REPORTS = pathlib.Path("/var/lib/testvm/reports")
 
@@ -23,6 +24,13 @@ def mount_trees(plan):
         target = pathlib.Path(path)
         target.mkdir(parents=True, exist_ok=True)
         subprocess.run(["mount", "--bind", DISK / name, target], check=True)
+
+
+def wait_for_port():
+    """systemd reaches its goal without the device manager, which names the port when it comes to it."""
+    end = time.monotonic() + _PORT_SECONDS
+    while not PORT.exists() and time.monotonic() < end:
+        time.sleep(0.1)
 
 
 def load_state():
@@ -149,6 +157,7 @@ def main():
     mount_trees(plan)
     if plan["steps"] is None:
         return
+    wait_for_port()
     with open(PORT, "wb") as port:
         try:
             run_plan(plan, port)

@@ -17,6 +17,9 @@ _SIZE = "3G"
 _MASKED = ("docker.service", "docker.socket", "apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer",
            "e2scrub_reap.service", "fstrim.timer", "dpkg-db-backup.timer", "systemd-timesyncd.service",
            "systemd-networkd.service", "getty@tty1.service", "systemd-update-utmp.service")
+# For some tests, which start what they need and stop it again.
+_DISABLED = ("firewalld.service", "nfs-server.service", "nfs-client.target", "nfs-blkmap.service", "rpcbind.service",
+             "rpcbind.socket")
 _MODULES = ("virtio_pci", "virtio_blk", "ext4", "crc32c_generic", "crc32c_intel")
 
 
@@ -63,7 +66,7 @@ def choose_mirror(lines, suite):
 
 def inputs_hash(suite, packages, guest_files):
     """Names an image: the same inputs give the same name."""
-    text = repr((_RECIPE, _SIZE, suite, sorted(packages), _MASKED, _MODULES, sorted(guest_files.items())))
+    text = repr((_RECIPE, _SIZE, suite, sorted(packages), _MASKED, _DISABLED, _MODULES, sorted(guest_files.items())))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -134,6 +137,7 @@ def _configure(rootfs):
     inside = ["chroot", rootfs]
     subprocess.run([*inside, "passwd", "--quiet", "--delete", "root"], check=True)
     subprocess.run([*inside, "systemctl", "--quiet", "mask", *_MASKED], check=True)
+    subprocess.run([*inside, "systemctl", "--quiet", "disable", *_DISABLED], check=True)
     subprocess.run([*inside, "systemctl", "--quiet", "enable", "testvm.service"], check=True)
     with _proc(rootfs):
         subprocess.run([*inside, "update-initramfs", "-u", "-k", "all"], check=True, stdout=subprocess.DEVNULL)

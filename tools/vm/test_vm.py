@@ -1,6 +1,7 @@
 """The test machine's own decisions: what goes into an image's name, which mirror, which tests, what a result is."""
 
 import json
+import threading
 
 import disk
 import guest
@@ -106,6 +107,15 @@ def test_state_over_boots(tmp_path, monkeypatch):
     guest.save_state(first)
     assert json.loads((tmp_path / "lib/state.json").read_text())["next"] == 3
     assert guest.load_state() == {"next": 3, "boot": 1, "passed": 0, "failed": [["a", "wrong"]], "skipped": []}
+
+
+def test_the_port_may_come_late(tmp_path, monkeypatch):
+    monkeypatch.setattr(guest, "PORT", tmp_path / "port")
+    later = threading.Timer(0.3, (tmp_path / "port").touch)
+    later.start()
+    guest.wait_for_port()
+    assert guest.PORT.exists()
+    later.join()
 
 
 class Port:

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import shutil
 import struct
 import subprocess
 
@@ -12,15 +13,18 @@ _GET_ATTRIBUTES = 0x801C581F  # FS_IOC_FSGETXATTR
 _GET_NEXT = ((ord("X") << 8) + 9) << 8 | 2  # Q_XGETNEXTQUOTA of projects
 _SET_LIMITS = ((ord("X") << 8) + 4) << 8 | 2  # Q_XSETQLIM of projects
 _BLOCK = 512
+_MAKE = {"ext4": ["-b", "4096", "-I", "256", "-O", "quota,project", "-E", "quotatype=prjquota"], "xfs": []}
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def make(image, folder, size=400 << 20):
-    """Makes an ext4 file system in the file `image` and mounts it. A text that says why not, or None."""
+def make(image, folder, kind="ext4", size=400 << 20):
+    """Makes a file system, ext4 or xfs, in the file `image` and mounts it. A text that says why not, or None."""
+    program = shutil.which(f"mkfs.{kind}", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if not program:
+        return f"no mkfs.{kind}"
     with open(image, "wb") as file:
         file.truncate(size)
-    subprocess.run(["mkfs.ext4", "-q", "-b", "4096", "-I", "256", "-O", "quota,project", "-E", "quotatype=prjquota", image],
-                   check=True)
+    subprocess.run([program, "-q", *_MAKE[kind], image], check=True)
     return mount(image, folder)
 
 
