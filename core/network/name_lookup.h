@@ -42,9 +42,9 @@ struct Asker {
     std::vector<std::pair<std::string, std::string>> links;  ///< alias → container
   };
   ContainerId id;
-  std::vector<Place> places;               ///< by the networks' names
+  std::vector<Place> places;              ///< by the networks' names
   std::vector<std::string> name_servers;  ///< to ask for what is no container's, as its networks' plugins say
-  bool has_way_out = false;   ///< one of its networks is not internal
+  bool has_way_out = false;               ///< one of its networks is not internal
 };
 
 /// nullopt when that run is over.
