@@ -101,8 +101,15 @@ def test_without_writes_there_is_no_layer(root):
     assert inspect(root, "same")["Id"] != inspect(root, "box:1")["Id"]
 
 
+def wait_for_file(root, path):
+    assert wait_until(lambda: run(POUCH, "-H", root, "exec", "runs", "cat", path, check=False).out, 10)
+
+
 def test_a_running_container_goes_on(root):
-    pouch_run(root, "-d", "--name", "runs", "box:1", "sh", "-c", "i=0; while true; do i=$((i+1)); echo $i > /count; sleep 0.05; done")
+    # In one step: the commit's pause may come between any two system calls.
+    pouch_run(root, "-d", "--name", "runs", "box:1", "sh", "-c",
+              "i=0; while true; do i=$((i+1)); echo $i > /next; mv /next /count; sleep 0.05; done")
+    wait_for_file(root, "/count")
     commit(root, "runs", repo="snap:1")
     commit(root, "runs", repo="snap:2", pause=False)
     first = pouch_run(root, "--rm", "snap:1", "cat", "/count").out
@@ -147,6 +154,7 @@ def test_the_commits_of_a_commit_reach_docker(root, written, tmp_path):
 def frozen_fixture(root, tmp_path):
     """Kills a committer while its container stands still: a function that does it."""
     pouch_run(root, "-d", "--name", "runs", "box:1", "sh", "-c", "while true; do date +%s%N > /now; sleep 0.02; done")
+    wait_for_file(root, "/now")
     control = Control(tmp_path)
     control.rule("kill", "host", "rpc.diff.diff.before", 1)
 
