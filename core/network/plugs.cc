@@ -52,7 +52,7 @@ std::vector<std::string> link_local_of(const api::EndpointSettings& asked) {
   return ipam.link_local_ips.value_or(std::vector<std::string>{});
 }
 
-// No plugin is asked for these: whoever gives a container its address, they are the link's.
+// No CNI plugin is asked for these.
 Status add_inside(const Attachment& attachment, const std::vector<std::string>& link_local) {
   if (link_local.empty()) return {};
   POUCH_ASSIGN_OR_RETURN(const UniqueFd netns, sys::open_net_namespace(attachment.netns));
@@ -218,8 +218,7 @@ Status Plugs::attach_remote(const NetworkRow& row, EndpointRow& endpoint,
   attachment.source_link = joined.source_link;
   POUCH_RETURN_IF_ERROR(save(attachment, call));
   if (!joined.source_link.empty()) {
-    POUCH_RETURN_IF_ERROR(move_in(attachment, endpoint, facts));
-    POUCH_RETURN_IF_ERROR(add_inside(attachment, link_local_of(asked)));
+    POUCH_RETURN_IF_ERROR(move_in(attachment, endpoint, facts, link_local_of(asked)));
   } else if (!link_local_of(asked).empty()) {
     return not_implemented("IPAMConfig.LinkLocalIPs: plugin " + quote(row.driver) +
                            " makes no link for the container");
@@ -229,7 +228,8 @@ Status Plugs::attach_remote(const NetworkRow& row, EndpointRow& endpoint,
   return driver.open_ports(endpoint, options, call);
 }
 
-Status Plugs::move_in(const Attachment& attachment, EndpointRow& endpoint, const PluginFacts& facts) const {
+Status Plugs::move_in(const Attachment& attachment, EndpointRow& endpoint, const PluginFacts& facts,
+                      const std::vector<std::string>& link_local) const {
   POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
   POUCH_ASSIGN_OR_RETURN(const sys::Link link, links.find(attachment.source_link));
   POUCH_ASSIGN_OR_RETURN(const UniqueFd netns, sys::open_net_namespace(attachment.netns));
@@ -238,6 +238,7 @@ Status Plugs::move_in(const Attachment& attachment, EndpointRow& endpoint, const
   leg.link = attachment.link;
   leg.address = facts.address;
   leg.address6 = facts.address6;
+  leg.link_local = link_local;
   return sys::in_net_namespace(netns.get(), [&]() -> Status {
     POUCH_ASSIGN_OR_RETURN(sys::Links inside, sys::Links::open());
     POUCH_ASSIGN_OR_RETURN(const sys::Link moved, inside.find(attachment.link));

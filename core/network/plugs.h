@@ -58,7 +58,8 @@ class Plugs {
   Result<Attachment> load(const std::string& endpoint_id) const;
   Status attach_remote(const NetworkRow& row, EndpointRow& endpoint, const std::vector<EndpointRow>& siblings,
                        const api::HostConfig& host, Attachment& attachment, const Call& call) const;
-  Status move_in(const Attachment& attachment, EndpointRow& endpoint, const PluginFacts& facts) const;
+  Status move_in(const Attachment& attachment, EndpointRow& endpoint, const PluginFacts& facts,
+                 const std::vector<std::string>& link_local) const;
   Result<sys::FileLock> lock(bool wait, const Call& call) const;
   Status undo(const Attachment& attachment, const Call& call) const;
   Status undo_remote(const Attachment& attachment, const Call& call) const;

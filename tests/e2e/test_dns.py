@@ -11,7 +11,6 @@ import time
 import pytest
 from pouchtest import echo, networks, procs
 from pouchtest.dns_server import LARGE, Upstream
-from pouchtest.pouchd import Pouchd
 
 pytest_plugins = ["pouchtest.fixtures"]
 
@@ -24,21 +23,6 @@ def upstream():
     server = Upstream(SERVER)
     yield server
     server.close()
-
-
-@pytest.fixture(scope="module")
-def pouchd(busybox_tar):
-    with Pouchd() as daemon:
-        daemon.docker("load", "--input", busybox_tar)
-        daemon.root_id = daemon.docker("info", "--format", "{{.ID}}").out.strip()
-        yield daemon
-    assert procs.wait_until(lambda: not networks.remains(daemon.root_id), 20)
-
-
-@pytest.fixture
-def docker(pouchd):
-    yield pouchd.docker
-    networks.clear(pouchd.docker)
 
 
 def sleeper(docker, name, *args):

@@ -44,15 +44,6 @@ def http_server(address, *prefix):
         process.communicate()
 
 
-@pytest.fixture(scope="module")
-def pouchd(busybox_tar):
-    with Pouchd() as daemon:
-        daemon.docker("load", "--input", busybox_tar)
-        daemon.root_id = daemon.docker("info", "--format", "{{.ID}}").out.strip()
-        yield daemon
-    assert procs.wait_until(lambda: not networks.remains(daemon.root_id), 20), networks.remains(daemon.root_id)
-
-
 @pytest.fixture
 def docker(pouchd):
     yield pouchd.docker

@@ -8,8 +8,7 @@ import re
 import shutil
 
 import pytest
-from pouchtest import echo, networks, procs
-from pouchtest.pouchd import Pouchd
+from pouchtest import echo, networks
 from pouchtest.run import run
 
 pytest_plugins = ["pouchtest.fixtures"]
@@ -56,18 +55,9 @@ def firewalld():
 
 
 @pytest.fixture(scope="module")
-def pouchd(firewalld, busybox_tar):
-    with Pouchd() as daemon:
-        daemon.docker("load", "--input", busybox_tar)
-        daemon.root_id = daemon.docker("info", "--format", "{{.ID}}").out.strip()
-        yield daemon
-    assert procs.wait_until(lambda: not networks.remains(daemon.root_id), 20), networks.remains(daemon.root_id)
-
-
-@pytest.fixture
-def docker(pouchd):
-    yield pouchd.docker
-    networks.clear(pouchd.docker)
+def pouchd(firewalld, pouchd):
+    """As elsewhere, once firewalld runs."""
+    return pouchd
 
 
 @pytest.fixture(scope="module")

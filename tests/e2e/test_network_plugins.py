@@ -10,19 +10,9 @@ from pouchtest.faults.control import Control
 from pouchtest.faults.pouchd import FaultyPouchd
 from pouchtest.network_plugin import IpamPlugin, NetworkPlugin
 from pouchtest.paths import build_dir
-from pouchtest.pouchd import Pouchd
 from pouchtest.run import run
 
 pytest_plugins = ["pouchtest.fixtures"]
-
-
-@pytest.fixture(scope="module")
-def pouchd(busybox_tar):
-    with Pouchd() as daemon:
-        daemon.docker("load", "--input", busybox_tar)
-        daemon.root_id = daemon.docker("info", "--format", "{{.ID}}").out.strip()
-        yield daemon
-    assert procs.wait_until(lambda: not networks.remains(daemon.root_id), 20), networks.remains(daemon.root_id)
 
 
 @pytest.fixture

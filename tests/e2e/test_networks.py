@@ -12,21 +12,6 @@ from pouchtest.pouchd import Pouchd
 pytest_plugins = ["pouchtest.fixtures"]
 
 
-@pytest.fixture(scope="module")
-def pouchd(busybox_tar):
-    with Pouchd() as daemon:
-        daemon.docker("load", "--input", busybox_tar)
-        daemon.root_id = daemon.docker("info", "--format", "{{.ID}}").out.strip()
-        yield daemon
-    assert procs.wait_until(lambda: not networks.remains(daemon.root_id), 20), networks.remains(daemon.root_id)
-
-
-@pytest.fixture
-def docker(pouchd):
-    yield pouchd.docker
-    networks.clear(pouchd.docker)
-
-
 def sleeper(docker, name, *args):
     docker("run", "--detach", "--name", name, *args, "busybox", "sleep", "1000")
 

@@ -19,21 +19,6 @@ _WORLD = "198.18.90.2"
 
 
 @pytest.fixture(scope="module")
-def pouchd(busybox_tar):
-    with Pouchd() as daemon:
-        daemon.docker("load", "--input", busybox_tar)
-        daemon.root_id = daemon.docker("info", "--format", "{{.ID}}").out.strip()
-        yield daemon
-    assert procs.wait_until(lambda: not networks.remains(daemon.root_id), 20), networks.remains(daemon.root_id)
-
-
-@pytest.fixture
-def docker(pouchd):
-    yield pouchd.docker
-    networks.clear(pouchd.docker)
-
-
-@pytest.fixture(scope="module")
 def world():
     """Another host; it knows no route but to its neighbour."""
     with networks.outside_host(f"pzp{_NUMBER}", f"{_HOST}/24", f"{_WORLD}/24") as name:

@@ -4,11 +4,13 @@ import os
 
 import pytest
 
+from . import networks, procs
 from .cgroups import hugetlb_cgroup
 from .images import busybox_image_tar
 from .leaks import RUN_VARIABLE, LeakGuard
+from .pouchd import Pouchd
 
-__all__ = ["busybox_tar", "hugetlb", "leak_guard"]
+__all__ = ["busybox_tar", "docker", "hugetlb", "leak_guard", "pouchd"]
 
 
 @pytest.fixture
@@ -30,3 +32,20 @@ def hugetlb():
     """crun works on a cgroup v1 host."""
     with hugetlb_cgroup():
         yield
+
+
+@pytest.fixture(scope="module")
+def pouchd(busybox_tar):
+    """A pouchd with the image busybox; at its end the root's links and rules must go."""
+    with Pouchd() as daemon:
+        daemon.docker("load", "--input", busybox_tar)
+        daemon.root_id = daemon.docker("info", "--format", "{{.ID}}").out.strip()
+        yield daemon
+    assert procs.wait_until(lambda: not networks.remains(daemon.root_id), 20), networks.remains(daemon.root_id)
+
+
+@pytest.fixture
+def docker(pouchd):
+    """The docker CLI on it. Containers and networks go with the test."""
+    yield pouchd.docker
+    networks.clear(pouchd.docker)
