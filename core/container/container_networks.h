@@ -38,6 +38,8 @@ struct NetworkLeg {
   /// Kernel settings of the link, its name left open: {"ipv4/conf/IFNAME/log_martians", "1"}.
   std::vector<std::pair<std::string, std::string>> settings;
   bool is_routed = false;    ///< no gateway is needed: all are neighbours
+  bool is_direct4 = false;   ///< its ports are published at its own address, not at the host's
+  bool is_direct6 = false;   ///< the same for IPv6
   bool is_hairpin = false;   ///< what it sends to the host's ports may come back to it
   bool is_isolated = false;  ///< it reaches no other container in its network
   bool is_default4 = false;  ///< the default route goes through it
@@ -49,11 +51,15 @@ struct PublishedPort {
   std::string protocol;      ///< "tcp", "udp", "sctp"
   std::string host_address;  ///< "0.0.0.0" or "::" for all of the host's
   uint16_t host_port = 0;
-  std::string address;  ///< the container's, of the same family
+  std::string address;  ///< the container's; of another family: the keeper relays
   uint16_t port = 0;
 
-  /// The container has its address from a plugin, which leads the port there; `address` is "0.0.0.0" or "::".
-  bool is_plugins() const { return address == "0.0.0.0" || address == "::"; }
+  /// None of our rules leads there: a plugin's do, or nothing leads out of the container just now. `address`
+  /// is "0.0.0.0" or "::".
+  bool is_not_ours() const { return address == "0.0.0.0" || address == "::"; }
+  /// The container's port itself is published, at its own address: the host has none for it.
+  bool is_direct() const { return host_address == address && host_port == port && !is_not_ours(); }
+  friend bool operator==(const PublishedPort&, const PublishedPort&) = default;
 };
 
 /// One start's place in its networks: decided and written down, nothing is made outside yet.

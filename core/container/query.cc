@@ -91,8 +91,9 @@ spec::PortMap ports_shown(const ContainerRow& row, const api::ContainerConfig& c
   for (const PublishedPort& published : view.ports) {
     auto& list = ports[spec::ContainerPort{published.protocol, published.port}.text()].value;
     api::PortBinding binding;
-    binding.host_ip = published.host_address;
-    binding.host_port = std::to_string(published.host_port);
+    const bool is_v6 = published.address.find(':') != std::string::npos;
+    binding.host_ip = published.is_direct() ? (is_v6 ? "::" : "0.0.0.0") : published.host_address;
+    binding.host_port = published.is_direct() ? "" : std::to_string(published.host_port);
     if (!list) list.emplace();
     list->push_back(std::move(binding));
   }
@@ -110,7 +111,8 @@ std::vector<api::PortSummary> port_summaries(const spec::PortMap& ports) {
     if (!bindings.value) out.push_back(summary);
     for (const api::PortBinding& binding : bindings.value.value_or(std::vector<api::PortBinding>{})) {
       summary.ip = binding.host_ip;
-      summary.public_port = std::stol(*binding.host_port);
+      summary.public_port.reset();
+      if (!binding.host_port->empty()) summary.public_port = std::stol(*binding.host_port);
       out.push_back(summary);
     }
   }
@@ -142,6 +144,7 @@ bool filter_matches(const ListFilter& filter, const ContainerRow& row, const api
     if (!name.empty()) subject.volumes.push_back(name);
   }
   for (const PublishedPort& port : view.ports) {
+    if (port.is_direct()) continue;  // of no port of the host
     subject.published_ports.push_back(spec::ContainerPort{port.protocol, port.host_port}.text());
   }
   if (!has_ports(host)) return filter.matches(subject);

@@ -3,6 +3,7 @@
 #include "core/container/container_files.h"
 #include "core/container/name_server.h"
 #include "core/container/records.h"
+#include "core/spec/ports.h"
 
 namespace pouch {
 
@@ -16,7 +17,8 @@ Result<ContainerPlace> NetworkSide::find(store::Session& session, const std::str
   POUCH_ASSIGN_OR_RETURN(const container::ContainerRow row, container::find_container(session, reference));
   POUCH_ASSIGN_OR_RETURN(const api::ContainerConfig config, row.config());
   ContainerPlace place;
-  POUCH_ASSIGN_OR_RETURN(place.host, row.host_config());
+  POUCH_ASSIGN_OR_RETURN(api::HostConfig host, row.host_config());
+  place.host = spec::with_all_published(config, std::move(host));
   place.id = row.id;
   place.name = row.name;
   place.state = row.state;

@@ -11,6 +11,7 @@
 #include "core/base/log.h"
 #include "core/base/scope_guard.h"
 #include "core/base/text.h"
+#include "core/network/bridge_rules.h"
 #include "core/network/endpoints.h"
 #include "core/network/ipam.h"
 #include "core/network/mode.h"
@@ -85,20 +86,6 @@ bool collides_with(const NetworkRow& row, const std::vector<sys::IpNet>& used) {
     const auto net = sys::IpNet::parse(pool.subnet);
     return pool.chosen && net.is_ok() && !choose_subnet({*net}, 0, used);
   });
-}
-
-sys::BridgeRules rules_of(const NetworkRow& row) {
-  sys::BridgeRules rules;
-  rules.device = row.device;
-  rules.is_internal = row.internal;
-  const auto options = bridge_options(row.options);
-  if (options.is_ok()) rules.is_open_within = options->icc;
-  if (row.internal || (options.is_ok() && !options->masquerade)) return rules;
-  for (const PoolRow& pool : row.pools) {
-    const auto net = sys::IpNet::parse(pool.subnet);
-    if (net.is_ok()) rules.masqueraded.push_back(*net);
-  }
-  return rules;
 }
 
 NetworkRow predefined(const char* name, const char* driver) {
@@ -268,16 +255,21 @@ Status Bridges::make_once(const NetworkRow& row, sys::Links& links, bool& collid
 
 Status Bridges::configure(const NetworkRow& row, sys::Links& links, const sys::Link& bridge) {
   const std::string settings = "ipv6/conf/" + row.device + "/";
+  POUCH_ASSIGN_OR_RETURN(const BridgeOptions options, bridge_options(row.options));
   if (row.ipv6) {
     POUCH_RETURN_IF_ERROR(sys::set_net_setting(settings + "disable_ipv6", "0"));
     POUCH_RETURN_IF_ERROR(sys::set_net_setting(settings + "accept_ra", "0"));
     // Neighbours of forwarded packets are asked for under the link-local address, which would be tentative
     // for a second or two after the first container has come.
     POUCH_RETURN_IF_ERROR(sys::set_net_setting(settings + "dad_transmits", "0"));
+    if (options.mode6 == GatewayMode::kIsolated) {
+      constexpr const char* kNone = "1";  // of addr_gen_mode: no link-local address either
+      POUCH_RETURN_IF_ERROR(sys::set_net_setting(settings + "addr_gen_mode", kNone));
+    }
   }
-  POUCH_ASSIGN_OR_RETURN(const BridgeOptions options, bridge_options(row.options));
   for (const PoolRow& pool : row.pools) {
     if (options.inhibit_ipv4 && pool.is_v4()) continue;
+    if (options.mode(pool.is_v4()) == GatewayMode::kIsolated) continue;
     POUCH_ASSIGN_OR_RETURN(const sys::IpNet subnet, sys::IpNet::parse(pool.subnet));
     POUCH_ASSIGN_OR_RETURN(const sys::IpAddress gateway, sys::IpAddress::parse(pool.gateway));
     POUCH_RETURN_IF_ERROR(links.add_address(bridge.index, {gateway, subnet.prefix}));
@@ -288,8 +280,9 @@ Status Bridges::configure(const NetworkRow& row, sys::Links& links, const sys::L
 Status Bridges::add_to_table(const NetworkRow& row) {
   POUCH_ASSIGN_OR_RETURN(auto firewall, sys::BridgeFirewall::open(table_name(context_.root_id)));
   const Status found = firewall.find();
-  if (found.is_ok()) return firewall.add(rules_of(row));
-  return found.code() == Code::kNotFound ? make_table(row, firewall) : found;
+  // Not found: it is not there, or an older build's, which has fewer sets.
+  const Status added = found.is_ok() ? firewall.add(rules_of(row)) : found;
+  return added.code() == Code::kNotFound ? make_table(row, firewall) : added;
 }
 
 // With all that belongs into it: it may be there, and be an older build's.

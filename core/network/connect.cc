@@ -279,10 +279,12 @@ Status NetworkManager::disconnect(const std::string& reference, const api::Netwo
 }
 
 // To the network that leads out now.
-Status NetworkManager::move_ports(const ContainerPlace& place, const NetworkPlan& plan) {
+Status NetworkManager::move_ports(const ContainerPlace& place, NetworkPlan plan) {
+  const auto targets = network::port_targets(plan);
   const bool has_ports = std::any_of(plan.ports.begin(), plan.ports.end(),
-                                     [](const PublishedPort& port) { return !port.is_plugins(); });
-  if (!has_ports) return {};
+                                     [](const PublishedPort& port) { return !port.is_not_ours(); });
+  if (!network::publishes(place.host) || (targets.empty() && !has_ports)) return {};
+  network::mark_hairpins(plan);
   std::vector<std::string> bridges;
   POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
   for (const NetworkLeg& leg : plan.legs) {
@@ -291,7 +293,7 @@ Status NetworkManager::move_ports(const ContainerPlace& place, const NetworkPlan
     POUCH_ASSIGN_OR_RETURN(const sys::Link port, links.find(leg.veth));
     POUCH_RETURN_IF_ERROR(links.set_hairpin(port.index));
   }
-  return ports_.lead_to(place.id, place.generation, network::port_targets(plan), bridges, own_call());
+  return ports_.lead_to(place.id, place.generation, place.host, targets, bridges, own_call());
 }
 
 Status NetworkManager::refresh(const ContainerPlace& place) {

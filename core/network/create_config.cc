@@ -12,6 +12,7 @@
 #include "core/network/plugged.h"
 #include "core/network/sub_links.h"
 #include "core/network/subnets.h"
+#include "core/sys/bridge_firewall.h"
 #include "core/sys/ip_net.h"
 
 namespace pouch::network {
@@ -107,6 +108,17 @@ void apply(const NetworkRow& base, NetworkRow& row) {
   }
 }
 
+Status check_ways(const NetworkRow& row, const BridgeOptions& options) {
+  const bool is_isolated = options.mode4 == GatewayMode::kIsolated || options.mode6 == GatewayMode::kIsolated;
+  if (is_isolated && !row.internal) {
+    return invalid_argument("gateway mode 'isolated' can only be used for an internal network");
+  }
+  const bool has_source = !options.source4.empty() || !options.source6.empty();
+  if (!has_source || sys::BridgeFirewall::can_choose_sources()) return {};
+  return not_implemented(std::string("Options com.docker.network.host_ipv") +
+                         (options.source4.empty() ? "6" : "4") + " is not supported before Linux 5.7");
+}
+
 // The link of the host that it has, or will have.
 Status choose_link(NetworkRow& row, const std::string& root_id) {
   POUCH_ASSIGN_OR_RETURN(const BridgeOptions options, bridge_options(row.options));
@@ -116,7 +128,7 @@ Status choose_link(NetworkRow& row, const std::string& root_id) {
     return choose_device(row, root_id, links);
   }
   row.device = options.device.empty() ? bridge_name(root_id, row.id) : options.device;
-  return {};
+  return check_ways(row, options);
 }
 
 }  // namespace

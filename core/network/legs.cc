@@ -67,6 +67,8 @@ Result<NetworkLeg> leg_of(const std::string& root_id, const Place& place) {
   leg.link = place.endpoint.link;
   leg.mac = place.endpoint.mac;
   leg.is_isolated = !options.icc;
+  leg.is_direct4 = options.mode4 == GatewayMode::kRouted;
+  leg.is_direct6 = options.mode6 == GatewayMode::kRouted;
   leg.host_binding = options.host_binding;
   leg.address = full_address(network, place.endpoint, true);
   leg.address6 = full_address(network, place.endpoint, false);
@@ -161,20 +163,22 @@ Result<std::vector<NetworkLeg>> legs_of(const std::string& root_id, const std::v
   return legs;
 }
 
-std::vector<sys::IpAddress> port_targets(const NetworkPlan& plan) {
-  std::vector<sys::IpAddress> targets;
+std::vector<PortTarget> port_targets(const NetworkPlan& plan) {
+  std::vector<PortTarget> targets;
+  const auto add = [&targets](const std::string& address, bool is_direct, const std::string& binding) {
+    const auto net = sys::IpNet::parse(address);
+    if (net.is_ok()) targets.push_back({net->address, is_direct, binding});
+  };
   for (const NetworkLeg& leg : plan.legs) {
     if (!has_ports(leg)) continue;
-    for (const std::string& text :
-         {leg.is_default4 ? leg.address : "", leg.is_default6 ? leg.address6 : ""}) {
-      if (const auto net = sys::IpNet::parse(text); net.is_ok()) targets.push_back(net->address);
-    }
+    if (leg.is_default4) add(leg.address, leg.is_direct4, leg.host_binding);
+    if (leg.is_default6) add(leg.address6, leg.is_direct6, "");
   }
   return targets;
 }
 
 void mark_hairpins(NetworkPlan& plan) {
-  for (NetworkLeg& leg : plan.legs) leg.is_hairpin = !plan.ports.empty() && has_ports(leg);
+  for (NetworkLeg& leg : plan.legs) leg.is_hairpin = has_ports(leg);
 }
 
 api::EndpointSettings shown_settings(const Place& place, const std::vector<std::string>& names) {

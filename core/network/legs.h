@@ -7,6 +7,7 @@
 #include "core/base/status.h"
 #include "core/container/container_networks.h"
 #include "core/network/endpoints.h"
+#include "core/network/port_choice.h"
 #include "core/network/records.h"
 #include "core/sys/ip_net.h"
 
@@ -41,8 +42,8 @@ std::string free_link_name(const std::string& prefix, const std::vector<Endpoint
 Result<std::vector<NetworkLeg>> legs_of(const std::string& root_id, const std::vector<Place>& places);
 
 /// Where the ports of a container are led to: at most one address of each family.
-std::vector<sys::IpAddress> port_targets(const NetworkPlan& plan);
-/// Of the legs that ports are led to.
+std::vector<PortTarget> port_targets(const NetworkPlan& plan);
+/// The legs that ports are led to.
 void mark_hairpins(NetworkPlan& plan);
 
 /// What inspect shows of one.

@@ -228,7 +228,7 @@ Result<NetworkPlan> NetworkManager::plan_of(store::Session& session, const Conta
   }
   POUCH_ASSIGN_OR_RETURN(plan.legs, network::legs_of(context_.root_id, places));
   POUCH_ASSIGN_OR_RETURN(plan.ports, network::ports_of(session, id, generation));
-  network::mark_hairpins(plan);
+  if (!plan.ports.empty()) network::mark_hairpins(plan);
   return plan;
 }
 
@@ -295,30 +295,12 @@ Status NetworkManager::join_another(const api::HostConfig& host, const Container
   return invalid_argument("HostConfig.NetworkMode: too many containers that join each other");
 }
 
-namespace {
-
-// With the address that the network has for ports without one.
-api::HostConfig bound_as_asked(api::HostConfig host, const NetworkPlan& plan) {
-  const auto leg = std::find_if(plan.legs.begin(), plan.legs.end(),
-                                [](const NetworkLeg& each) { return each.is_default4; });
-  if (leg == plan.legs.end() || leg->host_binding.empty() || !host.port_bindings) return host;
-  for (auto& [port, bindings] : *host.port_bindings) {
-    if (!bindings.value || bindings.value->empty()) bindings.value.emplace(1);
-    for (api::PortBinding& binding : *bindings.value) {
-      if (binding.host_ip.value_or("").empty()) binding.host_ip = leg->host_binding;
-    }
-  }
-  return host;
-}
-
-}  // namespace
-
 Status NetworkManager::claim_ports(const ContainerId& id, int64_t generation, const api::HostConfig& host,
                                    NetworkPlan& plan, const Call& call) {
-  const std::vector<sys::IpAddress> targets = network::port_targets(plan);
+  const std::vector<network::PortTarget> targets = network::port_targets(plan);
   if (targets.empty()) return {};  // nothing leads out, and so nothing in, as with Docker
-  POUCH_ASSIGN_OR_RETURN(plan.ports, ports_.claim(id, generation, bound_as_asked(host, plan), targets, call));
-  network::mark_hairpins(plan);
+  POUCH_ASSIGN_OR_RETURN(plan.ports, ports_.claim(id, generation, host, targets, call));
+  if (!plan.ports.empty()) network::mark_hairpins(plan);
   return {};
 }
 

@@ -138,7 +138,7 @@ class NetworkManager final : public ContainerNetworks {
   Status disconnect_claimed(const Change& change, bool tell, const Call& call);
   Status forget_place(store::Transaction& transaction, const Change& change);
   /// Default routes and /etc/hosts of a running container, as its rows have them.
-  Status move_ports(const ContainerPlace& place, const NetworkPlan& plan);
+  Status move_ports(const ContainerPlace& place, NetworkPlan plan);
   Status refresh(const ContainerPlace& place);
   Result<ContainerPlace> find_settled(store::Session& session, const std::string& reference);
   Status wait_for_others(const std::string& container, const Call& call);

@@ -15,12 +15,6 @@ constexpr size_t kMaxLinkName = 15;    // IFNAMSIZ without its NUL
 constexpr size_t kMaxLinkPrefix = 12;  // a number follows
 constexpr int kMaxMtu = 65535;
 
-// Without effect would be a lie about them.
-constexpr std::array kUnsupported = {"com.docker.network.bridge.gateway_mode_ipv4",
-                                     "com.docker.network.bridge.gateway_mode_ipv6",
-                                     "com.docker.network.bridge.trusted_host_interfaces",
-                                     "com.docker.network.host_ipv4", "com.docker.network.host_ipv6"};
-
 // `parser`: Go's, whose words Moby passes on.
 Status bad_value(const std::string& name, const std::string& value, const char* parser = nullptr) {
   const std::string begin = "failed to parse " + name + " value: ";
@@ -47,6 +41,54 @@ bool is_link_name(const std::string& name, size_t limit) {
   return !name.empty() && name.size() <= limit && plain && name != "." && name != "..";
 }
 
+Status read_mode(const std::string& name, const std::string& value, GatewayMode& out) {
+  constexpr std::array<std::pair<std::string_view, GatewayMode>, 5> kModes{
+      {{"", GatewayMode::kNat},
+       {"nat", GatewayMode::kNat},
+       {"nat-unprotected", GatewayMode::kNatUnprotected},
+       {"routed", GatewayMode::kRouted},
+       {"isolated", GatewayMode::kIsolated}}};
+  const auto* const found =
+      std::find_if(kModes.begin(), kModes.end(), [&value](const auto& mode) { return mode.first == value; });
+  if (found == kModes.end()) {
+    return invalid_argument("failed to parse " + name + " value: " + value + " (unknown gateway mode " +
+                            value + ")");
+  }
+  out = found->second;
+  return {};
+}
+
+// "eth0:wg0"
+Status read_links(const std::string& name, const std::string& value, std::vector<std::string>& out) {
+  for (const std::string& link : split(value, ':')) {
+    if (link.empty()) continue;
+    if (!is_link_name(link, kMaxLinkName)) return bad_value(name, value);
+    out.push_back(link);
+  }
+  return {};
+}
+
+Status read_address(const std::string& name, const std::string& value, bool v4, std::string& out) {
+  const auto address = sys::IpAddress::parse(value);
+  out = value;
+  return address.is_ok() && address->is_v4() == v4 ? Status() : bad_value(name, value);
+}
+
+// Of who reaches the containers, and under which addresses they leave.
+Status read_way_option(const std::string& name, const std::string& value, BridgeOptions& out) {
+  if (name == "com.docker.network.bridge.gateway_mode_ipv4") return read_mode(name, value, out.mode4);
+  if (name == "com.docker.network.bridge.gateway_mode_ipv6") return read_mode(name, value, out.mode6);
+  if (name == "com.docker.network.bridge.trusted_host_interfaces") {
+    return read_links(name, value, out.trusted);
+  }
+  if (name == "com.docker.network.bridge.host_binding_ipv4") {
+    return read_address(name, value, true, out.host_binding);
+  }
+  if (name == "com.docker.network.host_ipv4") return read_address(name, value, true, out.source4);
+  if (name == "com.docker.network.host_ipv6") return read_address(name, value, false, out.source6);
+  return {};
+}
+
 Status read_option(const std::string& name, const std::string& value, BridgeOptions& out) {
   if (name == "com.docker.network.bridge.enable_icc") return read_bool(name, value, out.icc);
   if (name == "com.docker.network.bridge.enable_ip_masquerade") return read_bool(name, value, out.masquerade);
@@ -54,11 +96,6 @@ Status read_option(const std::string& name, const std::string& value, BridgeOpti
   if (name == "com.docker.network.bridge.name") {
     out.device = value;
     return is_link_name(value, kMaxLinkName) ? Status() : bad_value(name, value);
-  }
-  if (name == "com.docker.network.bridge.host_binding_ipv4") {
-    const auto address = sys::IpAddress::parse(value);
-    out.host_binding = value;
-    return address.is_ok() && address->is_v4() ? Status() : bad_value(name, value);
   }
   if (name == "com.docker.network.container_iface_prefix") {
     out.link_prefix = value;
@@ -70,10 +107,7 @@ Status read_option(const std::string& name, const std::string& value, BridgeOpti
     const bool good = out.mtu >= 0 && out.mtu <= kMaxMtu;
     return good ? Status() : invalid_argument("invalid MTU number: " + value);
   }
-  if (std::find(kUnsupported.begin(), kUnsupported.end(), name) != kUnsupported.end() && !value.empty()) {
-    return not_implemented("Options " + name + " is not supported yet");
-  }
-  return {};
+  return read_way_option(name, value, out);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "core/network/bridge_rules.h"
 #include "core/network/endpoint_options.h"
 #include "core/network/ipam.h"
 #include "core/network/legs.h"
@@ -66,18 +67,90 @@ TEST(BridgeOptionsTest, DockersNamesAndValues) {
 }
 
 TEST(BridgeOptionsTest, BadValuesAreNamed) {
-  const std::pair<const char*, const char*> bad[] = {{"com.docker.network.bridge.enable_icc", "perhaps"},
-                                                     {"com.docker.network.bridge.name", "a/b"},
-                                                     {"com.docker.network.bridge.name", "sixteen-letters-"},
-                                                     {"com.docker.network.bridge.host_binding_ipv4", "::1"},
-                                                     {"com.docker.network.container_iface_prefix", ""},
-                                                     {"com.docker.network.driver.mtu", "12x"},
-                                                     {"com.docker.network.driver.mtu", "-1"}};
+  const std::pair<const char*, const char*> bad[] = {
+      {"com.docker.network.bridge.enable_icc", "perhaps"},
+      {"com.docker.network.bridge.name", "a/b"},
+      {"com.docker.network.bridge.name", "sixteen-letters-"},
+      {"com.docker.network.bridge.host_binding_ipv4", "::1"},
+      {"com.docker.network.host_ipv4", "::1"},
+      {"com.docker.network.host_ipv6", "10.0.0.1"},
+      {"com.docker.network.bridge.trusted_host_interfaces", "eth0:sixteen-letters-"},
+      {"com.docker.network.container_iface_prefix", ""},
+      {"com.docker.network.driver.mtu", "12x"},
+      {"com.docker.network.driver.mtu", "-1"}};
   for (const auto& [name, value] : bad) {
     EXPECT_EQ(bridge_options({{name, value}}).code(), Code::kInvalidArgument) << name << "=" << value;
   }
-  const auto later = bridge_options({{"com.docker.network.bridge.gateway_mode_ipv4", "routed"}});
-  EXPECT_EQ(later.code(), Code::kNotImplemented);
+}
+
+TEST(BridgeOptionsTest, WaysInAndOut) {
+  const auto options = bridge_options({{"com.docker.network.bridge.gateway_mode_ipv4", "nat-unprotected"},
+                                       {"com.docker.network.bridge.gateway_mode_ipv6", "routed"},
+                                       {"com.docker.network.bridge.trusted_host_interfaces", "eth0::wg0"},
+                                       {"com.docker.network.host_ipv4", "10.0.0.1"},
+                                       {"com.docker.network.host_ipv6", "fd00::1"}});
+  ASSERT_TRUE(options.is_ok());
+  EXPECT_EQ(options->mode(true), GatewayMode::kNatUnprotected);
+  EXPECT_EQ(options->mode(false), GatewayMode::kRouted);
+  EXPECT_EQ(options->trusted, (std::vector<std::string>{"eth0", "wg0"}));
+  EXPECT_EQ(options->source4, "10.0.0.1");
+  EXPECT_EQ(options->source6, "fd00::1");
+  EXPECT_EQ(bridge_options({})->mode(true), GatewayMode::kNat);
+  EXPECT_EQ(bridge_options({{"com.docker.network.bridge.gateway_mode_ipv4", "bent"}}).status().message(),
+            "failed to parse com.docker.network.bridge.gateway_mode_ipv4 value: bent (unknown gateway mode "
+            "bent)");
+}
+
+TEST(BridgeRulesTest, WhatTheFirewallIsToldOfANetwork) {
+  NetworkRow row;
+  row.device = "pb-a";
+  row.pools = {{"10.1.0.0/24", "10.1.0.1", "", {}, "", false}, {"fd00::/64", "fd00::1", "", {}, "", false}};
+  row.options = {{"com.docker.network.bridge.gateway_mode_ipv6", "routed"},
+                 {"com.docker.network.bridge.trusted_host_interfaces", "eth7"},
+                 {"com.docker.network.host_ipv4", "10.0.0.9"}};
+  const sys::BridgeRules rules = rules_of(row);
+  EXPECT_TRUE(rules.v6.is_routed && !rules.v4.is_routed && !rules.v4.is_unprotected);
+  ASSERT_EQ(rules.masqueraded.size(), 1U);  // what is routed leaves as itself
+  EXPECT_EQ(rules.masqueraded.front().to_string(), "10.1.0.0/24");
+  EXPECT_EQ(rules.v4.source.to_string(), "10.0.0.9");
+  EXPECT_EQ(rules.trusted, std::vector<std::string>{"eth7"});
+  row.internal = true;  // none of it lets anything into that
+  EXPECT_FALSE(rules_of(row).v6.is_routed);
+  EXPECT_TRUE(rules_of(row).trusted.empty());
+  row.internal = false;
+  row.options["com.docker.network.bridge.enable_ip_masquerade"] = "false";
+  EXPECT_TRUE(rules_of(row).masqueraded.empty() && !rules_of(row).v4.source.is_valid());
+}
+
+spec::PortRequest request(const char* host, uint16_t number) {
+  return {{"tcp", 80}, host, number, number};
+}
+
+TEST(PortChoiceTest, WaysOfAFamilyAreTheHostsOrTheContainersOwn) {
+  const auto v4 = *sys::IpAddress::parse("10.1.0.2");
+  const auto v6 = *sys::IpAddress::parse("fd00::2");
+  const auto shown = [](const spec::PortRequest& asked, const std::vector<PortTarget>& targets) {
+    std::vector<std::string> out;
+    const auto ways = ways_of(asked, targets);
+    if (!ways.is_ok()) return std::vector<std::string>{ways.status().message()};
+    for (const PortWay& way : *ways) {
+      const PublishedPort port = way.at(asked.port, asked.first);
+      out.push_back(port.host_address + " " + std::to_string(port.host_port) + " " + port.address);
+    }
+    return out;
+  };
+  using Texts = std::vector<std::string>;
+  const std::vector<PortTarget> mixed{{v4, false, ""}, {v6, true, ""}};
+  EXPECT_EQ(shown(request("", 8080), mixed), (Texts{"0.0.0.0 8080 10.1.0.2", "fd00::2 80 fd00::2"}));
+  EXPECT_EQ(shown(request("127.0.0.1", 8080), mixed), Texts{"127.0.0.1 8080 10.1.0.2"});
+  EXPECT_EQ(shown(request("", 8080), {{v4, false, "127.0.0.9"}, {v6, false, ""}}),
+            Texts{"127.0.0.9 8080 10.1.0.2"});
+  EXPECT_EQ(shown(request("", 8080), {{v4, true, ""}}), Texts{"10.1.0.2 80 10.1.0.2"});  // nothing is relayed
+  EXPECT_EQ(ways_of(request("::1", 8080), {{v4, true, ""}}).code(), Code::kNotImplemented);
+  const auto direct = ways_of(request("", 0), {{v4, true, ""}});
+  EXPECT_EQ(candidates(request("", 0), *direct).size(), 1U);
+  const auto both = ways_of(request("", 0), mixed);
+  EXPECT_GT(candidates(request("", 0), *both).size(), 1000U);
 }
 
 TEST(IpamTest, GatewaysAreTheFirstAddressesUnlessNamed) {

@@ -42,7 +42,8 @@ Status NetworkManager::claim_plugin_ports(const ContainerId& id, int64_t generat
     return not_implemented("HostConfig.PortBindings: no plugin of the CNI network " + cni->network.name +
                            " publishes ports (capability \"portMappings\")");
   }
-  const std::vector<sys::IpAddress> anywhere{*sys::IpAddress::parse("0.0.0.0"), *sys::IpAddress::parse("::")};
+  const std::vector<network::PortTarget> anywhere{{*sys::IpAddress::parse("0.0.0.0")},
+                                                  {*sys::IpAddress::parse("::")}};
   POUCH_ASSIGN_OR_RETURN(plan.ports, ports_.claim(id, generation, host, anywhere, call));
   return {};
 }
@@ -87,7 +88,7 @@ Status NetworkManager::plug_in(const Place& place, const api::HostConfig& host, 
   }
   std::vector<PublishedPort> ports;
   std::copy_if(plan.ports.begin(), plan.ports.end(), std::back_inserter(ports),
-               [](const PublishedPort& port) { return port.is_plugins(); });
+               [](const PublishedPort& port) { return port.is_not_ours(); });
   return plugs_.attach(place.network, endpoint, siblings, host, ports, call)
       .prefix("join network " + place.network.name);
 }

@@ -37,7 +37,11 @@ bool is_v6(const std::string& address) {
   return address.find(':') != std::string::npos;
 }
 
-bool overlap(const std::string& a, const std::string& b) {
+// Of the same protocol and port of the host.
+bool overlap(const PublishedPort& one, const PublishedPort& other) {
+  const std::string& a = one.host_address;
+  const std::string& b = other.host_address;
+  if (one.is_direct() || other.is_direct()) return one.is_direct() && other.is_direct() && a == b;
   if (is_v6(a) != is_v6(b)) return false;
   const auto is_all = [](const std::string& address) { return address == "0.0.0.0" || address == "::"; };
   return a == b || is_all(a) || is_all(b);
@@ -62,7 +66,8 @@ Result<sys::PortRule> rule_of(const PublishedPort& port) {
 Result<PortUse> use_of_port(Session& session, const std::string& boot, const PublishedPort& port) {
   POUCH_ASSIGN_OR_RETURN(
       Statement find,
-      session.prepare("SELECT p.host_address, EXISTS (SELECT 1 FROM containers c WHERE "
+      session.prepare("SELECT p.container_id, p.generation, p.boot_id, p.protocol, p.host_address, "
+                      "p.host_port, p.address, p.port, EXISTS (SELECT 1 FROM containers c WHERE "
                       "c.id = p.container_id AND c.generation = p.generation AND c.boot_id = ?3 AND "
                       "c.state IN ('starting', 'running', 'exiting')) "
                       "FROM published_ports p WHERE p.protocol = ?1 AND p.host_port = ?2"));
@@ -71,8 +76,8 @@ Result<PortUse> use_of_port(Session& session, const std::string& boot, const Pub
   while (true) {
     POUCH_ASSIGN_OR_RETURN(const bool more, find.step());
     if (!more) return use;
-    if (!overlap(find.text(0), port.host_address)) continue;
-    if (find.boolean(1)) return PortUse::kTaken;
+    if (!overlap(read_row(find).port, port)) continue;
+    if (find.boolean(8)) return PortUse::kTaken;
     use = PortUse::kEnded;
   }
 }
@@ -117,7 +122,10 @@ Result<std::vector<PublishedPort>> ports_of(Session& session, const ContainerId&
   POUCH_ASSIGN_OR_RETURN(
       Statement find,
       session.prepare("SELECT container_id, generation, boot_id, protocol, host_address, host_port, address, "
-                      "port FROM published_ports WHERE container_id = ?1 AND generation = ?2"));
+                      "port FROM published_ports WHERE container_id = ?1 AND generation = ?2 "
+                      // The host's own first: of a routed network only one family may be without.
+                      "ORDER BY host_address = address AND host_port = port, protocol, host_port, "
+                      "host_address"));
   find.bind(container, generation);
   POUCH_ASSIGN_OR_RETURN(const std::vector<PortRow> rows, read_all(find));
   std::vector<PublishedPort> ports;
@@ -138,6 +146,16 @@ Result<std::vector<PortRow>> ended_ports(Session& session, const std::string& bo
   return read_all(find);
 }
 
+Result<bool> has_ended_at(Session& session, const std::string& boot, const std::string& address) {
+  POUCH_ASSIGN_OR_RETURN(
+      Statement find, session.prepare("SELECT 1 FROM published_ports p WHERE p.address = ?1 AND NOT EXISTS "
+                                      "(SELECT 1 FROM containers c WHERE c.id = p.container_id AND "
+                                      "c.generation = p.generation AND c.boot_id = ?2 AND "
+                                      "c.state IN ('starting', 'running', 'exiting')) LIMIT 1"));
+  find.bind(address, boot);
+  return find.step();
+}
+
 Result<std::vector<PortRow>> live_ports(Session& session, const std::string& boot, bool running) {
   POUCH_ASSIGN_OR_RETURN(
       Statement find,
@@ -154,7 +172,7 @@ Result<std::vector<sys::PortRule>> port_rules_of(const std::vector<PublishedPort
   std::vector<sys::PortRule> rules;
   rules.reserve(ports.size());
   for (const PublishedPort& port : ports) {
-    if (is_v6(port.host_address) != is_v6(port.address) || port.is_plugins()) continue;
+    if (is_v6(port.host_address) != is_v6(port.address) || port.is_not_ours()) continue;
     POUCH_ASSIGN_OR_RETURN(sys::PortRule rule, rule_of(port));
     rules.push_back(rule);
   }

@@ -41,10 +41,12 @@ Result<std::vector<PublishedPort>> ports_of(store::Session& session, const Conta
                                             int64_t generation);
 /// Of runs that have ended: no container is starting, running or exiting in that generation and boot.
 Result<std::vector<PortRow>> ended_ports(store::Session& session, const std::string& boot);
+/// Whether one of those led to the address.
+Result<bool> has_ended_at(store::Session& session, const std::string& boot, const std::string& address);
 /// Of all others; `running`: of containers that have been started.
 Result<std::vector<PortRow>> live_ports(store::Session& session, const std::string& boot, bool running);
 
-/// Of those that the firewall leads: from one family to the other the keeper relays, and plugins lead theirs.
+/// Of those that the firewall knows: from one family to the other the keeper relays, and plugins lead theirs.
 Result<std::vector<sys::PortRule>> port_rules_of(const std::vector<PublishedPort>& ports);
 
 }  // namespace pouch::network

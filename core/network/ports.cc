@@ -1,7 +1,5 @@
 #include "core/network/ports.h"
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -23,85 +21,10 @@ namespace {
 constexpr int kFreeAttempts = 5;  // to remove what ended runs have, against others that end
 constexpr int64_t kLockMs = 30'000;
 
-struct PortRange {
-  uint16_t first = 49153;  // Docker's where the kernel does not tell
-  uint16_t last = 65535;
-
-  uint32_t size() const { return uint32_t{last} - first + 1; }
-};
-
-// From where the kernel takes the ports of connections.
-PortRange ephemeral_range() {
-  PortRange range;
-  const auto text = sys::read_file("/proc/sys/net/ipv4/ip_local_port_range", 64);
-  if (!text.is_ok()) return range;
-  unsigned first = 0;
-  unsigned last = 0;
-  if (::sscanf(text->c_str(), "%u %u", &first, &last) == 2 && first > 0 && first <= last && last <= 65535) {
-    range.first = static_cast<uint16_t>(first);
-    range.last = static_cast<uint16_t>(last);
-  }
-  return range;
-}
-
-// Somewhere: many roots and many processes look for one at the same time.
-uint32_t random_below(uint32_t limit) {
-  uint32_t number = 0;
-  [[maybe_unused]] const ssize_t got = ::getrandom(&number, sizeof number, 0);
-  return number % limit;
-}
-
-std::string shown(const std::string& address) {
-  return address.find(':') == std::string::npos ? address : "[" + address + "]";
-}
-
-Result<sys::IpAddress> address_asked_for(const std::string& text) {
-  const auto address = sys::IpAddress::parse(text);
-  return address.is_ok() ? *address : Result<sys::IpAddress>(invalid_argument("invalid IP address: " + text));
-}
-
-const sys::IpAddress* of_family(const std::vector<sys::IpAddress>& targets, bool v4) {
-  const auto at = std::find_if(targets.begin(), targets.end(),
-                               [v4](const sys::IpAddress& address) { return address.is_v4() == v4; });
-  return at == targets.end() ? nullptr : &*at;
-}
-
-bool host_has_ipv6() {
-  const auto bound = io::bind_port({"tcp", "::1", 0, "", 0});
-  return bound.is_ok() && bound->is_valid();
-}
-
-// From which addresses of the host to which of the container.
-Result<std::vector<std::pair<sys::IpAddress, sys::IpAddress>>> ways_of(
-    const spec::PortRequest& request, const std::vector<sys::IpAddress>& targets) {
-  std::vector<std::pair<sys::IpAddress, sys::IpAddress>> ways;
-  std::vector<std::string> wanted = {request.host_address};
-  const bool any = request.host_address.empty();
-  if (any) wanted = {"0.0.0.0", "::"};
-  for (const std::string& text : wanted) {
-    POUCH_ASSIGN_OR_RETURN(const sys::IpAddress host, address_asked_for(text));
-    const sys::IpAddress* target = of_family(targets, host.is_v4());
-    // The keeper relays, where the host has IPv6.
-    const bool is_relayed = target == nullptr && !host.is_v4() && request.port.protocol != "sctp";
-    if (is_relayed && (!any || host_has_ipv6())) target = of_family(targets, true);
-    if (target != nullptr) {
-      ways.emplace_back(host, *target);
-    } else if (!any) {
-      return not_implemented("HostConfig.PortBindings: HostIp " + quote(text) +
-                             " is not supported for a container without an IPv" + (host.is_v4() ? "4" : "6") +
-                             " address");
-    }
-  }
-  return ways;
-}
-
-std::vector<io::HeldPort> to_held(const std::vector<PublishedPort>& ports) {
-  std::vector<io::HeldPort> held;
-  held.reserve(ports.size());
-  for (const PublishedPort& port : ports) {
-    held.push_back({port.protocol, port.host_address, port.host_port, port.address, port.port});
-  }
-  return held;
+// Without a target where none of ours leads: what comes all the same is not relayed.
+io::HeldPort to_held(const PublishedPort& port) {
+  const std::string target = port.is_not_ours() ? std::string() : port.address;
+  return {port.protocol, port.host_address, port.host_port, target, port.port};
 }
 
 // What a keeper of an older build cannot do: looks only, so that at least a wrong start is seen.
@@ -111,33 +34,6 @@ io::HoldAnswer look(const std::vector<io::HeldPort>& ports) {
     if (!bound.is_ok()) return {static_cast<int>(i), bound.status()};
   }
   return {};
-}
-
-Status all_taken(const spec::PortRequest& request, const std::string& host) {
-  const std::string where = "Bind for " + shown(host);
-  if (request.is_fixed()) {
-    return conflict(where + ":" + std::to_string(request.first) + " failed: port is already allocated");
-  }
-  const std::string range = request.first == 0
-                                ? std::string()
-                                : ":" + std::to_string(request.first) + "-" + std::to_string(request.last);
-  return conflict(where + range + " failed: all ports are allocated");
-}
-
-// Ports in the order in which they are tried.
-std::vector<uint16_t> candidates(const spec::PortRequest& request) {
-  PortRange range{request.first, request.last};
-  uint32_t start = 0;
-  if (request.first == 0) {
-    range = ephemeral_range();
-    start = random_below(range.size());
-  }
-  std::vector<uint16_t> out;
-  out.reserve(range.size());
-  for (uint32_t i = 0; i < range.size(); ++i) {
-    out.push_back(static_cast<uint16_t>(range.first + (start + i) % range.size()));
-  }
-  return out;
 }
 
 bool is_loopback(const std::string& address) {
@@ -171,8 +67,7 @@ std::string Ports::table() const {
 
 Result<std::vector<PublishedPort>> Ports::claim(const ContainerId& id, int64_t generation,
                                                 const api::HostConfig& host,
-                                                const std::vector<sys::IpAddress>& targets,
-                                                const Call& call) {
+                                                const std::vector<PortTarget>& targets, const Call& call) {
   const spec::PortMap bindings = host.port_bindings.value_or(spec::PortMap{});
   POUCH_ASSIGN_OR_RETURN(const auto requests, spec::port_requests(bindings));
   if (requests.empty()) return std::vector<PublishedPort>{};
@@ -188,16 +83,17 @@ Result<std::vector<PublishedPort>> Ports::claim(const ContainerId& id, int64_t g
     POUCH_RETURN_IF_ERROR(give_back(id, generation, call));
     const PublishedPort& port = reserved->ports[*taken];
     if (reserved->is_fixed[*taken] || why.code() != Code::kConflict) {
-      return explain(id, why.prefix("failed to bind host port " + shown(port.host_address) + ":" +
+      return explain(id, why.prefix("failed to bind host port " + before_port(port.host_address) + ":" +
                                     std::to_string(port.host_port) + "/" + port.protocol));
     }
     avoided.emplace(port.protocol, port.host_port);
   }
 }
 
+// In place of what the run had before.
 Result<Ports::Reservation> Ports::reserve(const ContainerId& id, int64_t generation,
                                           const std::vector<spec::PortRequest>& requests,
-                                          const std::vector<sys::IpAddress>& targets, const Avoided& avoided,
+                                          const std::vector<PortTarget>& targets, const Avoided& avoided,
                                           const Call& call) {
   for (int attempt = 0; attempt < kFreeAttempts; ++attempt) {
     Reservation reserved;
@@ -205,10 +101,16 @@ Result<Ports::Reservation> Ports::reserve(const ContainerId& id, int64_t generat
       POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
                              context_.db->begin(store::Durability::kBootScoped, call));
       const PortRow row{id, generation, context_.boot_id, {}};
+      POUCH_RETURN_IF_ERROR(delete_ports(transaction, id, generation));
+      for (const PortTarget& target : targets) {
+        POUCH_ASSIGN_OR_RETURN(const bool has_ended,
+                               has_ended_at(transaction, context_.boot_id, target.address.to_string()));
+        reserved.must_wait = reserved.must_wait || has_ended;
+      }
       for (const spec::PortRequest& request : requests) {
-        POUCH_ASSIGN_OR_RETURN(const Ways ways, ways_of(request, targets));
-        POUCH_RETURN_IF_ERROR(place(transaction, row, request, ways, avoided, reserved));
         if (reserved.must_wait) break;
+        POUCH_ASSIGN_OR_RETURN(const auto ways, ways_of(request, targets));
+        POUCH_RETURN_IF_ERROR(place(transaction, row, request, ways, avoided, reserved));
       }
       if (!reserved.must_wait) {
         POUCH_RETURN_IF_ERROR(transaction.commit());
@@ -222,18 +124,20 @@ Result<Ports::Reservation> Ports::reserve(const ContainerId& id, int64_t generat
 
 // The first of its ports that is free at all addresses.
 Status Ports::place(store::Session& session, const PortRow& row, const spec::PortRequest& request,
-                    const Ways& ways, const Avoided& avoided, Reservation& out) {
+                    const std::vector<PortWay>& ways, const Avoided& avoided, Reservation& out) {
   if (ways.empty()) return invalid_argument("a container without an address publishes no ports");
   bool has_ended = false;
-  for (const uint16_t candidate : candidates(request)) {
+  for (const uint16_t candidate : candidates(request, ways)) {
     if (avoided.contains({request.port.protocol, candidate})) continue;
     std::vector<PublishedPort> ports;
     PortUse worst = PortUse::kFree;
-    for (const auto& [host, target] : ways) {
-      ports.push_back(
-          {request.port.protocol, host.to_string(), candidate, target.to_string(), request.port.port});
-      POUCH_ASSIGN_OR_RETURN(const PortUse use, use_of_port(session, context_.boot_id, ports.back()));
+    for (const PortWay& way : ways) {
+      PublishedPort port = way.at(request.port, candidate);
+      // Another port of the host leads there too.
+      if (way.is_direct && std::find(out.ports.begin(), out.ports.end(), port) != out.ports.end()) continue;
+      POUCH_ASSIGN_OR_RETURN(const PortUse use, use_of_port(session, context_.boot_id, port));
       worst = std::max(worst, use);
+      ports.push_back(std::move(port));
     }
     has_ended = has_ended || worst == PortUse::kEnded;
     if (worst != PortUse::kFree) continue;
@@ -246,7 +150,7 @@ Status Ports::place(store::Session& session, const PortRow& row, const spec::Por
     }
     return {};
   }
-  if (!has_ended) return all_taken(request, ways.front().first.to_string());
+  if (!has_ended) return all_taken(request, ways.front());
   out.must_wait = true;
   return {};
 }
@@ -255,7 +159,13 @@ Status Ports::place(store::Session& session, const PortRow& row, const spec::Por
 Result<std::optional<size_t>> Ports::hold(const std::string& key, const std::vector<PublishedPort>& ports,
                                           Status& why, const Call& call) {
   POUCH_ASSIGN_OR_RETURN(const auto keeper, context_.keeper(call));
-  const std::vector<io::HeldPort> wanted = to_held(ports);
+  std::vector<io::HeldPort> wanted;
+  std::vector<size_t> numbers;
+  for (size_t i = 0; i < ports.size(); ++i) {
+    if (ports[i].is_direct()) continue;
+    wanted.push_back(to_held(ports[i]));
+    numbers.push_back(i);
+  }
   auto answer = keeper->hold_ports(key, wanted, call.deadline);
   if (answer.code() == Code::kNotImplemented) {
     log_warning("network",
@@ -313,39 +223,69 @@ Status Ports::publish(const std::vector<PublishedPort>& ports, const std::vector
   return {};
 }
 
-// Rows first: who makes the table anew reads them.
-Status Ports::lead_to(const ContainerId& id, int64_t generation, const std::vector<sys::IpAddress>& targets,
-                      const std::vector<std::string>& bridges, const Call& call) {
-  std::vector<PublishedPort> now;
-  std::vector<PublishedPort> moved;
-  std::vector<PublishedPort> cut_off;
-  {
-    POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
-                           context_.db->begin(store::Durability::kBootScoped, call));
-    POUCH_ASSIGN_OR_RETURN(const auto ports, ports_of(transaction, id, generation));
-    for (const PublishedPort& port : ports) {
-      POUCH_ASSIGN_OR_RETURN(const sys::IpAddress host, sys::IpAddress::parse(port.host_address));
-      const sys::IpAddress* target = of_family(targets, host.is_v4());
-      if (target == nullptr && !host.is_v4()) target = of_family(targets, true);
-      now.push_back(port);
-      if (target == nullptr) {
-        cut_off.push_back(port);
-      } else if (target->to_string() != port.address) {
-        now.back().address = target->to_string();
-        POUCH_RETURN_IF_ERROR(set_target(transaction, now.back()));
-        moved.push_back(now.back());
-      }
+// Of ports that lead elsewhere now: each is one of the host's, which stays.
+Result<Ports::Moves> Ports::write_moves(const ContainerId& id, int64_t generation,
+                                        const std::vector<PortTarget>& targets, const Call& call) {
+  Moves moves;
+  POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
+                         context_.db->begin(store::Durability::kBootScoped, call));
+  POUCH_ASSIGN_OR_RETURN(const auto ports, ports_of(transaction, id, generation));
+  for (const PublishedPort& port : ports) {
+    POUCH_ASSIGN_OR_RETURN(const sys::IpAddress host, sys::IpAddress::parse(port.host_address));
+    const PortTarget* target = of_family(targets, host.is_v4());
+    if (target == nullptr && !host.is_v4()) target = of_family(targets, true);
+    const std::string nowhere = host.is_v4() ? "0.0.0.0" : "::";
+    const std::string address = target == nullptr ? nowhere : target->address.to_string();
+    moves.now.push_back(port);
+    if (address == port.address) continue;
+    moves.before.push_back(port);
+    moves.now.back().address = address;
+    if (port.is_direct()) {
+      POUCH_RETURN_IF_ERROR(delete_port(transaction, {id, generation, context_.boot_id, port}));
+      moves.now.pop_back();
+    } else {
+      POUCH_RETURN_IF_ERROR(set_target(transaction, moves.now.back()));
+      moves.moved.push_back(moves.now.back());
     }
-    POUCH_RETURN_IF_ERROR(transaction.commit());
   }
-  if (!cut_off.empty()) {
-    POUCH_ASSIGN_OR_RETURN(const auto rules, port_rules_of(cut_off));
-    POUCH_ASSIGN_OR_RETURN(auto table_rules, sys::PortRules::open(table()));
-    POUCH_RETURN_IF_ERROR(table_rules.remove(rules));
+  // The elements go before the rows do: the address may be another container's soon.
+  POUCH_RETURN_IF_ERROR(withdraw(moves.before));
+  POUCH_RETURN_IF_ERROR(transaction.commit());
+  return moves;
+}
+
+Status Ports::withdraw(const std::vector<PublishedPort>& ports) {
+  if (ports.empty()) return {};
+  POUCH_ASSIGN_OR_RETURN(const auto rules, port_rules_of(ports));
+  POUCH_ASSIGN_OR_RETURN(auto table_rules, sys::PortRules::open(table()));
+  POUCH_RETURN_IF_ERROR(table_rules.remove(rules));
+  return sys::forget_datagram_flows(rules);
+}
+
+// Rows first: who makes the table anew reads them.
+Status Ports::lead_to(const ContainerId& id, int64_t generation, const api::HostConfig& host,
+                      const std::vector<PortTarget>& targets, const std::vector<std::string>& bridges,
+                      const Call& call) {
+  std::vector<PublishedPort> before;
+  {
+    POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
+    POUCH_ASSIGN_OR_RETURN(before, ports_of(snapshot, id, generation));
   }
+  const bool is_other_kind =
+      before.empty() ||
+      std::any_of(before.begin(), before.end(), [](const auto& p) { return p.is_direct(); }) ||
+      std::any_of(targets.begin(), targets.end(), [](const auto& target) { return target.is_direct; });
+  if (is_other_kind && !targets.empty()) {
+    POUCH_RETURN_IF_ERROR(withdraw(before));
+    POUCH_ASSIGN_OR_RETURN(const auto now, claim(id, generation, host, targets, call));
+    return publish(now, bridges);
+  }
+  POUCH_ASSIGN_OR_RETURN(const Moves moves, write_moves(id, generation, targets, call));
   Status why;
-  if (!moved.empty()) POUCH_RETURN_IF_ERROR(hold(sandbox_key(id, generation), now, why, call).status());
-  return publish(moved, bridges);
+  if (!moves.before.empty()) {
+    POUCH_RETURN_IF_ERROR(hold(sandbox_key(id, generation), moves.now, why, call).status());
+  }
+  return publish(moves.moved, bridges);
 }
 
 Status Ports::free_ended(const Call& call, bool keeper_serves) {
@@ -370,10 +310,7 @@ Status Ports::free_ended(const Call& call, bool keeper_serves) {
     ports.push_back(row.port);
     keys.insert(sandbox_key(row.container_id, row.generation));
   }
-  POUCH_ASSIGN_OR_RETURN(const auto rules, port_rules_of(ports));
-  POUCH_ASSIGN_OR_RETURN(auto table_rules, sys::PortRules::open(table()));
-  POUCH_RETURN_IF_ERROR(table_rules.remove(rules));
-  POUCH_RETURN_IF_ERROR(sys::forget_datagram_flows(rules));
+  POUCH_RETURN_IF_ERROR(withdraw(ports));
   if (keeper_serves && !keys.empty()) {
     POUCH_ASSIGN_OR_RETURN(const auto keeper, context_.keeper(call));
     for (const std::string& key : keys) {
@@ -401,7 +338,7 @@ Status Ports::hold_running(const Call& call) {
     POUCH_ASSIGN_OR_RETURN(const auto taken, hold(key, ports, why, call));
     if (!taken) continue;
     const PublishedPort& port = ports[*taken];
-    log_warning("network", "published port " + shown(port.host_address) + ":" +
+    log_warning("network", "published port " + before_port(port.host_address) + ":" +
                                std::to_string(port.host_port) + "/" + port.protocol + " of " + key +
                                " still leads to its container, but: " + why.message());
   }

@@ -9,10 +9,10 @@
 #include "core/base/cancel.h"
 #include "core/base/status.h"
 #include "core/container/container_networks.h"
+#include "core/network/port_choice.h"
 #include "core/network/port_rows.h"
 #include "core/spec/ports.h"
 #include "core/store/engine_context.h"
-#include "core/sys/ip_net.h"
 
 namespace pouch::network {
 
@@ -30,13 +30,14 @@ class Ports {
   /// somebody has one of them.
   Result<std::vector<PublishedPort>> claim(const ContainerId& id, int64_t generation,
                                            const api::HostConfig& host,
-                                           const std::vector<sys::IpAddress>& targets, const Call& call);
+                                           const std::vector<PortTarget>& targets, const Call& call);
   /// The elements. NotFound when the table is not there, or was made by a build that knew no ports.
   Status publish(const std::vector<PublishedPort>& ports, const std::vector<std::string>& bridges);
   /// The way out of a running container, and with it its ports, is another network now: leads them to
-  /// `targets`, those without one nowhere.
-  Status lead_to(const ContainerId& id, int64_t generation, const std::vector<sys::IpAddress>& targets,
-                 const std::vector<std::string>& bridges, const Call& call);
+  /// `targets`, those without one nowhere. What is published there in another way is claimed anew.
+  Status lead_to(const ContainerId& id, int64_t generation, const api::HostConfig& host,
+                 const std::vector<PortTarget>& targets, const std::vector<std::string>& bridges,
+                 const Call& call);
   /// Removes all that ended runs have. `keeper_serves`: false in a keeper that is ending, whose sockets go
   /// with it.
   Status free_ended(const Call& call, bool keeper_serves);
@@ -49,15 +50,22 @@ class Ports {
     std::vector<bool> is_fixed;  ///< whether it could be another one
     bool must_wait = false;      ///< an ended run's is to be removed first
   };
-  using Avoided = std::set<std::pair<std::string, uint16_t>>;           // protocol and port
-  using Ways = std::vector<std::pair<sys::IpAddress, sys::IpAddress>>;  // of the host, of the container
+  struct Moves {
+    std::vector<PublishedPort> now;     ///< all that are left
+    std::vector<PublishedPort> before;  ///< those that lead elsewhere, as they were
+    std::vector<PublishedPort> moved;   ///< and as they are
+  };
+  using Avoided = std::set<std::pair<std::string, uint16_t>>;  // protocol and port
 
   Result<Reservation> reserve(const ContainerId& id, int64_t generation,
                               const std::vector<spec::PortRequest>& requests,
-                              const std::vector<sys::IpAddress>& targets, const Avoided& avoided,
+                              const std::vector<PortTarget>& targets, const Avoided& avoided,
                               const Call& call);
   Status place(store::Session& session, const PortRow& row, const spec::PortRequest& request,
-               const Ways& ways, const Avoided& avoided, Reservation& out);
+               const std::vector<PortWay>& ways, const Avoided& avoided, Reservation& out);
+  Result<Moves> write_moves(const ContainerId& id, int64_t generation, const std::vector<PortTarget>& targets,
+                            const Call& call);
+  Status withdraw(const std::vector<PublishedPort>& ports);
   Result<std::optional<size_t>> hold(const std::string& key, const std::vector<PublishedPort>& ports,
                                      Status& why, const Call& call);
   Status give_back(const ContainerId& id, int64_t generation, const Call& call);

@@ -10,21 +10,34 @@
 
 namespace pouch::sys {
 
+/// Of a bridge in one address family.
+struct BridgeWays {
+  bool is_routed = false;       ///< published ports, and ICMP, are reached at the containers' own addresses
+  bool is_unprotected = false;  ///< so are all ports, but not from other bridges
+  IpAddress source;             ///< what is masqueraded leaves under it; not valid: the outgoing link's
+};
+
 /// What the firewall is told of a bridge.
 struct BridgeRules {
   std::string device;
   std::vector<IpNet> masqueraded;  ///< its subnets whose packets leave the host under the host's address
   bool is_open_within = true;      ///< its containers reach each other
   bool is_internal = false;        ///< nothing leaves it
+  BridgeWays v4;
+  BridgeWays v6;
+  std::vector<std::string> trusted;  ///< links by which published ports are reached directly
 };
 
 /// The nftables table (family inet) of one root. Its rules are few and the same whatever there is; bridges
 /// and subnets are elements of its sets. It drops what would enter a bridge from elsewhere, another bridge
 /// included, unless it answers something from inside or was led there by a published port; and it masquerades
-/// what leaves. Nothing outside of the table is touched. One thread at a time.
+/// what leaves. Where a bridge says so, more is let in. Nothing outside of the table is touched. One thread
+/// at a time.
 class BridgeFirewall {
  public:
   static Result<BridgeFirewall> open(std::string table);
+  /// Whether the kernel knows of a packet that leaves where it came in: since Linux 5.7.
+  static bool can_choose_sources();
 
   /// NotFound when the table is not there.
   Status find();

@@ -188,6 +188,34 @@ PortRule port(const char* host, uint16_t number, const char* target, uint16_t to
   return {protocol, *IpAddress::parse(host), number, *IpAddress::parse(target), to};
 }
 
+TEST_F(NetworkTest, WaysOfBridgesAreElements) {
+  apart([] {
+    auto firewall = BridgeFirewall::open("pouch_t4");
+    ASSERT_TRUE(firewall.is_ok());
+    BridgeRules rules{"pb-a", {*IpNet::parse("10.9.0.1/22")}};
+    rules.v4.is_unprotected = true;
+    rules.v6.is_routed = true;
+    rules.trusted = {"eth7"};
+    rules.v4.source = *IpAddress::parse("10.0.0.9");
+    const Status made = firewall->create({}, {port("10.9.0.2", 80, "10.9.0.2", 80)}, "");
+    ASSERT_TRUE(made.is_ok()) << made.to_string();
+    const std::string before = ruleset();
+    ASSERT_TRUE(firewall->add(rules).is_ok());
+    for (const char* line :
+         {"meta nfproto ipv4 iifname != @bridges oifname @unprotected4 accept",
+          "meta l4proto ipv6-icmp oifname @routed6 accept",
+          "oifname @routed6 ip6 daddr . meta l4proto . th dport @published6 accept",
+          "iifname . oifname @trusted ip daddr . meta l4proto . th dport @published4 accept",
+          "elements = { 10.9.0.2 . tcp . 80 }", "elements = { \"eth7\" . \"pb-a\" }",
+          "elements = { \"pb-a\" : 10.0.0.9 }", "snat ip to iifname map @sources4"}) {
+      EXPECT_NE(ruleset().find(line), std::string::npos) << line << " in\n" << ruleset();
+    }
+    EXPECT_EQ(ruleset().find("80 : 10.9.0.2"), std::string::npos);  // nothing leads to it
+    EXPECT_TRUE(firewall->take_out(rules).is_ok());
+    EXPECT_EQ(ruleset(), before);
+  });
+}
+
 TEST_F(NetworkTest, PublishedPortsAreElements) {
   apart([] {
     auto firewall = BridgeFirewall::open("pouch_t2");
@@ -221,6 +249,8 @@ TEST_F(NetworkTest, PublishedPortsAreElements) {
     ASSERT_TRUE(ports->add({port("0.0.0.0", 8080, "10.9.0.3", 81)}).is_ok());  // leads elsewhere now
     EXPECT_NE(ruleset().find("tcp . 8080 : 10.9.0.3 . 81"), std::string::npos) << ruleset();
     EXPECT_EQ(ruleset().find("10.9.0.2 . 80"), std::string::npos);
+    EXPECT_TRUE(ports->remove({port("10.9.0.2", 80, "10.9.0.2", 80)}).is_ok());  // published no more
+    EXPECT_EQ(ruleset().find("10.9.0.2 . tcp . 80"), std::string::npos);
     EXPECT_TRUE(ports->remove({one, port("0.0.0.0", 9, "10.9.0.3", 9), six}).is_ok());
     EXPECT_TRUE(ports->remove({six_one}).is_ok());
     EXPECT_EQ(ruleset().size(), rules);

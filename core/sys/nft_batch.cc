@@ -65,6 +65,15 @@ uint32_t byte_order_of(NftKey key) {
 
 using Set = std::unique_ptr<nftnl_set, void (*)(const nftnl_set*)>;
 
+// For nft(8) alone, which would show names backwards.
+void note_byte_order(nftnl_set& set, NftKey key) {
+  const std::unique_ptr<nftnl_udata_buf, void (*)(const nftnl_udata_buf*)> notes(nftnl_udata_buf_alloc(64),
+                                                                                 nftnl_udata_buf_free);
+  nftnl_udata_put_u32(notes.get(), NFTNL_UDATA_SET_KEYBYTEORDER, byte_order_of(key));
+  nftnl_set_set_data(&set, NFTNL_SET_USERDATA, nftnl_udata_buf_data(notes.get()),
+                     nftnl_udata_buf_len(notes.get()));
+}
+
 // By name alone, for a change of its elements.
 Set set_named(const std::string& table, const char* name) {
   Set set(nftnl_set_alloc(), nftnl_set_free);
@@ -166,6 +175,15 @@ NftRule& NftRule::dnat(uint32_t family, uint32_t address, uint32_t port) {
   return *this;
 }
 
+NftRule& NftRule::snat(uint32_t family, uint32_t address) {
+  nftnl_expr* expr = nftnl_expr_alloc("nat");
+  nftnl_expr_set_u32(expr, NFTNL_EXPR_NAT_TYPE, NFT_NAT_SNAT);
+  nftnl_expr_set_u32(expr, NFTNL_EXPR_NAT_FAMILY, family);
+  nftnl_expr_set_u32(expr, NFTNL_EXPR_NAT_REG_ADDR_MIN, address);
+  nftnl_rule_add_expr(rule_, expr);
+  return *this;
+}
+
 NftRule& NftRule::jump(const char* chain) {
   nftnl_expr* expr = nftnl_expr_alloc("immediate");
   nftnl_expr_set_u32(expr, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
@@ -261,13 +279,7 @@ NftBatch& NftBatch::add_set(const char* name, NftKey key, bool intervals) {
   nftnl_set_set_u32(set.get(), NFTNL_SET_KEY_TYPE, static_cast<uint32_t>(key));
   nftnl_set_set_u32(set.get(), NFTNL_SET_KEY_LEN, size_of(key));
   nftnl_set_set_u32(set.get(), NFTNL_SET_ID, ++next_set_id_);
-  // For nft(8) alone, which would show names backwards.
-  const uint32_t byte_order = byte_order_of(key);
-  const std::unique_ptr<nftnl_udata_buf, void (*)(const nftnl_udata_buf*)> notes(nftnl_udata_buf_alloc(64),
-                                                                                 nftnl_udata_buf_free);
-  nftnl_udata_put_u32(notes.get(), NFTNL_UDATA_SET_KEYBYTEORDER, byte_order);
-  nftnl_set_set_data(set.get(), NFTNL_SET_USERDATA, nftnl_udata_buf_data(notes.get()),
-                     nftnl_udata_buf_len(notes.get()));
+  note_byte_order(*set, key);
   if (intervals) nftnl_set_set_u32(set.get(), NFTNL_SET_FLAGS, NFT_SET_INTERVAL);
   message(NFT_MSG_NEWSET, NLM_F_CREATE,
           [&](nlmsghdr* head) { nftnl_set_nlmsg_build_payload(head, set.get()); });
@@ -305,6 +317,7 @@ NftBatch& NftBatch::add_map(const char* name, NftKey key, NftKey data) {
   nftnl_set_set_u32(map.get(), NFTNL_SET_DATA_TYPE, static_cast<uint32_t>(data));
   nftnl_set_set_u32(map.get(), NFTNL_SET_DATA_LEN, size_of(data));
   nftnl_set_set_u32(map.get(), NFTNL_SET_ID, ++next_set_id_);
+  note_byte_order(*map, key);
   message(NFT_MSG_NEWSET, NLM_F_CREATE,
           [&](nlmsghdr* head) { nftnl_set_nlmsg_build_payload(head, map.get()); });
   return *this;
@@ -319,7 +332,7 @@ void NftBatch::change_entries(const char* map, const std::vector<NftPair>& entri
       nftnl_set_elem* element = nftnl_set_elem_alloc();
       const auto& [key, data] = entries[i];
       nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, key.data(), static_cast<uint32_t>(key.size()));
-      if (add)
+      if (add && !data.empty())
         nftnl_set_elem_set(element, NFTNL_SET_ELEM_DATA, data.data(), static_cast<uint32_t>(data.size()));
       nftnl_set_elem_add(set.get(), element);
     }

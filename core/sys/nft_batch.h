@@ -55,6 +55,8 @@ class NftRule {
   NftRule& look_up(uint32_t reg, const char* map, uint32_t to);
   /// To the address in `address` and the port in `port`, registers both. `family`: NFPROTO_IPV4, …
   NftRule& dnat(uint32_t family, uint32_t address, uint32_t port);
+  /// From the address in register `address`.
+  NftRule& snat(uint32_t family, uint32_t address);
   NftRule& masquerade();
   NftRule& verdict(int verdict);
   NftRule& jump(const char* chain);
@@ -78,6 +80,7 @@ class NftBatch {
   NftBatch& add_elements(const char* name, const std::vector<std::pair<std::string, bool>>& keys);
   NftBatch& delete_elements(const char* name, const std::vector<std::pair<std::string, bool>>& keys);
   NftBatch& add_map(const char* name, NftKey key, NftKey data);
+  /// Of a map, or of a set: without data.
   NftBatch& add_entries(const char* map, const std::vector<NftPair>& entries);
   /// NotFound when one of them is not there.
   NftBatch& delete_entries(const char* map, const std::vector<NftPair>& entries);

@@ -8,6 +8,10 @@
 
 #include <array>
 #include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
 
 #include "core/base/text.h"
 #include "core/sys/conntrack.h"
@@ -22,7 +26,9 @@ constexpr const char* kIpv4One = "ports4";
 constexpr const char* kIpv4All = "ports4_all";
 constexpr const char* kIpv6One = "ports6";
 constexpr const char* kIpv6All = "ports6_all";
-constexpr std::array kMaps = {kIpv4One, kIpv4All, kIpv6One, kIpv6All};
+// Sets of address . protocol . port.
+constexpr const char* kIpv4Published = "published4";
+constexpr const char* kIpv6Published = "published6";
 constexpr const char* kChain = "ports";
 
 // Offsets in headers.
@@ -73,16 +79,41 @@ NftPair entry_of(const PortRule& rule) {
   return entry;
 }
 
+NftPair published(const PortRule& rule) {
+  NftPair element;
+  append_address(element.key, rule.target);
+  append_padded(element.key, {static_cast<char>(rule.protocol)});
+  append_port(element.key, rule.target_port);
+  return element;
+}
+
+// By the map or set that they are in.
+using Elements = std::map<std::string, std::vector<NftPair>>;
+
+Elements map_entries(const std::vector<PortRule>& rules) {
+  Elements out;
+  for (const PortRule& rule : rules) {
+    if (!rule.is_direct()) out[map_of(rule)].push_back(entry_of(rule));
+  }
+  return out;
+}
+
+// Several ports of the host may lead to one of a container, which is published once.
+Elements elements_of(const std::vector<PortRule>& rules) {
+  Elements out = map_entries(rules);
+  std::set<std::string> seen;
+  for (const PortRule& rule : rules) {
+    NftPair element = published(rule);
+    if (!seen.insert(element.key).second) continue;
+    out[rule.target.is_v4() ? kIpv4Published : kIpv6Published].push_back(std::move(element));
+  }
+  return out;
+}
+
 using Change = NftBatch& (NftBatch::*)(const char*, const std::vector<NftPair>&);
 
-void change(NftBatch& batch, const std::vector<PortRule>& rules, Change how) {
-  for (const char* map : kMaps) {
-    std::vector<NftPair> entries;
-    for (const PortRule& rule : rules) {
-      if (map_of(rule) == map) entries.push_back(entry_of(rule));
-    }
-    if (!entries.empty()) (batch.*how)(map, entries);
-  }
+void change(NftBatch& batch, const Elements& elements, Change how) {
+  for (const auto& [name, entries] : elements) (batch.*how)(name.c_str(), entries);
 }
 
 NftRule& of_family(NftRule& rule, uint8_t family) {
@@ -132,11 +163,24 @@ void add_guard(NftBatch& batch, const std::string& table) {
 
 }  // namespace
 
-void add_port_chains(NftBatch& batch, const std::string& table) {
+void add_port_sets(NftBatch& batch) {
   batch.add_map(kIpv4One, NftKey::kIpv4Port, NftKey::kIpv4Target)
       .add_map(kIpv4All, NftKey::kPort, NftKey::kIpv4Target)
       .add_map(kIpv6One, NftKey::kIpv6Port, NftKey::kIpv6Target)
-      .add_map(kIpv6All, NftKey::kPort, NftKey::kIpv6Target);
+      .add_map(kIpv6All, NftKey::kPort, NftKey::kIpv6Target)
+      .add_set(kIpv4Published, NftKey::kIpv4Port)
+      .add_set(kIpv6Published, NftKey::kIpv6Port);
+}
+
+NftRule& to_published_port(NftRule& rule, uint8_t family) {
+  const bool v4 = family == NFPROTO_IPV4;
+  const uint32_t words = v4 ? 1 : 4;  // of an address
+  rule.payload(v4 ? kIpv4Destination : kIpv6Destination, words * 4, reg(0));
+  rule.meta(NFT_META_L4PROTO, reg(words)).transport(kDestinationPort, 2, reg(words + 1));
+  return rule.in_set(reg(0), v4 ? kIpv4Published : kIpv6Published);
+}
+
+void add_port_chains(NftBatch& batch, const std::string& table) {
   batch.add_chain(kChain);
   batch.add_base_chain("prerouting", "nat", NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST);
   batch.add_base_chain("output", "nat", NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST);
@@ -177,7 +221,7 @@ Status lead_own_packets(const std::string& table, const std::vector<PortRule>& r
   batch.add_map(kIpv4One, NftKey::kIpv4Port, NftKey::kIpv4Target);
   batch.add_base_chain(kChain, "nat", NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST);
   add_lookup(batch, table, kIpv4One, NFPROTO_IPV4, true);
-  add_port_elements(batch, rules);
+  change(batch, map_entries(rules), &NftBatch::add_entries);
   POUCH_RETURN_IF_ERROR(batch.send("lead packets in nftables table " + quote(table)));
   // A namespace that is new has none, and to look through the kernel's takes as long as all the rest.
   const auto flows = read_file("/proc/sys/net/netfilter/nf_conntrack_count", 32);
@@ -185,7 +229,7 @@ Status lead_own_packets(const std::string& table, const std::vector<PortRule>& r
 }
 
 void add_port_elements(NftBatch& batch, const std::vector<PortRule>& rules) {
-  change(batch, rules, &NftBatch::add_entries);
+  change(batch, elements_of(rules), &NftBatch::add_entries);
 }
 
 Result<PortRules> PortRules::open(std::string table) {
@@ -208,18 +252,20 @@ Status PortRules::add(const std::vector<PortRule>& rules) {
 
 Status PortRules::remove(const std::vector<PortRule>& rules) {
   const std::string what = "remove ports from nftables table " + quote(table_);
-  const auto send = [&](const std::vector<PortRule>& some) {
+  const auto send = [&](const Elements& some) {
     NftBatch batch(socket_, table_);
     change(batch, some, &NftBatch::delete_entries);
-    const Status removed = batch.send(what);
-    return removed;
+    return batch.send(what);
   };
   if (rules.empty()) return {};
-  const Status all = send(rules);
+  const Elements elements = elements_of(rules);
+  const Status all = send(elements);
   if (all.code() != Code::kNotFound) return all;
-  for (const PortRule& rule : rules) {  // some were never there
-    const Status one = send({rule});
-    if (!one.is_ok() && one.code() != Code::kNotFound) return one;
+  for (const auto& [name, entries] : elements) {  // some were never there
+    for (const NftPair& entry : entries) {
+      const Status one = send({{name, {entry}}});
+      if (!one.is_ok() && one.code() != Code::kNotFound) return one;
+    }
   }
   return {};
 }

@@ -10,6 +10,7 @@ import pytest
 from pouchtest import echo, networks, procs
 from pouchtest.ports import free_port
 from pouchtest.pouchd import Pouchd
+from pouchtest.serving import Container
 
 pytest_plugins = ["pouchtest.fixtures"]
 
@@ -25,32 +26,6 @@ def world():
         networks.ip("address", "add", "fd00:90::1/64", "dev", f"{name}h", "nodad")
         networks.ip("-netns", name, "address", "add", "fd00:90::2/64", "dev", "eth0", "nodad")
         yield name
-
-
-class Container:
-    """A sleeping container, whose servers run in its network namespace."""
-
-    def __init__(self, docker, name, *args):
-        self.docker, self.name = docker, name
-        docker("run", "--detach", "--name", name, *args, "busybox", "sleep", "1000")
-        self.read()
-
-    def read(self):
-        found = json.loads(self.docker("inspect", self.name).out)[0]
-        self.pid = found["State"]["Pid"]
-        self.networks = found["NetworkSettings"]["Networks"]
-        self.ports = found["NetworkSettings"]["Ports"]
-        return self
-
-    @property
-    def address(self):
-        return next(iter(self.networks.values()))["IPAddress"]
-
-    def port(self, port="80/tcp"):
-        return int(self.ports[port][0]["HostPort"])
-
-    def serves(self, *ports):
-        return echo.server(self.name, *ports, pid=self.pid)
 
 
 def elements(pouchd):

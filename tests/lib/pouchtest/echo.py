@@ -80,15 +80,17 @@ for line in sys.stdin:
 """
 
 
-def enter(pid):
-    """The command that runs the rest in the network namespace of a process; in this one for None."""
+def enter(pid=None, netns=None):
+    """The command that runs the rest in the network namespace of a process, or in a named one; in this one without both."""
+    if netns:
+        return ["ip", "netns", "exec", netns]
     return [] if pid is None else ["nsenter", f"--net=/proc/{pid}/ns/net"]
 
 
 @contextlib.contextmanager
-def server(name, *ports, pid=None):
-    """Serves "80/tcp", "53/udp", … in the network namespace of `pid` and answers its name and who asked."""
-    process = subprocess.Popen([*enter(pid), sys.executable, "-c", _SERVER, name, *ports], stdout=subprocess.PIPE)
+def server(name, *ports, pid=None, netns=None):
+    """Serves "80/tcp", "53/udp", … in that network namespace and answers its name and who asked."""
+    process = subprocess.Popen([*enter(pid, netns), sys.executable, "-c", _SERVER, name, *ports], stdout=subprocess.PIPE)
     try:
         assert process.stdout.readline() == b"ready\n"
         yield
@@ -131,7 +133,6 @@ def asking(address, port, netns):
 
 def ask(address, port, protocol="tcp", pid=None, netns=None, seconds=2):
     """[name of the server, the client's address as it sees it], or None: nobody answers."""
-    command = ["ip", "netns", "exec", netns] if netns else enter(pid)
-    done = subprocess.run([*command, sys.executable, "-c", _CLIENT, protocol, address, str(port), str(seconds)],
+    done = subprocess.run([*enter(pid, netns), sys.executable, "-c", _CLIENT, protocol, address, str(port), str(seconds)],
                           capture_output=True, text=True, check=False)
     return json.loads(done.stdout) if done.returncode == 0 and done.stdout.strip() else None
