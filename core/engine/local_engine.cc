@@ -54,7 +54,8 @@ struct LocalEngine::Parts {
                 [this](const Call& call, int64_t& layers_size) { return images.measure(call, layers_size); },
                 [this](const Call& call) { return measure_containers(call); },
                 [this](const Call& call) { return volumes.measure(call); },
-                [this](api::SystemInfo& out) { return images.describe_registries(out); }}),
+                [this](api::SystemInfo& out) { return images.describe_registries(out); },
+                [this](const Call& call) { return networks.findings(call); }}),
         sessions(root->context()),
         places(root->context()) {
     networks.set_containers(places);

@@ -51,6 +51,16 @@ Result<Attachment> from_json(const std::string& endpoint_id, const std::string& 
   return out;
 }
 
+Result<std::vector<Attachment>> read_all(Statement& find) {
+  std::vector<Attachment> out;
+  while (true) {
+    POUCH_ASSIGN_OR_RETURN(const bool more, find.step());
+    if (!more) return out;
+    POUCH_ASSIGN_OR_RETURN(Attachment attachment, from_json(find.text(0), find.text(1)));
+    out.push_back(std::move(attachment));
+  }
+}
+
 }  // namespace
 
 Status put_attachment(Session& session, const Attachment& attachment, const std::string& owner) {
@@ -77,13 +87,14 @@ Result<std::vector<Attachment>> ended_attachments(Session& session, const std::s
       session.prepare("SELECT i.key, i.data_json FROM intents i WHERE i.kind = ?1 AND NOT EXISTS (SELECT 1 "
                       "FROM endpoints e WHERE e.endpoint_id = i.key AND e.boot_id = ?2)"));
   find.bind(kAttachmentKind, boot);
-  std::vector<Attachment> ended;
-  while (true) {
-    POUCH_ASSIGN_OR_RETURN(const bool more, find.step());
-    if (!more) return ended;
-    POUCH_ASSIGN_OR_RETURN(Attachment attachment, from_json(find.text(0), find.text(1)));
-    ended.push_back(std::move(attachment));
-  }
+  return read_all(find);
+}
+
+Result<std::vector<Attachment>> all_attachments(Session& session) {
+  POUCH_ASSIGN_OR_RETURN(Statement find,
+                         session.prepare("SELECT key, data_json FROM intents WHERE kind = ?1 ORDER BY key"));
+  find.bind(kAttachmentKind);
+  return read_all(find);
 }
 
 Result<bool> has_attachments(Session& session, const std::string& network_id) {

@@ -39,6 +39,8 @@ Result<std::optional<Attachment>> find_attachment(store::Session& session, const
 Status drop_attachment(store::Session& session, const std::string& endpoint_id);
 /// Of endpoints that no running container has any more.
 Result<std::vector<Attachment>> ended_attachments(store::Session& session, const std::string& boot);
+/// All that plugins have, or may have, made in this root.
+Result<std::vector<Attachment>> all_attachments(store::Session& session);
 /// Whether plugins have something left to undo in a network.
 Result<bool> has_attachments(store::Session& session, const std::string& network_id);
 

@@ -17,6 +17,7 @@ namespace {
 constexpr const char* kListOption = "cni.list";
 constexpr const char* kFolderOption = "cni.conf_dir";
 constexpr const char* kPluginsOption = "cni.bin_dir";
+constexpr const char* kOwnOption = "cni.gc";
 constexpr const char* kDefaultFolder = "/etc/cni/net.d";
 constexpr const char* kDefaultPlugins = "/opt/cni/bin:/usr/lib/cni";
 
@@ -94,7 +95,7 @@ CniPlace place_of(const Texts& texts) {
     const auto at = texts.find(name);
     return at == texts.end() ? std::string() : at->second;
   };
-  return {text("list"), text("folder"), text("plugins"), text("name")};
+  return {text("list"), text("folder"), text("plugins"), text("name"), false};
 }
 
 bool is_v4(const std::string& address) {
@@ -132,7 +133,7 @@ Result<Texts> cni_texts(const NetworkRow& row) {
 }
 
 Result<CniPlace> cni_place(const NetworkRow& row) {
-  CniPlace place{row.name, kDefaultFolder, kDefaultPlugins, {}};
+  CniPlace place{row.name, kDefaultFolder, kDefaultPlugins, {}, false};
   for (const auto& [name, value] : row.options) {
     if (value.empty()) continue;
     if (name == kListOption) {
@@ -141,9 +142,13 @@ Result<CniPlace> cni_place(const NetworkRow& row) {
       place.folder = value;
     } else if (name == kPluginsOption) {
       place.plugins = value;
+    } else if (name == kOwnOption && (value == "true" || value == "false")) {
+      place.is_own = value == "true";
+    } else if (name == kOwnOption) {
+      return invalid_argument("Options " + name + ": " + quote(value) + " is neither true nor false");
     } else {
       return invalid_argument("Options " + quote(name) + " is none of driver cni: " + kListOption + ", " +
-                              kFolderOption + ", " + kPluginsOption);
+                              kFolderOption + ", " + kPluginsOption + ", " + kOwnOption);
     }
   }
   return place;
@@ -182,6 +187,25 @@ Status remove_cni(const Attachment& attachment, const std::string& root_dir, con
   cni::Runtime plugins = runtime(place, root_dir);
   // The cache has the list as it was; by its name where that is known.
   return list.is_ok() ? plugins.del(*list, gone, call) : plugins.del(place.name, gone, call);
+}
+
+Status check_attachment(const Attachment& attachment, const std::string& root_dir, const Call& call) {
+  const CniPlace place = place_of(attachment.cni);
+  POUCH_ASSIGN_OR_RETURN(const cni::NetworkList list, load(place));
+  return runtime(place, root_dir).check(list, cni_attachment(attachment), call);
+}
+
+Status collect_cni(const NetworkRow& row, const std::vector<Attachment>& valid, const std::string& root_dir,
+                   const Call& call) {
+  POUCH_ASSIGN_OR_RETURN(const CniPlace place, cni_place(row));
+  if (!place.is_own) return {};
+  POUCH_ASSIGN_OR_RETURN(const cni::NetworkList list, load(place));
+  std::vector<cni::AttachmentKey> keys;
+  for (const Attachment& attachment : valid) {
+    const bool is_of_list = attachment.driver == kCni && place_of(attachment.cni).name == list.name;
+    if (is_of_list) keys.emplace_back(attachment.sandbox, attachment.link);
+  }
+  return runtime(place, root_dir).gc(list, keys, call);
 }
 
 }  // namespace pouch::network

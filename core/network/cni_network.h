@@ -22,6 +22,7 @@ struct CniPlace {
   std::string folder;   ///< `cni.conf_dir`: /etc/cni/net.d
   std::string plugins;  ///< `cni.bin_dir`: folders with colons between; /opt/cni/bin:/usr/lib/cni
   std::string name;     ///< what the list calls itself; "" before it is read
+  bool is_own = false;  ///< `cni.gc`: nobody but this root uses the list, and what it does not know may go
 };
 
 /// InvalidArgument for an option that is none.
@@ -46,5 +47,12 @@ Status add_cni(const NetworkRow& row, const Attachment& attachment, const CniWis
                const std::string& root_dir, EndpointRow& endpoint, PluginFacts& facts, const Call& call);
 /// DEL, also of what was begun only.
 Status remove_cni(const Attachment& attachment, const std::string& root_dir, const Call& call);
+
+/// CHECK: whether all is as ADD left it. Ok where the list forbids the question, or is too old for it.
+Status check_attachment(const Attachment& attachment, const std::string& root_dir, const Call& call);
+/// GC, of a list that is this root's alone: the plugins end what they have beside `valid`, which is all that
+/// the root knows of.
+Status collect_cni(const NetworkRow& row, const std::vector<Attachment>& valid, const std::string& root_dir,
+                   const Call& call);
 
 }  // namespace pouch::network

@@ -138,7 +138,7 @@ Status NetworkManager::connect(const std::string& reference, const api::NetworkC
       if (!change.is_ok()) return change.status();
       if (!*change) return {};
       if (!(*change)->endpoint.is_running()) {
-        POUCH_RETURN_IF_ERROR(bridges_.bring_up((*change)->network.id, own_call()));
+        POUCH_RETURN_IF_ERROR(bring_up((*change)->network.id, own_call()));
         continue;
       }
       const Status done = finish_connect(**change, own_call());

@@ -320,7 +320,7 @@ Result<NetworkPlan> NetworkManager::attach(const ContainerId& id, int64_t genera
                                              : claim_ports(id, generation, host, plan, call));
       return plan;
     }
-    POUCH_RETURN_IF_ERROR(bridges_.bring_up(down, call));
+    POUCH_RETURN_IF_ERROR(bring_up(down, call));
   }
   return unavailable("the network " + network::mode_of(host) + " is taken down again and again");
 }

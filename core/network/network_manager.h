@@ -9,6 +9,7 @@
 #include "core/api/network.gen.h"
 #include "core/base/cancel.h"
 #include "core/base/executor.h"
+#include "core/base/finding.h"
 #include "core/base/status.h"
 #include "core/base/unique_fd.h"
 #include "core/container/container_networks.h"
@@ -61,6 +62,10 @@ class NetworkManager final : public ContainerNetworks {
   Result<NetworkView> view(store::Session& session, const ContainerId& id, int64_t generation,
                            const api::HostConfig& host) override;
 
+  /// What is not as it should be with networks that plugins make: one for each, and one for each container
+  /// that is not in its network as they left it (CNI's STATUS and CHECK). Takes at most half a second.
+  Result<std::vector<Finding>> findings(const Call& call);
+
   /// What a name or an address means to a container that runs.
   Result<network::NameAnswer> look_up(const network::NameQuestion& question);
   /// The names of the pins of all runs that have a name server.
@@ -98,6 +103,10 @@ class NetworkManager final : public ContainerNetworks {
   Result<std::vector<std::pair<std::string, std::string>>> links_of(store::Session& session,
                                                                     const network::NetworkRow& row,
                                                                     const api::HostConfig& host, bool strict);
+
+  // upkeep.cc
+  /// Before it is used for the first time in a boot.
+  Status bring_up(const std::string& network_id, const Call& call);
 
   // plug_in.cc
   /// What plugins give a start: addresses, then links in its namespace, which is made for them.

@@ -195,7 +195,7 @@ Result<api::NetworkCreateResult> NetworkManager::create(const api::NetworkCreate
       plugs_.give_back_pools(row, own_call());
       return inserted;
     }
-    Status made = bridges_.bring_up(row.id, own_call());
+    Status made = bring_up(row.id, own_call());
     if (made.is_ok()) made = plugs_.create(row, own_call());
     if (made.is_ok()) made = finish_create(row, own_call());
     if (!made.is_ok()) {
@@ -271,15 +271,17 @@ Result<api::NetworkPruneResult> NetworkManager::prune(const api::NetworkPruneOpt
   using Answer = Result<api::NetworkPruneResult>;
   return detached<Answer>(call, [this, filter]() -> Answer {
     std::vector<NetworkRow> unused;
+    std::vector<NetworkRow> left;
     {
       POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
       POUCH_ASSIGN_OR_RETURN(const auto rows, network::all_networks(snapshot));
       for (const NetworkRow& row : rows) {
         POUCH_ASSIGN_OR_RETURN(const bool used, network::is_in_use(snapshot, row.id));
         const bool is_kept = used || network::is_predefined(row.name) || row.config_only;
-        if (!is_kept && filter.matches(row)) unused.push_back(row);
+        (!is_kept && filter.matches(row) ? unused : left).push_back(row);
       }
     }
+    for (const NetworkRow& row : left) plugs_.collect(row, own_call());
     api::NetworkPruneResult result;
     std::vector<std::string> names;
     for (NetworkRow& row : unused) {

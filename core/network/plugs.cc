@@ -107,6 +107,7 @@ Status Plugs::remove(const NetworkRow& row, const Call& call) const {
     POUCH_ASSIGN_OR_RETURN(const RemoteDriver driver, RemoteDriver::open(row.driver, call));
     POUCH_RETURN_IF_ERROR(unless_refused(driver.remove_network(row.id, call), "remove network " + row.name));
   }
+  collect(row, call);
   if (row.ipam_driver.empty()) return {};
   POUCH_ASSIGN_OR_RETURN(const RemoteIpam ipam, RemoteIpam::open(row.ipam_driver, call));
   return unless_refused(ipam.give_back_pools(row, call), "give back pools of " + row.name);
@@ -182,6 +183,7 @@ Status Plugs::attach(const NetworkRow& row, EndpointRow endpoint, const std::vec
   POUCH_ASSIGN_OR_RETURN(Attachment attachment, load(endpoint.endpoint_id));
   if (is_remote(row.driver)) return attach_remote(row, endpoint, siblings, host, attachment, call);
   POUCH_ASSIGN_OR_RETURN(attachment.cni, cni_texts(row));
+  POUCH_ASSIGN_OR_RETURN(const auto held, sys::FileLock::acquire_shared(collect_lock(), call.deadline));
   attachment.is_begun = true;
   POUCH_RETURN_IF_ERROR(save(attachment, call));
   PluginFacts facts;
@@ -301,6 +303,20 @@ Status Plugs::undo(const Attachment& attachment, const Call& call) const {
                          context_.db->begin(store::Durability::kBootScoped, call));
   POUCH_RETURN_IF_ERROR(drop_attachment(transaction, attachment.endpoint_id));
   return transaction.commit();
+}
+
+void Plugs::collect(const NetworkRow& row, const Call& call) const {
+  if (row.driver != kCni) return;
+  const auto collected = [&]() -> Status {
+    POUCH_ASSIGN_OR_RETURN(const auto held, sys::FileLock::acquire(collect_lock(), call.deadline));
+    std::vector<Attachment> valid;
+    {
+      POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
+      POUCH_ASSIGN_OR_RETURN(valid, all_attachments(snapshot));
+    }
+    return collect_cni(row, valid, context_.root_dir(), call);
+  }();
+  if (!collected.is_ok()) log_warning("network", "GC of network " + row.name + ": " + collected.message());
 }
 
 Status Plugs::detach(const std::string& endpoint_id, const Call& call) const {

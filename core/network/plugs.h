@@ -49,6 +49,9 @@ class Plugs {
   /// Undoes all, if there is something; the addresses are nobody's then. An error leaves it for the next
   /// sweep.
   Status detach(const std::string& endpoint_id, const Call& call) const;
+  /// Has the plugins of a CNI list that is this root's alone end what the root does not know of. What fails
+  /// is logged.
+  void collect(const NetworkRow& row, const Call& call) const;
   /// Undoes what ended endpoints have left. While another engine is at it nothing is done, unless `wait`.
   Status sweep(bool wait, const Call& call) const;
 
@@ -61,6 +64,8 @@ class Plugs {
   Status move_in(const Attachment& attachment, EndpointRow& endpoint, const PluginFacts& facts,
                  const std::vector<std::string>& link_local) const;
   Result<sys::FileLock> lock(bool wait, const Call& call) const;
+  /// Shared by each ADD, from before its row tells of it: what is about to be made is not collected.
+  std::string collect_lock() const { return context_.run_dir() + "/cni.lock"; }
   Status undo(const Attachment& attachment, const Call& call) const;
   Status undo_remote(const Attachment& attachment, const Call& call) const;
 

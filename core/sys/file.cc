@@ -197,10 +197,11 @@ Status remove_tree(const std::string& path) {
 
 namespace {
 
-Result<UniqueFd> open_locked(const std::string& path) {
+// `type`: F_WRLCK, held alone, or F_RDLCK.
+Result<UniqueFd> open_locked(const std::string& path, short type) {
   POUCH_ASSIGN_OR_RETURN(UniqueFd fd, open_file(path, O_RDWR | O_CREAT, 0600));
   struct flock lock = {};
-  lock.l_type = F_WRLCK;
+  lock.l_type = type;
   lock.l_whence = SEEK_SET;
   lock.l_len = 1;
   if (::fcntl(fd.get(), F_OFD_SETLK, &lock) == 0) return fd;
@@ -208,17 +209,32 @@ Result<UniqueFd> open_locked(const std::string& path) {
   return errno_status(errno, "lock " + quote(path));
 }
 
+Result<UnsharedFd> lock_file(const std::string& path, short type) {
+  return UnsharedFd::make([&] { return open_locked(path, type); });
+}
+
+Result<UnsharedFd> wait_for_lock(const std::string& path, short type, Deadline deadline) {
+  for (;;) {
+    Result<UnsharedFd> lock = lock_file(path, type);
+    if (lock.is_ok() || lock.code() != Code::kConflict) return lock;
+    if (deadline.has_passed()) {
+      return Status(Code::kDeadlineExceeded, "lock " + quote(path) + ": held by another for too long");
+    }
+    ::poll(nullptr, 0, 5);
+  }
+}
+
 }  // namespace
 
 Result<FileLock> FileLock::try_acquire(const std::string& path) {
-  POUCH_ASSIGN_OR_RETURN(UnsharedFd fd, UnsharedFd::make([&] { return open_locked(path); }));
+  POUCH_ASSIGN_OR_RETURN(UnsharedFd fd, lock_file(path, F_WRLCK));
   return FileLock(std::move(fd));
 }
 
 bool FileLock::is_held(const std::string& path) {
   const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   struct flock probe = {};
-  probe.l_type = F_RDLCK;  // what is in its way is a lock of ours, which are for writing
+  probe.l_type = F_RDLCK;  // what is in its way is held alone
   probe.l_whence = SEEK_SET;
   probe.l_len = 1;
   if (!fd.is_valid() || ::fcntl(fd.get(), F_OFD_GETLK, &probe) != 0) return false;
@@ -226,14 +242,13 @@ bool FileLock::is_held(const std::string& path) {
 }
 
 Result<FileLock> FileLock::acquire(const std::string& path, Deadline deadline) {
-  for (;;) {
-    Result<FileLock> lock = try_acquire(path);
-    if (lock.is_ok() || lock.code() != Code::kConflict) return lock;
-    if (deadline.has_passed()) {
-      return Status(Code::kDeadlineExceeded, "lock " + quote(path) + ": held by another for too long");
-    }
-    ::poll(nullptr, 0, 5);
-  }
+  POUCH_ASSIGN_OR_RETURN(UnsharedFd fd, wait_for_lock(path, F_WRLCK, deadline));
+  return FileLock(std::move(fd));
+}
+
+Result<FileLock> FileLock::acquire_shared(const std::string& path, Deadline deadline) {
+  POUCH_ASSIGN_OR_RETURN(UnsharedFd fd, wait_for_lock(path, F_RDLCK, deadline));
+  return FileLock(std::move(fd));
 }
 
 }  // namespace pouch::sys

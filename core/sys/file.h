@@ -38,7 +38,10 @@ class FileLock {
   static Result<FileLock> try_acquire(const std::string& path);
   /// Waits, by trying every few ms.
   static Result<FileLock> acquire(const std::string& path, Deadline deadline);
-  /// Whether somebody holds it now, in this process or another. Takes nothing; false when there is no file.
+  /// The same beside others that share it, not beside one that does not.
+  static Result<FileLock> acquire_shared(const std::string& path, Deadline deadline);
+  /// Whether somebody holds it alone now, in this process or another. Takes nothing; false when there is no
+  /// file.
   static bool is_held(const std::string& path);
   int fd() const { return fd_.get(); }
   /// The descriptor that holds it, now as any other: children made by fork() hold it as well.

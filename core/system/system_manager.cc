@@ -1,5 +1,6 @@
 #include "core/system/system_manager.h"
 
+#include <iterator>
 #include <utility>
 
 #include "core/api/check.h"
@@ -167,7 +168,10 @@ Result<api::CheckReport> SystemManager::check(const Call& call) {
   POUCH_RETURN_IF_ERROR(call.check());
   EngineOptions options = context_.options;
   if (context_.has_private_containerd) options.containerd_address = kPrivateContainerd;
-  return api::make_report(check_host(options, call));
+  std::vector<Finding> found = check_host(options, call);
+  POUCH_ASSIGN_OR_RETURN(auto of_networks, sources_.look_at_networks(call));
+  std::move(of_networks.begin(), of_networks.end(), std::back_inserter(found));
+  return api::make_report(found);
 }
 
 Result<api::Diagnosis> SystemManager::diagnose(const Call& call) {

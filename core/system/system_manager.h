@@ -8,6 +8,7 @@
 #include "core/api/stream.h"
 #include "core/api/system.gen.h"
 #include "core/base/cancel.h"
+#include "core/base/finding.h"
 #include "core/base/status.h"
 #include "core/store/engine_context.h"
 
@@ -30,6 +31,7 @@ struct SystemSources {
   std::function<Result<std::vector<api::ContainerSummary>>(const Call& call)> measure_containers;
   std::function<Result<std::vector<api::Volume>>(const Call& call)> measure_volumes;
   std::function<Status(api::SystemInfo& out)> describe_registries;
+  std::function<Result<std::vector<Finding>>(const Call& call)> look_at_networks;
 };
 
 /// All of system.* (core/api/engine.gen.h has the contract of each). Thread-safe.

@@ -248,3 +248,81 @@ def test_a_list_that_is_gone(pouchd, docker, lists):
     docker("rm", "--force", "c1")
     docker("network", "rm", "gone")
     assert not lists.leases("gone") and attachments(pouchd) == 0
+
+
+def findings(pouchd, network):
+    report = json.loads(pouchd.pouch("check", "--format", "json", check=False).out)
+    return [finding for finding in report["Findings"] if finding["Name"] == f"network {network}"]
+
+
+def test_what_is_not_as_plugins_left_it_is_found(pouchd, docker, lists):
+    """STATUS and CHECK: in `pouch check`, with the command that mends it."""
+    lists.write("kept", lists.bridge("ct-kept", "10.188.9.0/24"))
+    create(docker, lists, "kept")
+    sleeper(docker, "c1", "--network", "kept")
+    assert [(finding["Level"], finding["Message"]) for finding in findings(pouchd, "kept")] == [
+        ("ok", "the CNI plugins of kept are ready")]
+    pid = docker("inspect", "--format", "{{.State.Pid}}", "c1").out.strip()
+    subprocess.run(["nsenter", f"--net=/proc/{pid}/ns/net", "ip", "address", "flush", "dev", "eth0"], check=True)
+    found = findings(pouchd, "kept")[1]
+    assert found["Level"] == "warning" and "container c1 is not in it as its plugins made it: " in found["Message"]
+    for command in found["Fix"].split(" && "):
+        pouchd.pouch(*command.split()[1:])
+    assert len(findings(pouchd, "kept")) == 1
+    (lists.folder / "kept.conflist").unlink()
+    assert [finding["Level"] for finding in findings(pouchd, "kept")] == ["error"]
+
+
+_NOTE = """#!/bin/sh
+folder=$(dirname "$0")
+input=$(cat)
+[ "$CNI_COMMAND" = VERSION ] || echo "$CNI_COMMAND $input" | tr -d '\\n' >>"$folder/calls"
+[ "$CNI_COMMAND" = VERSION ] || echo >>"$folder/calls"
+case $CNI_COMMAND in
+VERSION) echo '{"cniVersion": "1.1.0", "supportedVersions": ["1.1.0"]}' ;;
+ADD)
+  nsenter --net="$CNI_NETNS" ip link add "$CNI_IFNAME" type veth peer name other
+  echo '{"cniVersion": "1.1.0", "interfaces": [{"name": "'"$CNI_IFNAME"'", "sandbox": "'"$CNI_NETNS"'"}], "ips": []}' ;;
+esac
+"""
+
+
+class Note:
+    """A plugin of CNI 1.1.0 that writes down what it is told."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        (folder / "note").write_text(_NOTE)
+        (folder / "note").chmod(0o755)
+
+    def collected(self):
+        """What each GC since the last look was told to be valid: of each list of attachments, ids and links."""
+        calls = self.folder / "calls"
+        lines = calls.read_text().splitlines() if calls.exists() else []
+        calls.unlink(missing_ok=True)
+        told = [json.loads(line.partition(" ")[2]) for line in lines if line.startswith("GC ")]
+        return [[(each["containerID"], each["ifname"]) for each in call["cni.dev/valid-attachments"]] for call in told]
+
+
+def test_a_list_of_ones_own_is_collected(docker, lists):
+    """GC, where the network says that nobody else uses the list; else none, which would take away what others have."""
+    note = Note(lists.folder)
+    for name in ("own", "shared"):
+        lists.write(name, {"type": "note"}, version="1.1.0")
+    folder = ["--opt", f"cni.bin_dir={lists.folder}"]
+    create(docker, lists, "own", *folder, "--opt", "cni.gc=true")
+    assert note.collected() == [[]]
+    create(docker, lists, "shared", *folder)
+    sleeper(docker, "c1", "--network", "own")
+    sleeper(docker, "c2", "--network", "shared")
+    assert note.collected() == []
+    docker("network", "prune", "--force")
+    [valid] = note.collected()
+    [(sandbox, link)] = valid
+    assert link == "eth0" and sandbox.startswith(docker("inspect", "--format", "{{.Id}}", "c1").out.strip())
+    assert docker("network", "ls", "--quiet", "--filter", "driver=cni").lines[1:]
+    docker("rm", "--force", "c1", "c2")
+    docker("network", "rm", "own", "shared")
+    assert note.collected() == [[]]
+    refused = create_refused(docker, lists, "own", [*folder, "--opt", "cni.gc=perhaps"])
+    assert 'cni.gc: "perhaps" is neither true nor false' in refused.err
