@@ -133,7 +133,7 @@ std::string hosts_text(const api::ContainerConfig& config, const api::HostConfig
   for (const auto& [address, names] : network.links) text += address + '\t' + names + '\n';
   for (const NetworkLeg& leg : network.legs) {
     for (const std::string& address : {leg.address, leg.address6}) {
-      if (address.empty()) continue;
+      if (address.empty() || leg.is_last_resort) continue;
       text += address.substr(0, address.find('/')) + '\t';
       text += domain.empty() ? name + '\n' : name + '.' + domain + ' ' + name + '\n';
     }

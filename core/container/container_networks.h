@@ -37,13 +37,15 @@ struct NetworkLeg {
   std::vector<std::string> search;      ///< domains in which names are looked for there
   /// Kernel settings of the link, its name left open: {"ipv4/conf/IFNAME/log_martians", "1"}.
   std::vector<std::pair<std::string, std::string>> settings;
-  bool is_routed = false;    ///< no gateway is needed: all are neighbours
-  bool is_direct4 = false;   ///< its ports are published at its own address, not at the host's
-  bool is_direct6 = false;   ///< the same for IPv6
-  bool is_hairpin = false;   ///< what it sends to the host's ports may come back to it
-  bool is_isolated = false;  ///< it reaches no other container in its network
-  bool is_default4 = false;  ///< the default route goes through it
-  bool is_default6 = false;  ///< the same for IPv6
+  bool is_routed = false;       ///< no gateway is needed: all are neighbours
+  bool is_direct4 = false;      ///< its ports are published at its own address, not at the host's
+  bool is_direct6 = false;      ///< the same for IPv6
+  bool wants_way_out = false;   ///< its plugin leaves that to the engine
+  bool is_last_resort = false;  ///< only there to lead out
+  bool is_hairpin = false;      ///< what it sends to the host's ports may come back to it
+  bool is_isolated = false;     ///< it reaches no other container in its network
+  bool is_default4 = false;     ///< the default route goes through it
+  bool is_default6 = false;     ///< the same for IPv6
 };
 
 /// A port of the host that leads to one of a container.

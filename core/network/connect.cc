@@ -141,7 +141,8 @@ Status NetworkManager::connect(const std::string& reference, const api::NetworkC
         POUCH_RETURN_IF_ERROR(bring_up((*change)->network.id, own_call()));
         continue;
       }
-      const Status done = finish_connect(**change, own_call());
+      Status done = finish_connect(**change, own_call());
+      if (done.is_ok()) done = adjust_way_out((*change)->place, own_call());
       if (done.is_ok()) return {};
       const Status undone = undo_connect(**change, own_call());
       if (!undone.is_ok()) log_warning("network", "undo a connect: " + undone.message(), container);
@@ -271,7 +272,8 @@ Status NetworkManager::disconnect(const std::string& reference, const api::Netwo
       }
       if (!change.is_ok()) return change.status();
       if (!*change) return {};
-      const Status done = finish_disconnect(**change, true, own_call());
+      Status done = finish_disconnect(**change, true, own_call());
+      if (done.is_ok()) done = adjust_way_out((*change)->place, own_call());
       return done.prefix("disconnect container " + (*change)->place.name + " from network " +
                          (*change)->network.name);
     }

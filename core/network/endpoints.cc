@@ -141,6 +141,11 @@ Result<std::vector<std::string>> set_ended(Session& session, const ContainerId& 
                                  " WHERE container_id = ?1 AND generation <= ?2 AND endpoint_id <> ''",
                                  container, generation)
                             .status());
+  POUCH_RETURN_IF_ERROR(
+      session
+          .run("DELETE FROM endpoints WHERE container_id = ?1 AND endpoint_id = '' AND settings_json = ?2",
+               container, kLastResort)
+          .status());
   return networks;
 }
 

@@ -16,6 +16,10 @@
 
 namespace pouch::network {
 
+/// What is asked for of an endpoint by which a container gets out when no other leads there: all others go
+/// before.
+inline constexpr const char* kLastResort = R"({"GwPriority":-9223372036854775807})";
+
 struct EndpointRow {
   std::string network_id;
   ContainerId container_id;
@@ -33,6 +37,7 @@ struct EndpointRow {
   std::string state;
 
   bool is_running() const { return !endpoint_id.empty(); }
+  bool is_last_resort() const { return settings_json == kLastResort; }
   Result<api::EndpointSettings> settings() const;
 };
 
@@ -54,7 +59,7 @@ Result<std::vector<std::string>> names_of(store::Session& session, const std::st
                                           const ContainerId& container);
 Status set_running(store::Session& session, const EndpointRow& row);
 Status set_endpoint_state(store::Session& session, const EndpointRow& row, const std::string& state);
-/// The endpoints of a run are given back; the networks that they were in.
+/// The endpoints of a run are given back, those of last resort go; the networks that they were in.
 Result<std::vector<std::string>> set_ended(store::Session& session, const ContainerId& container,
                                            int64_t generation);
 /// Of either family.

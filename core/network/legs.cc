@@ -80,7 +80,10 @@ Result<NetworkLeg> leg_of(const std::string& root_id, const Place& place) {
     POUCH_ASSIGN_OR_RETURN(const EndpointOptions own, endpoint_options(place.asked));
     leg.settings = own.settings;
   }
-  leg.search = facts_of(place.endpoint).search;
+  const PluginFacts facts = facts_of(place.endpoint);
+  leg.search = facts.search;
+  leg.wants_way_out = facts.wants_way_out;
+  leg.is_last_resort = place.endpoint.is_last_resort();
   leg.link_local = ipam.link_local_ips.value_or(std::vector<std::string>{});
   return leg;
 }
@@ -161,6 +164,12 @@ Result<std::vector<NetworkLeg>> legs_of(const std::string& root_id, const std::v
     legs[i].is_default6 = &places[i] == way6;
   }
   return legs;
+}
+
+bool lacks_way_out(const NetworkPlan& plan) {
+  const auto& legs = plan.legs;
+  return std::any_of(legs.begin(), legs.end(), [](const NetworkLeg& leg) { return leg.wants_way_out; }) &&
+         std::none_of(legs.begin(), legs.end(), [](const NetworkLeg& leg) { return leg.is_default4; });
 }
 
 std::vector<PortTarget> port_targets(const NetworkPlan& plan) {

@@ -41,6 +41,9 @@ std::string free_link_name(const std::string& prefix, const std::vector<Endpoint
 /// out that with the highest GwPriority, of several the first by name.
 Result<std::vector<NetworkLeg>> legs_of(const std::string& root_id, const std::vector<Place>& places);
 
+/// Whether a plugin leaves it to the engine to lead out, and nothing does.
+bool lacks_way_out(const NetworkPlan& plan);
+
 /// Where the ports of a container are led to: at most one address of each family.
 std::vector<PortTarget> port_targets(const NetworkPlan& plan);
 /// The legs that ports are led to.

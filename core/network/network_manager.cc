@@ -346,7 +346,7 @@ Result<NetworkView> NetworkManager::view(store::Session& session, const Containe
   POUCH_ASSIGN_OR_RETURN(const std::vector<EndpointRow> rows, network::endpoints_of(session, id));
   for (const EndpointRow& row : rows) {
     POUCH_ASSIGN_OR_RETURN(const auto network, network::load_network(session, row.network_id));
-    if (!network) continue;
+    if (!network || row.is_last_resort()) continue;
     POUCH_ASSIGN_OR_RETURN(api::EndpointSettings asked, row.settings());
     POUCH_ASSIGN_OR_RETURN(const auto names, network::names_of(session, row.network_id, id));
     Place place{*network, row, std::move(asked)};

@@ -123,6 +123,7 @@ class NetworkManager final : public ContainerNetworks {
                                         const network::NameQuestion& question);
 
   // operations.cc
+  Result<api::NetworkCreateResult> create_new(network::NetworkRow row, const std::string& session);
   Status insert_new(network::NetworkRow& row, const std::string& session, const Call& call);
   Result<network::NetworkRow> new_row(const api::NetworkCreateConfig& config);
   Status check_free(const std::string& name);
@@ -133,6 +134,19 @@ class NetworkManager final : public ContainerNetworks {
   Status ensure_predefined(const Call& call);
   Status remove_of_session(const std::string& id, const Call& call);
   Result<api::Network> describe(store::Session& session, const network::NetworkRow& row, bool members);
+
+  // gateway_bridge.cc
+  Result<std::string> ensure_gateway_bridge(const Call& call);
+  Result<bool> try_join_gateway(const std::string& network_id, const ContainerId& id, int64_t generation,
+                                const std::string& state, const Call& call);
+  /// Gives a run an endpoint in that bridge, for which nothing is made yet; the network's id. `state` of the
+  /// endpoint: "joining" with an intent, or "".
+  Result<std::string> join_gateway(const ContainerId& id, int64_t generation, const std::string& state,
+                                   const Call& call);
+  /// Joins a running container to it, or has it leave, as its networks are now.
+  Status adjust_way_out(const ContainerPlace& place, const Call& call);
+  Result<Change> gateway_of(const std::string& network_id, const ContainerPlace& place);
+  Status leave_gateway(const ContainerPlace& place, const Call& call);
 
   // connect.cc
   Result<std::optional<Change>> begin_connect(const std::string& reference,

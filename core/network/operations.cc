@@ -191,20 +191,24 @@ Result<api::NetworkCreateResult> NetworkManager::create(const api::NetworkCreate
     POUCH_RETURN_IF_ERROR(check_free(row.name));
     POUCH_RETURN_IF_ERROR(plugs_.check(row, own_call()));
     POUCH_RETURN_IF_ERROR(plugs_.take_pools(row, own_call()));
-    if (const Status inserted = insert_new(row, session, own_call()); !inserted.is_ok()) {
-      plugs_.give_back_pools(row, own_call());
-      return inserted;
-    }
-    Status made = bring_up(row.id, own_call());
-    if (made.is_ok()) made = plugs_.create(row, own_call());
-    if (made.is_ok()) made = finish_create(row, own_call());
-    if (!made.is_ok()) {
-      const Status undone = finish_removal(row, false, own_call());
-      if (!undone.is_ok()) log_warning("network", "undo a create: " + undone.message());
-      return made.prefix("create network " + quote(row.name));
-    }
-    return api::NetworkCreateResult{row.id, ""};
+    return create_new(row, session);
   });
+}
+
+Result<api::NetworkCreateResult> NetworkManager::create_new(NetworkRow row, const std::string& session) {
+  if (const Status inserted = insert_new(row, session, own_call()); !inserted.is_ok()) {
+    plugs_.give_back_pools(row, own_call());
+    return inserted;
+  }
+  Status made = bring_up(row.id, own_call());
+  if (made.is_ok()) made = plugs_.create(row, own_call());
+  if (made.is_ok()) made = finish_create(row, own_call());
+  if (!made.is_ok()) {
+    const Status undone = finish_removal(row, false, own_call());
+    if (!undone.is_ok()) log_warning("network", "undo a create: " + undone.message());
+    return made.prefix("create network " + quote(row.name));
+  }
+  return api::NetworkCreateResult{row.id, ""};
 }
 
 Status NetworkManager::claim_removal(NetworkRow& row, const Call& call) {

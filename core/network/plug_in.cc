@@ -70,6 +70,11 @@ Status NetworkManager::attach_plugins(const ContainerId& id, int64_t generation,
   POUCH_RETURN_IF_ERROR(make_namespace(plan).status());
   for (const Place& place : places) POUCH_RETURN_IF_ERROR(plug_in(place, host, plan, call));
   POUCH_RETURN_IF_ERROR(read_plan());
+  if (network::lacks_way_out(plan)) {
+    POUCH_RETURN_IF_ERROR(join_gateway(id, generation, "", call).status());
+    POUCH_RETURN_IF_ERROR(read_plan());
+    POUCH_RETURN_IF_ERROR(claim_ports(id, generation, host, plan, call));
+  }
   plan.is_made = true;
   return {};
 }

@@ -27,6 +27,7 @@ std::string PluginFacts::to_json() const {
   out["address6"] = address6;
   out["gateway"] = gateway;
   out["gateway6"] = gateway6;
+  out["wants_way_out"] = wants_way_out;
   out["routes"] = json_array();
   for (const StaticRoute& route : routes) {
     Json each = json_object();
@@ -47,6 +48,7 @@ Result<PluginFacts> PluginFacts::parse(const std::string& json) {
   out.address6 = from.get("address6", "").asString();
   out.gateway = from.get("gateway", "").asString();
   out.gateway6 = from.get("gateway6", "").asString();
+  out.wants_way_out = from.get("wants_way_out", false).asBool();
   for (const Json& each : from["routes"]) {
     out.routes.push_back({each.get("destination", "").asString(), each.get("next_hop", "").asString()});
   }

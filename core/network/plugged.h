@@ -39,6 +39,7 @@ struct PluginFacts {
   std::string address6;  ///< the same for IPv6
   std::string gateway;   ///< "": no way out
   std::string gateway6;
+  bool wants_way_out = false;             ///< the engine leads out, where no other network does
   std::vector<StaticRoute> routes;        ///< that the engine has to make
   std::vector<std::string> name_servers;  ///< that know more than the host's
   std::vector<std::string> search;        ///< domains in which names are looked for

@@ -215,6 +215,10 @@ Status Plugs::attach_remote(const NetworkRow& row, EndpointRow& endpoint,
   facts.gateway = joined.gateway;
   facts.gateway6 = joined.gateway6;
   facts.routes = joined.routes;
+  facts.wants_way_out =
+      joined.has_gateway_service && joined.gateway.empty() && !row.internal &&
+      std::none_of(joined.routes.begin(), joined.routes.end(),
+                   [](const StaticRoute& route) { return route.destination == "0.0.0.0/0"; });
   if (!joined.prefix.empty()) endpoint.link = free_link_name(joined.prefix, siblings);
   attachment.link = endpoint.link;
   attachment.source_link = joined.source_link;

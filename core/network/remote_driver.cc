@@ -116,6 +116,8 @@ Result<JoinAnswer> RemoteDriver::join(const EndpointRow& endpoint, const std::st
   out.prefix = text(answer["InterfaceName"], "DstPrefix");
   out.gateway = text(answer, "Gateway");
   out.gateway6 = text(answer, "GatewayIPv6");
+  const Json& disabled = answer["DisableGatewayService"];
+  out.has_gateway_service = !(disabled.isBool() && disabled.asBool());
   if (!answer["StaticRoutes"].isArray()) return out;
   for (const Json& route : answer["StaticRoutes"]) {
     out.routes.push_back({text(route, "Destination"), text(route, "NextHop")});

@@ -21,6 +21,8 @@ struct JoinAnswer {
   std::string prefix;       ///< of its name in the container: "eth"; "": the network's
   std::string gateway;      ///< "": none
   std::string gateway6;
+  bool has_gateway_service =
+      true;  ///< "DisableGatewayService" was not said: who has no gateway wants the engine's
   std::vector<StaticRoute> routes;
 };
 

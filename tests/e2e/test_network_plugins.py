@@ -4,12 +4,13 @@ import json
 import os
 
 import pytest
-from pouchtest import networks, procs
+from pouchtest import echo, networks, procs
 from pouchtest.embed import embed_root
 from pouchtest.faults.control import Control
 from pouchtest.faults.pouchd import FaultyPouchd
 from pouchtest.network_plugin import IpamPlugin, NetworkPlugin
 from pouchtest.paths import build_dir
+from pouchtest.ports import free_port
 from pouchtest.run import run
 
 pytest_plugins = ["pouchtest.fixtures"]
@@ -197,3 +198,66 @@ def test_pools_that_an_address_manager_chooses(docker, ipam):
     out = docker("run", "--rm", "--network", "ipam2", "busybox", "ip", "-4", "address", "show", "eth0").out
     assert "inet 10.187.0.253/24" in out
     docker("network", "rm", "ipam2")
+
+
+@pytest.fixture
+def world():
+    """Another host, which knows its neighbour alone."""
+    with networks.outside_host(f"pzw{os.getpid() % 10**6}", "198.18.92.1/24", "198.18.92.2/24") as name:
+        yield name
+
+
+def pid_of(docker, name):
+    return int(docker("inspect", "--format", "{{.State.Pid}}", name).out)
+
+
+def members(docker, network):
+    return sorted(each["Name"] for each in json.loads(docker("network", "inspect", network).out)[0]["Containers"].values())
+
+
+def test_who_has_no_gateway_gets_out_by_a_bridge(docker, driver, world):
+    """Docker's docker_gwbridge: with it go ports; the container's own networks are shown, and the host is its neighbour."""
+    docker("network", "create", "--driver", driver.name, "--opt", "no-gateway=1", "--subnet", "10.186.9.0/24", "lone")
+    port = free_port()
+    sleeper(docker, "c1", "--network", "lone", "--publish", f"{port}:80")
+    sleeper(docker, "c2", "--network", "lone")
+    assert members(docker, "docker_gwbridge") == ["c1", "c2"]
+    assert list(json.loads(docker("inspect", "c1").out)[0]["NetworkSettings"]["Networks"]) == ["lone"]
+    with echo.server("world", "80/tcp", netns=world), echo.server("c1", "80/tcp", pid=pid_of(docker, "c1")):
+        assert echo.ask("198.18.92.2", 80, pid=pid_of(docker, "c1")) == ["world", "198.18.92.1"]
+        assert echo.ask("198.18.92.1", port, netns=world) == ["c1", "198.18.92.2"]
+    # By its name, and so in its own network, another is reached; through the bridge it is not.
+    assert pings(docker, "c1", "c2")
+    [address] = [words.split()[1].split("/")[0] for words in docker("exec", "c2", "ip", "-4", "address", "show", "eth0").lines
+                 if "inet" in words]
+    assert not pings(docker, "c1", address)
+    assert address not in docker("exec", "c2", "cat", "/etc/hosts").out
+    docker("stop", "--time", "0", "c1")
+    assert members(docker, "docker_gwbridge") == ["c2"]
+    docker("start", "c1")
+    assert members(docker, "docker_gwbridge") == ["c1", "c2"]
+    docker("rm", "--force", "c1", "c2")
+    assert members(docker, "docker_gwbridge") == []
+    docker("network", "rm", "docker_gwbridge")
+
+
+def test_the_bridge_comes_and_goes_with_networks(docker, driver, world):
+    docker("network", "create", "--driver", driver.name, "--opt", "no-gateway=1", "--subnet", "10.186.9.0/24", "lone")
+    docker("network", "create", "--driver", driver.name, "--opt", "no-gateway=nor-service", "--subnet", "10.186.10.0/24", "shut")
+    docker("network", "create", "--internal", "inside")
+    docker("network", "create", "outside")
+    sleeper(docker, "c1", "--network", "inside")
+    pid = pid_of(docker, "c1")
+    with echo.server("world", "80/tcp", netns=world):
+        def gets_out():
+            return echo.ask("198.18.92.2", 80, pid=pid, seconds=0.5) is not None
+        docker("network", "connect", "shut", "c1")
+        assert not gets_out()
+        docker("network", "connect", "lone", "c1")
+        assert gets_out() and members(docker, "docker_gwbridge") == ["c1"]
+        docker("network", "connect", "outside", "c1")
+        assert gets_out()
+        docker("network", "disconnect", "outside", "c1")
+        assert gets_out()
+        docker("network", "disconnect", "lone", "c1")
+        assert not gets_out() and members(docker, "docker_gwbridge") == []

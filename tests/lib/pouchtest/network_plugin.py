@@ -67,6 +67,10 @@ class NetworkPlugin(PluginServer):
         networks.ip("link", "add", f"tv{endpoint[:7]}", "type", "veth", "peer", "name", f"tp{endpoint[:7]}")
         networks.ip("link", "set", f"tv{endpoint[:7]}", "master", _bridge(network), "up")
         pools = self.networks[network]["IPv4Data"]
+        options = self.networks[network]["Options"]["com.docker.network.generic"]
+        if "no-gateway" in options:
+            return {"InterfaceName": {"SrcName": f"tp{endpoint[:7]}", "DstPrefix": "plug"},
+                    "DisableGatewayService": options["no-gateway"] == "nor-service"}
         return {"InterfaceName": {"SrcName": f"tp{endpoint[:7]}", "DstPrefix": "plug"},
                 "Gateway": pools[0]["Gateway"].split("/")[0] if pools else "",
                 "StaticRoutes": [{"Destination": "198.51.100.0/24", "RouteType": 1, "NextHop": ""}]}
