@@ -112,6 +112,7 @@ Status NetworkManager::finish_connect(const Change& change, const Call& call) {
     if (is_ours) POUCH_RETURN_IF_ERROR(join(leg, netns.get(), call));
   }
   POUCH_RETURN_IF_ERROR(refresh(change.place));
+  POUCH_RETURN_IF_ERROR(adjust_way_out(change, call));
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context_.db->begin(store::Durability::kKept, call));
   POUCH_RETURN_IF_ERROR(network::set_endpoint_state(transaction, change.endpoint, ""));
   POUCH_RETURN_IF_ERROR(
@@ -141,8 +142,7 @@ Status NetworkManager::connect(const std::string& reference, const api::NetworkC
         POUCH_RETURN_IF_ERROR(bring_up((*change)->network.id, own_call()));
         continue;
       }
-      Status done = finish_connect(**change, own_call());
-      if (done.is_ok()) done = adjust_way_out((*change)->place, own_call());
+      const Status done = finish_connect(**change, own_call());
       if (done.is_ok()) return {};
       const Status undone = undo_connect(**change, own_call());
       if (!undone.is_ok()) log_warning("network", "undo a connect: " + undone.message(), container);
@@ -240,6 +240,8 @@ Status NetworkManager::disconnect_claimed(const Change& change, bool tell, const
   if (!removed.is_ok() && removed.code() != Code::kNotFound) return removed;
   const Status refreshed = refresh(change.place);
   if (!refreshed.is_ok() && refreshed.code() != Code::kNotFound) return refreshed;
+  const Status adjusted = adjust_way_out(change, call);
+  if (!adjusted.is_ok() && adjusted.code() != Code::kNotFound) return adjusted;
   POUCH_ASSIGN_OR_RETURN(store::Transaction transaction, context_.db->begin(store::Durability::kKept, call));
   POUCH_ASSIGN_OR_RETURN(const auto there,
                          network::find_endpoint(transaction, change.network.id, change.place.id));
@@ -272,8 +274,7 @@ Status NetworkManager::disconnect(const std::string& reference, const api::Netwo
       }
       if (!change.is_ok()) return change.status();
       if (!*change) return {};
-      Status done = finish_disconnect(**change, true, own_call());
-      if (done.is_ok()) done = adjust_way_out((*change)->place, own_call());
+      const Status done = finish_disconnect(**change, true, own_call());
       return done.prefix("disconnect container " + (*change)->place.name + " from network " +
                          (*change)->network.name);
     }

@@ -42,7 +42,7 @@ Result<std::string> NetworkManager::ensure_gateway_bridge(const Call& call) {
   return unavailable(std::string("the network ") + kName + " is made and removed again and again");
 }
 
-// False: it is down, or gone.
+// False: not just now. AlreadyExists: it is there.
 Result<bool> NetworkManager::try_join_gateway(const std::string& network_id, const ContainerId& id,
                                               int64_t generation, const std::string& state,
                                               const Call& call) {
@@ -51,7 +51,10 @@ Result<bool> NetworkManager::try_join_gateway(const std::string& network_id, con
   POUCH_ASSIGN_OR_RETURN(auto row, network::load_network(transaction, network_id));
   if (!row || !row->state.empty() || row->up_boot != context_.boot_id) return false;
   POUCH_ASSIGN_OR_RETURN(auto endpoint, network::find_endpoint(transaction, network_id, id));
-  if (endpoint && endpoint->is_running()) return true;
+  if (endpoint && endpoint->is_running()) {
+    if (!endpoint->state.empty()) return false;
+    return Status(Code::kAlreadyExists, "the container is in " + row->name);
+  }
   if (!endpoint) {
     endpoint.emplace();
     endpoint->network_id = network_id;
@@ -79,12 +82,14 @@ Result<std::string> NetworkManager::join_gateway(const ContainerId& id, int64_t 
     POUCH_RETURN_IF_ERROR(up);
     POUCH_ASSIGN_OR_RETURN(const bool joined, try_join_gateway(network_id, id, generation, state, call));
     if (joined) return network_id;
+    POUCH_RETURN_IF_ERROR(wait_for_others(id.str(), call));
   }
   return unavailable(std::string("the network ") + kName + " is taken down again and again");
 }
 
-// Of a container that runs, and whose networks are others now.
-Status NetworkManager::adjust_way_out(const ContainerPlace& place, const Call& call) {
+Status NetworkManager::adjust_way_out(const Change& change, const Call& call) {
+  if (change.endpoint.is_last_resort()) return {};
+  const ContainerPlace& place = change.place;
   NetworkPlan plan;
   {
     POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
@@ -94,11 +99,12 @@ Status NetworkManager::adjust_way_out(const ContainerPlace& place, const Call& c
                                      [](const NetworkLeg& leg) { return leg.wants_way_out; });
   if (!is_wanted) return leave_gateway(place, call);
   if (!network::lacks_way_out(plan)) return {};
-  POUCH_ASSIGN_OR_RETURN(const std::string network_id,
-                         join_gateway(place.id, place.generation, "joining", call));
-  POUCH_ASSIGN_OR_RETURN(const Change change, gateway_of(network_id, place));
-  const Status joined = finish_connect(change, call);
-  if (!joined.is_ok()) undo_connect(change, call).ignore();  // the endpoint's intent is still there
+  const auto network_id = join_gateway(place.id, place.generation, "joining", call);
+  if (network_id.code() == Code::kAlreadyExists) return {};
+  if (!network_id.is_ok()) return network_id.status();
+  POUCH_ASSIGN_OR_RETURN(const Change gateway, gateway_of(*network_id, place));
+  const Status joined = finish_connect(gateway, call);
+  if (!joined.is_ok()) undo_connect(gateway, call).ignore();  // the endpoint's intent is still there
   return joined;
 }
 

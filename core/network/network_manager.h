@@ -143,8 +143,9 @@ class NetworkManager final : public ContainerNetworks {
   /// endpoint: "joining" with an intent, or "".
   Result<std::string> join_gateway(const ContainerId& id, int64_t generation, const std::string& state,
                                    const Call& call);
-  /// Joins a running container to it, or has it leave, as its networks are now.
-  Status adjust_way_out(const ContainerPlace& place, const Call& call);
+  /// Joins a running container to it, or has it leave, as its networks are now. Before the change is told, so
+  /// that who finds the change's intent finishes both.
+  Status adjust_way_out(const Change& change, const Call& call);
   Result<Change> gateway_of(const std::string& network_id, const ContainerPlace& place);
   Status leave_gateway(const ContainerPlace& place, const Call& call);
 

@@ -261,3 +261,31 @@ def test_the_bridge_comes_and_goes_with_networks(docker, driver, world):
         assert gets_out()
         docker("network", "disconnect", "lone", "c1")
         assert not gets_out() and members(docker, "docker_gwbridge") == []
+
+
+@pytest.mark.parametrize("point", ["row.intents.insert.before", "netlink.add_veth.after", "row.endpoints.delete.before"])
+def test_killed_amid_a_way_out(point, driver, busybox_tar, tmp_path):
+    """Who dies while a running container gets, or loses, the bridge: the container is as if it had not been tried, or done."""
+    with FaultyPouchd(Control(tmp_path)) as pouchd:
+        docker = pouchd.docker
+        docker("load", "--input", busybox_tar)
+        docker("network", "create", "--driver", driver.name, "--opt", "no-gateway=1", "lone")
+        docker("network", "create", "--internal", "inside")
+        sleeper(docker, "c1", "--network", "inside")
+        docker("network", "connect", "lone", "c1")
+        bridge = f"pn{docker('info', '--format', '{{.ID}}').out[:6]}{docker('network', 'inspect', '--format', '{{.Id}}', 'docker_gwbridge').out[:7]}"
+
+        def change():
+            docker("network", "disconnect", "lone", "c1", check=False)
+            docker("network", "connect", "lone", "c1", check=False)
+
+        times = 0
+        while pouchd.killed_at(point, times + 1, change):
+            times += 1
+            docker("network", "disconnect", "lone", "c1", check=False)
+            assert procs.wait_until(lambda: not driver.endpoints and not networks.ports(bridge), 20), (times, networks.ports(bridge))
+            docker("network", "connect", "lone", "c1")
+            assert members(docker, "docker_gwbridge") == ["c1"] and len(networks.ports(bridge)) == 1
+        assert times >= 1
+        docker("rm", "--force", "c1")
+        docker("network", "rm", "lone", "inside", "docker_gwbridge")
