@@ -16,6 +16,7 @@ namespace {
 constexpr const char* kKind = "container.frozen";
 constexpr int64_t kStepMs = 30'000;
 constexpr int64_t kLookMs = 20;
+constexpr int64_t kThawMs = 10'000;  // in which a containerd that is started again is back
 
 struct Frozen {
   std::string key;
@@ -93,12 +94,32 @@ Freeze::Freeze(Freeze&& other) noexcept
       client_(std::move(other.client_)),
       id_(std::move(other.id_)) {}
 
+namespace {
+
+// It is nobody's now, and so everybody's to thaw.
+Status disown(EngineContext& context, const std::string& key) {
+  POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
+                         context.db->begin(store::Durability::kBootScoped, own_call()));
+  POUCH_RETURN_IF_ERROR(
+      transaction.run("UPDATE intents SET owner_token = '' WHERE kind = ? AND key = ?", kKind, key).status());
+  return transaction.commit();
+}
+
+}  // namespace
+
 // The one exception that clang-tidy sees is that of a Result which has no value; it is looked at before.
 Freeze::~Freeze() {  // NOLINT(bugprone-exception-escape)
   if (context_ == nullptr) return;
-  const Status thawed = thaw(*context_, *client_, id_.str());
-  // Whoever comes next tries again.
-  if (!thawed.is_ok()) log_error("container", "let it go on after a commit: " + thawed.message(), id_.str());
+  Call patient = own_call();
+  patient.deadline = Deadline::after_ms(kThawMs);
+  Status thawed = thaw(*context_, *client_, id_.str());
+  while (!thawed.is_ok() && pause(patient, kLookMs).is_ok()) {
+    const auto client = context_->ctrd(patient);
+    if (client.is_ok()) thawed = thaw(*context_, **client, id_.str());
+  }
+  if (thawed.is_ok()) return;
+  log_error("container", "let it go on after a commit: " + thawed.message(), id_.str());
+  disown(*context_, id_.str()).ignore();  // whoever comes next tries again
 }
 
 Status thaw_left(EngineContext& context, const Call& call, const IsOrphan& is_orphan) {

@@ -11,6 +11,7 @@ import pytest
 from pouchtest.dockerd import PrivateDockerd
 from pouchtest.embed import embed_root
 from pouchtest.faults.control import Control
+from pouchtest.faults.pouchd import FaultyPouchd
 from pouchtest.images import busybox_image_tar
 from pouchtest.paths import build_dir
 from pouchtest.pouchd import Pouchd
@@ -117,6 +118,20 @@ def test_a_running_container_goes_on(root):
     assert wait_until(lambda: run(POUCH, "-H", root, "exec", "runs", "cat", "/count").out not in (first, now), 10)
     assert int(first) > 0
     run(POUCH, "-H", root, "rm", "-f", "runs")
+
+
+@pytest.mark.parametrize("error", ["Unavailable", "ENOSPC"])
+def test_it_goes_on_although_containerd_did_not_hear(error, tmp_path):
+    control = Control(tmp_path)
+    archive = busybox_image_tar(tmp_path / "box.tar", name="box:1")
+    with FaultyPouchd(control) as pouchd:
+        pouchd.docker("load", "-q", "-i", archive)
+        pouchd.docker("run", "-d", "--name", "runs", "--network", "none", "box:1", "sleep", "1000")
+        control.rules(*((f"fail:{error}", "pouchd", "rpc.tasks.resume.before", nth) for nth in (1, 2, 3)))
+        pouchd.docker("commit", "runs", "snap:1")
+        assert control.fired()
+        # A task that is paused takes no exec.
+        assert pouchd.docker("exec", "runs", "echo", "on").out == "on\n"
 
 
 def test_an_image_without_a_name(root, written):
