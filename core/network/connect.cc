@@ -29,6 +29,11 @@ Call own_call() {
   return Call{Deadline::after_ms(kStepMs), nullptr, {}};
 }
 
+bool is_published_by_plugin(const NetworkLeg& leg) {
+  const bool leads_out = !leg.gateway.empty() || !leg.gateway6.empty();
+  return network::is_plugin_driver(leg.driver) && leg.driver != network::kCni && leads_out;
+}
+
 bool runs(const ContainerPlace& place) {
   return place.state == "running";
 }
@@ -287,6 +292,9 @@ Status NetworkManager::move_ports(const ContainerPlace& place, NetworkPlan plan)
   const bool has_ports = std::any_of(plan.ports.begin(), plan.ports.end(),
                                      [](const PublishedPort& port) { return !port.is_not_ours(); });
   if (!network::publishes(place.host) || (targets.empty() && !has_ports)) return {};
+  // Its plugin has published them, and goes on.
+  if (plan.ports.empty() && std::any_of(plan.legs.begin(), plan.legs.end(), is_published_by_plugin))
+    return {};
   network::mark_hairpins(plan);
   std::vector<std::string> bridges;
   POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());

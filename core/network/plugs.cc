@@ -231,7 +231,9 @@ Status Plugs::attach_remote(const NetworkRow& row, EndpointRow& endpoint,
   }
   endpoint.plugin_json = facts.to_json();
   POUCH_RETURN_IF_ERROR(save(endpoint, call));
-  return driver.open_ports(endpoint, options, call);
+  // Ports are published where the way out is.
+  const bool leads_out = !facts.gateway.empty() || !facts.gateway6.empty();
+  return leads_out ? driver.open_ports(endpoint, options, call) : Status();
 }
 
 Status Plugs::move_in(const Attachment& attachment, EndpointRow& endpoint, const PluginFacts& facts,

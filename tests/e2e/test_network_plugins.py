@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 
 import pytest
 from pouchtest import echo, networks, procs
@@ -236,6 +237,8 @@ def test_who_has_no_gateway_gets_out_by_a_bridge(docker, driver, world):
     assert members(docker, "docker_gwbridge") == ["c2"]
     docker("start", "c1")
     assert members(docker, "docker_gwbridge") == ["c1", "c2"]
+    # The driver is not asked for ports that are not its to publish.
+    assert "NetworkDriver.ProgramExternalConnectivity" not in driver.methods()
     docker("rm", "--force", "c1", "c2")
     assert members(docker, "docker_gwbridge") == []
     docker("network", "rm", "docker_gwbridge")
@@ -261,6 +264,18 @@ def test_the_bridge_comes_and_goes_with_networks(docker, driver, world):
         assert gets_out()
         docker("network", "disconnect", "lone", "c1")
         assert not gets_out() and members(docker, "docker_gwbridge") == []
+
+
+def test_ports_that_a_driver_publishes_stay_its_own(docker, driver):
+    docker("network", "create", "--driver", driver.name, "--subnet", "10.186.11.0/24", "plug8")
+    docker("network", "create", "a-bridge")
+    port = free_port()
+    with socket.socket() as plugins:  # which holds it
+        plugins.bind(("0.0.0.0", port))
+        sleeper(docker, "c1", "--network", "plug8", "--publish", f"{port}:80")
+        docker("network", "connect", "a-bridge", "c1")
+        docker("network", "disconnect", "a-bridge", "c1")
+    assert len(driver.asked("NetworkDriver.ProgramExternalConnectivity")) == 1
 
 
 @pytest.mark.parametrize("point", ["row.intents.insert.before", "netlink.add_veth.after", "row.endpoints.delete.before"])
