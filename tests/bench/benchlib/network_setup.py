@@ -9,6 +9,7 @@ import time
 
 import docker
 from pouchtest import BUSYBOX, docker_cli, find_program, networks
+from pouchtest.embed import keepers
 
 from .peers import CommandPeer, Peer, ResidentPeer
 from .setup import Dockerd, Setup
@@ -96,7 +97,18 @@ class NetworkSetup(Setup):
         made = [*self._ours(network, runtime), *self._of_others(network, runtime)]
         for peer in made:
             self._stack.callback(peer.close)
+            self._name_daemons(peer)
         return made
+
+    def _name_daemons(self, peer):
+        """Whose CPU time is its: the engine's processes, not containerd's and not the containers'."""
+        own = peer.daemons
+        if "unix://" in peer.name:
+            peer.daemons = lambda: [self._pouchd.process.pid, *keepers(self._pouchd.dir)]
+        elif "embed://" in peer.name:
+            peer.daemons = lambda: [*own(), *keepers(self._folder / "root")]
+        elif "docker" in peer.name:
+            peer.daemons = lambda: [self._bridged.process.pid]
 
     def cni(self):
         if all(shutil.which(plugin["type"], path=_CNI_FOLDERS) for plugin in _CONFLIST):
