@@ -20,6 +20,7 @@ namespace pouch::io {
 namespace {
 
 constexpr char kVaultPrefix[] = "port ";
+constexpr int64_t kAcceptAgainMs = 100;  // when there are descriptors again
 
 // As the words of other programs have it, which begin small.
 Status bind_error(int error) {
@@ -29,6 +30,13 @@ Status bind_error(int error) {
                     : error == EADDRNOTAVAIL               ? Code::kInvalidArgument
                                                            : Code::kInternal;
   return {code, text};
+}
+
+// A socket that is ready and not taken from would keep the loop, which has all containers' output to take,
+// turning. What is watched no more meanwhile is unknown to the loop.
+void pause_watch(sys::EventLoop& loop, sys::EventLoop::WatchId id) {
+  loop.set_events(id, 0).ignore();
+  loop.after_ms(kAcceptAgainMs, [&loop, id] { loop.set_events(id, EPOLLIN).ignore(); });
 }
 
 bool has_no_protocol(int error) {
@@ -101,10 +109,13 @@ Status HeldPorts::watch(Socket& socket) {
   socklen_t size = sizeof type;
   const int fd = socket.fd.get();
   ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
-  const auto come = [this, fd, type, target = socket.target](uint32_t) {
-    type == SOCK_STREAM ? relay_.accept_all(fd, *target) : relay_.take_datagrams(fd, *target);
+  const auto id = std::make_shared<sys::EventLoop::WatchId>(0);
+  const auto come = [this, fd, type, id, target = socket.target](uint32_t) {
+    if (type != SOCK_STREAM) return relay_.take_datagrams(fd, *target);
+    if (!relay_.accept_all(fd, *target)) pause_watch(loop_, *id);
   };
   POUCH_ASSIGN_OR_RETURN(socket.watch, loop_.add(fd, EPOLLIN, come));
+  *id = socket.watch;
   return {};
 }
 

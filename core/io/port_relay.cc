@@ -144,12 +144,12 @@ PortRelay::~PortRelay() {
   if (timer_ != 0) loop_.cancel(timer_);
 }
 
-void PortRelay::accept_all(int listener, const RelayTarget& target) {
+bool PortRelay::accept_all(int listener, const RelayTarget& target) {
   for (;;) {
     UniqueFd client(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!client.is_valid()) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
-      return;
+      return errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS;
     }
     if (target.address.empty() || connections_.size() >= kConnections) continue;
     auto server = connect_to(target, SOCK_STREAM);

@@ -26,7 +26,8 @@ class PortRelay {
   PortRelay& operator=(const PortRelay&) = delete;
 
   /// Takes the connections that wait at a listening socket. What is too many, or nowhere to go, is closed.
-  void accept_all(int listener, const RelayTarget& target);
+  /// False when there are no descriptors left for them: the socket stays ready.
+  bool accept_all(int listener, const RelayTarget& target);
   /// Takes the datagrams that wait at a socket; answers go out by it. It must stay open until forget().
   void take_datagrams(int socket, const RelayTarget& target);
   /// Ends the exchanges by way of a socket of datagrams, which is about to be closed or leads elsewhere now.

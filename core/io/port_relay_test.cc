@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -162,6 +163,23 @@ TEST_F(PortRelayTest, NobodyThereIsAnEnd) {
   }
   lead_to(closed);
   EXPECT_EQ(read_to_end(connect_to(port_of(entrance_))), "");
+}
+
+TEST_F(PortRelayTest, WithoutDescriptorsItSaysSo) {
+  const UniqueFd busy = listen_somewhere();
+  ::fcntl(busy.get(), F_SETFL, O_NONBLOCK);
+  const UniqueFd client = connect_to(port_of(busy));
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  on_loop([&] {
+    const UniqueFd next(::dup(busy.get()));  // the lowest that is free
+    rlimit none = limit;
+    none.rlim_cur = static_cast<rlim_t>(next.get());
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+    EXPECT_FALSE(relay_->accept_all(busy.get(), target_));
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+    EXPECT_TRUE(relay_->accept_all(busy.get(), target_));
+  });
 }
 
 TEST_F(PortRelayTest, ConnectionsEndWithTheRelay) {

@@ -296,15 +296,15 @@ Status NetworkManager::move_ports(const ContainerPlace& place, NetworkPlan plan)
   if (plan.ports.empty() && std::any_of(plan.legs.begin(), plan.legs.end(), is_published_by_plugin))
     return {};
   network::mark_hairpins(plan);
-  std::vector<std::string> bridges;
   POUCH_ASSIGN_OR_RETURN(sys::Links links, sys::Links::open());
   for (const NetworkLeg& leg : plan.legs) {
     if (!leg.is_hairpin) continue;
-    bridges.push_back(leg.bridge);
     POUCH_ASSIGN_OR_RETURN(const sys::Link port, links.find(leg.veth));
     POUCH_RETURN_IF_ERROR(links.set_hairpin(port.index));
   }
-  return ports_.lead_to(place.id, place.generation, place.host, targets, bridges, own_call());
+  POUCH_ASSIGN_OR_RETURN(plan.ports,
+                         ports_.move(place.id, place.generation, place.host, targets, own_call()));
+  return publish(plan, own_call());
 }
 
 Status NetworkManager::refresh(const ContainerPlace& place) {

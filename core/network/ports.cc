@@ -245,7 +245,6 @@ Result<Ports::Moves> Ports::write_moves(const ContainerId& id, int64_t generatio
       moves.now.pop_back();
     } else {
       POUCH_RETURN_IF_ERROR(set_target(transaction, moves.now.back()));
-      moves.moved.push_back(moves.now.back());
     }
   }
   // The elements go before the rows do: the address may be another container's soon.
@@ -262,10 +261,10 @@ Status Ports::withdraw(const std::vector<PublishedPort>& ports) {
   return sys::forget_datagram_flows(rules);
 }
 
-// Rows first: who makes the table anew reads them.
-Status Ports::lead_to(const ContainerId& id, int64_t generation, const api::HostConfig& host,
-                      const std::vector<PortTarget>& targets, const std::vector<std::string>& bridges,
-                      const Call& call) {
+// All are published again: who died over the same had withdrawn some, and the rows do not tell.
+Result<std::vector<PublishedPort>> Ports::move(const ContainerId& id, int64_t generation,
+                                               const api::HostConfig& host,
+                                               const std::vector<PortTarget>& targets, const Call& call) {
   std::vector<PublishedPort> before;
   {
     POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
@@ -277,15 +276,14 @@ Status Ports::lead_to(const ContainerId& id, int64_t generation, const api::Host
       std::any_of(targets.begin(), targets.end(), [](const auto& target) { return target.is_direct; });
   if (is_other_kind && !targets.empty()) {
     POUCH_RETURN_IF_ERROR(withdraw(before));
-    POUCH_ASSIGN_OR_RETURN(const auto now, claim(id, generation, host, targets, call));
-    return publish(now, bridges);
+    return claim(id, generation, host, targets, call);
   }
-  POUCH_ASSIGN_OR_RETURN(const Moves moves, write_moves(id, generation, targets, call));
+  POUCH_ASSIGN_OR_RETURN(Moves moves, write_moves(id, generation, targets, call));
   Status why;
   if (!moves.before.empty()) {
     POUCH_RETURN_IF_ERROR(hold(sandbox_key(id, generation), moves.now, why, call).status());
   }
-  return publish(moves.moved, bridges);
+  return std::move(moves.now);
 }
 
 Status Ports::free_ended(const Call& call, bool keeper_serves) {

@@ -33,11 +33,12 @@ class Ports {
                                            const std::vector<PortTarget>& targets, const Call& call);
   /// The elements. NotFound when the table is not there, or was made by a build that knew no ports.
   Status publish(const std::vector<PublishedPort>& ports, const std::vector<std::string>& bridges);
-  /// The way out of a running container, and with it its ports, is another network now: leads them to
-  /// `targets`, those without one nowhere. What is published there in another way is claimed anew.
-  Status lead_to(const ContainerId& id, int64_t generation, const api::HostConfig& host,
-                 const std::vector<PortTarget>& targets, const std::vector<std::string>& bridges,
-                 const Call& call);
+  /// The way out of a running container, and with it its ports, is another network now: those without a
+  /// target lead nowhere, the others are for publish(). What is published there in another way is claimed
+  /// anew.
+  Result<std::vector<PublishedPort>> move(const ContainerId& id, int64_t generation,
+                                          const api::HostConfig& host, const std::vector<PortTarget>& targets,
+                                          const Call& call);
   /// Removes all that ended runs have. `keeper_serves`: false in a keeper that is ending, whose sockets go
   /// with it.
   Status free_ended(const Call& call, bool keeper_serves);
@@ -53,7 +54,6 @@ class Ports {
   struct Moves {
     std::vector<PublishedPort> now;     ///< all that are left
     std::vector<PublishedPort> before;  ///< those that lead elsewhere, as they were
-    std::vector<PublishedPort> moved;   ///< and as they are
   };
   using Avoided = std::set<std::pair<std::string, uint16_t>>;  // protocol and port
 

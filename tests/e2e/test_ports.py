@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 from pouchtest import echo, networks, procs
+from pouchtest.faults.control import Control
+from pouchtest.faults.pouchd import FaultyPouchd
 from pouchtest.ports import free_port
 from pouchtest.pouchd import Pouchd
 from pouchtest.serving import Container
@@ -288,6 +290,45 @@ def test_removed_rules_are_made_again(pouchd, docker):
     with first.serves("80/tcp"), second.serves("80/tcp"):
         assert echo.ask("127.0.0.1", first.port())[0] == "first"
         assert echo.ask("127.0.0.1", second.port())[0] == "second"
+
+
+def test_removed_rules_are_made_again_when_the_way_out_changes(pouchd, docker, world):
+    for name in ("net1", "net2"):
+        docker("network", "create", name)
+    web = Container(docker, "web", "--network", "net1", "--publish", "80")
+    docker("network", "connect", "net2", "web")
+    subprocess.run(["nft", "delete", "table", "inet", f"pouch_{pouchd.root_id}"], check=True)
+    docker("network", "disconnect", "net1", "web")
+    with web.serves("80/tcp"):
+        assert echo.ask(_HOST, web.read().port(), netns=world) == ["web", _WORLD]
+
+
+@pytest.mark.parametrize("point", ["row.published_ports.update.after", "netlink.nftables.after", "store.commit.before"])
+def test_killed_while_the_way_out_changes(busybox_tar, world, tmp_path, point):
+    """The port goes on leading to the container, by whichever network: by rules, not by the keeper's relay."""
+    with FaultyPouchd(Control(tmp_path)) as daemon:
+        docker = daemon.docker
+        docker("load", "--input", busybox_tar)
+        for name in ("a-net", "net"):
+            docker("network", "create", name)
+        web = Container(docker, "web", "--network", "net", "--publish", "80")
+        port = web.port()
+
+        def change():
+            docker("network", "connect", "a-net", "web", check=False)
+            docker("network", "disconnect", "a-net", "web", check=False)
+
+        def leads():
+            return echo.ask(_HOST, port, netns=world, seconds=0.5) == ["web", _WORLD]
+
+        times = 0
+        with web.serves("80/tcp"):
+            while daemon.killed_at(point, times + 1, change):
+                times += 1
+                assert procs.wait_until(leads, 10), times
+                docker("network", "disconnect", "a-net", "web", check=False)
+                assert procs.wait_until(leads, 10), times
+        assert times >= 2
 
 
 def test_without_a_way_out(docker):

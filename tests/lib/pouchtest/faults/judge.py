@@ -8,6 +8,7 @@ import subprocess
 
 from .. import cgroups, procs
 from ..paths import find_program
+from .names import links_of
 
 _SETTLED = ("created", "exited", "running", "dead")
 _TEMPORARY = re.compile(r"\.new-[0-9a-f]{12}$")
@@ -242,7 +243,7 @@ def _mounts(world):
 def _links(world):
     """The root's bridge and the host's ends of its containers' links."""
     text = _output("ip", "-json", "link")
-    ours = (f"pb-{world.root_id}", f"pn{world.root_id[:6]}", f"pv{world.root_id[:6]}")
+    ours = (f"pb-{world.root_id}", f"pn{world.root_id[:6]}", f"pv{world.root_id[:6]}", links_of(world.uri))
     return {link["ifname"] for link in json.loads(text or "[]") if link.get("ifname", "").startswith(ours)}
 
 

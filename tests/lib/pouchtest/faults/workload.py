@@ -10,7 +10,7 @@ import time
 import pouch
 
 from .journal import Journal
-from .names import BASE, PULLED, PUSHED, SMALL
+from .names import BASE, PULLED, PUSHED, SMALL, links_of
 
 LINES = 300
 # Numbered lines, so that a gap, a repetition or a wrong order shows.
@@ -125,19 +125,23 @@ class Workload:
         self._remove("bridged", made)
 
     def _networks(self):
-        """Two networks; a running container of the second that joins and leaves the first."""
-        names = [f"{name}-{self._tag}" for name in ("first", "second")]
-        for name in names:
-            self._network("create", name, lambda client, name=name: client.networks.create({"Name": name}, timeout=_SECONDS))
+        """Networks of several kinds; a running container of the second that joins and leaves the others."""
+        bridge = f"{links_of(self._uri)}{self._tag}"
+        kinds = {"first": {"Options": {"com.docker.network.bridge.enable_icc": "false", "com.docker.network.bridge.name": bridge}},
+                 "second": {"EnableIPv6": True}, "third": {"Driver": "macvlan", "Options": {"parent": bridge}}}
+        names = [f"{name}-{self._tag}" for name in kinds]
+        for name, kind in zip(names, kinds.values()):
+            self._network("create", name, lambda client, name=name, kind=kind: client.networks.create(
+                {"Name": name, **kind}, timeout=_SECONDS))
         made = self._create("networked", _FOREVER, NetworkMode=names[1],
                             PortBindings={"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]})
         if made and self._start("networked", made):
             # The first by name leads out, and the port comes along.
-            for step in ("connect", "disconnect"):
-                self._network(step, names[0], lambda client, step=step: getattr(client.networks, step)(
-                    names[0], {"Container": made}, timeout=_SECONDS) or True)
+            for step, name in (("connect", names[0]), ("connect", names[2]), ("disconnect", names[0]), ("disconnect", names[2])):
+                self._network(step, name, lambda client, step=step, name=name: getattr(client.networks, step)(
+                    name, {"Container": made}, timeout=_SECONDS) or True)
         self._remove("networked", made)
-        for name in names:
+        for name in reversed(names):
             self._network("remove", name, lambda client, name=name: client.networks.remove(name, timeout=_SECONDS) or True)
 
     def _volumes(self):
