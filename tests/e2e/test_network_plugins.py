@@ -74,7 +74,9 @@ def test_a_driver_makes_the_links(docker, driver):
     assert pings(docker, "c1", "10.186.1.7") and pings(docker, "c1", "other") and pings(docker, "c2", "10.186.1.1")
     docker("rm", "--force", "c1", "c2")
     docker("network", "rm", "plug1")
-    assert driver.methods()[-1] == "NetworkDriver.DeleteNetwork" and "NetworkDriver.Leave" in driver.methods()
+    # Whoever looks for plugins of volumes on this machine asks it what it is.
+    asked = [method for method in driver.methods() if method != "Plugin.Activate"]
+    assert asked[-1] == "NetworkDriver.DeleteNetwork" and "NetworkDriver.Leave" in asked
 
 
 def test_joining_and_leaving(docker, driver):
