@@ -95,9 +95,13 @@ Status NetworkManager::adjust_way_out(const Change& change, const Call& call) {
     POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
     POUCH_ASSIGN_OR_RETURN(plan, plan_of(snapshot, place.id, place.generation, place.host));
   }
-  const bool is_wanted = std::any_of(plan.legs.begin(), plan.legs.end(),
-                                     [](const NetworkLeg& leg) { return leg.wants_way_out; });
-  if (!is_wanted) return leave_gateway(place, call);
+  bool is_wanted = false;
+  bool is_there = false;
+  for (const NetworkLeg& leg : plan.legs) {
+    is_wanted = is_wanted || leg.wants_way_out;
+    is_there = is_there || leg.is_last_resort;
+  }
+  if (is_there && !is_wanted) return leave_gateway(place, call);
   if (!network::lacks_way_out(plan)) return {};
   const auto network_id = join_gateway(place.id, place.generation, "joining", call);
   if (network_id.code() == Code::kAlreadyExists) return {};
