@@ -140,8 +140,7 @@ def test_killed_amid_a_start(point, driver, busybox_tar, tmp_path):
             docker("rm", "--force", "c1")
             assert procs.wait_until(lambda: not driver.endpoints and not driver.links() - {f"tb{next(iter(driver.networks))[:7]}"}, 20)
         assert times >= 2
-        docker("rm", "--force", "c1")
-        docker("network", "rm", "plug6")
+        networks.clear(docker)
 
 
 def test_a_reset(driver, ipam, busybox_tar):

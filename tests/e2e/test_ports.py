@@ -329,6 +329,7 @@ def test_killed_while_the_way_out_changes(busybox_tar, world, tmp_path, point):
                 docker("network", "disconnect", "a-net", "web", check=False)
                 assert procs.wait_until(leads, 10), times
         assert times >= 2
+        networks.clear(docker)
 
 
 def test_without_a_way_out(docker):
