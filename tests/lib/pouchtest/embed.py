@@ -1,17 +1,36 @@
 """An engine root of one's own for embed://, from the build under test."""
 
 import contextlib
+import errno
+import pathlib
+import shutil
+import tempfile
 
 from . import mounts, networks, procs
 from .containerd import PrivateContainerd, end_shims
-from .paths import private_dir
+
+
+@contextlib.contextmanager
+def _root_folder():
+    """A private folder; a keeper that was being started when the others were ended is ended when it shows itself."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="pouch-test-"))
+    try:
+        yield path
+    finally:
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            end_keepers(path)
+            shutil.rmtree(path)
 
 
 @contextlib.contextmanager
 def new_root(folder=None):
     """Gives the URI of a new root that runs a containerd itself, as users have it, in a private folder or in `folder`."""
     with contextlib.ExitStack() as stack:
-        folder = folder or stack.enter_context(private_dir())
+        folder = folder or stack.enter_context(_root_folder())
         stack.callback(mounts.unmount_below, folder)
         stack.callback(networks.remove_remains, f"{folder}/root")
         stack.callback(end_shims, folder)
@@ -23,7 +42,7 @@ def new_root(folder=None):
 def embed_root(containerd=None):
     """Gives the URI of a new root in a private folder, on a containerd of its own unless one is given."""
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(private_dir())
+        folder = stack.enter_context(_root_folder())
         containerd = containerd or stack.enter_context(PrivateContainerd())
         stack.callback(mounts.unmount_below, folder)
         stack.callback(networks.remove_remains, f"{folder}/root")
