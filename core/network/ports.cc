@@ -36,6 +36,23 @@ io::HoldAnswer look(const std::vector<io::HeldPort>& ports) {
   return {};
 }
 
+// Whether these lead to these targets already, each in its way, and to each that has no port of the host.
+bool lead_to(const std::vector<PublishedPort>& ports, const std::vector<PortTarget>& targets) {
+  const auto leads = [](const PublishedPort& port, const PortTarget& target) {
+    return port.address == target.address.to_string() && port.is_direct() == target.is_direct;
+  };
+  const auto is_led = [&](const PublishedPort& port) {
+    return std::any_of(targets.begin(), targets.end(),
+                       [&](const auto& target) { return leads(port, target); });
+  };
+  const auto is_met = [&](const PortTarget& target) {
+    return !target.is_direct ||
+           std::any_of(ports.begin(), ports.end(), [&](const auto& port) { return leads(port, target); });
+  };
+  return std::all_of(ports.begin(), ports.end(), is_led) &&
+         std::all_of(targets.begin(), targets.end(), is_met);
+}
+
 bool is_loopback(const std::string& address) {
   return address.starts_with("127.") || address == "0.0.0.0";
 }
@@ -270,6 +287,8 @@ Result<std::vector<PublishedPort>> Ports::move(const ContainerId& id, int64_t ge
     POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
     POUCH_ASSIGN_OR_RETURN(before, ports_of(snapshot, id, generation));
   }
+  // Nothing moves for it when another network comes or goes: its ports stay, random ones too.
+  if (!before.empty() && lead_to(before, targets)) return before;
   const bool is_other_kind =
       before.empty() ||
       std::any_of(before.begin(), before.end(), [](const auto& p) { return p.is_direct(); }) ||

@@ -91,6 +91,18 @@ def test_the_modes_of_the_families_are_two(docker, world):
         assert echo.ask(_WORLD, 80, pid=web.pid) == ["world", _HOST]
 
 
+def test_a_network_that_does_not_lead_out_moves_no_port(docker, world):
+    create(docker, "a-mixed", f"{_BRIDGE}gateway_mode_ipv6=routed", flags=("--ipv6", "--subnet", _SUBNET6))
+    docker("network", "create", "beside")
+    web = Container(docker, "web", "--network", "a-mixed", "--publish", "80")
+    before = web.ports
+    docker("network", "connect", "beside", "web")
+    assert web.read().ports == before
+    with web.serves("80/tcp"):
+        assert echo.ask(_HOST, web.port(), netns=world) == ["web", _WORLD]
+        assert echo.ask(web.networks["a-mixed"]["GlobalIPv6Address"], 80, netns=world) == ["web", _WORLD6]
+
+
 def test_several_ports_that_are_one(pouchd, docker, world):
     """Two ports of the host, one of the container; and two containers with the same one."""
     create(docker, "routed", f"{_BRIDGE}gateway_mode_ipv4=routed")
