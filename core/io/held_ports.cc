@@ -168,14 +168,15 @@ void HeldPorts::release(const std::string& key) {
   held_.erase(found);
 }
 
-void HeldPorts::adopt(const std::string& name, int fd) {
+void HeldPorts::adopt(const std::string& name, UniqueFd fd) {
   const std::string prefix = kVaultPrefix;
   if (!name.starts_with(prefix)) return;
   const std::string rest = name.substr(prefix.size());
   const size_t blank = rest.find(' ');
   if (blank == std::string::npos) return;
   Socket& socket = held_[rest.substr(0, blank)][rest.substr(blank + 1)];
-  socket.fd = UniqueFd(fd);
+  socket.fd = std::move(fd);
+  if (vault_ != nullptr) vault_->hold(name, {socket.fd.get()});  // this worker's, for whoever comes after it
   if (Status watched = watch(socket); !watched.is_ok()) log_warning("io", watched.message());
 }
 

@@ -29,8 +29,8 @@ class HeldPorts {
   /// From now on `key` has exactly these; all or, when one is taken, what it had before.
   HoldAnswer hold(const std::string& key, const std::vector<HeldPort>& ports);
   void release(const std::string& key);
-  /// A socket that an earlier worker gave to the vault under this name; others are not ours and left alone.
-  void adopt(const std::string& name, int fd);
+  /// A socket that an earlier worker gave to the vault under this name; what is not ours is closed.
+  void adopt(const std::string& name, UniqueFd fd);
 
  private:
   struct Socket {

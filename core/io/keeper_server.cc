@@ -121,7 +121,7 @@ Status KeeperServer::Impl::start() {
   if (::mkdir(context.io_dir.c_str(), 0700) != 0 && errno != EEXIST) {
     return errno_status(errno, "make folder " + quote(context.io_dir));
   }
-  for (const auto& [name, fd] : options.inherited) ports.adopt(name, fd);
+  for (const auto& [name, fd] : options.inherited) ports.adopt(name, UniqueFd(fd));
   adopt_all();
   POUCH_ASSIGN_OR_RETURN(listen_watch,
                          loop->add(options.listener.get(), EPOLLIN, [this](uint32_t) { accept_all(); }));

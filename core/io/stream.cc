@@ -60,6 +60,7 @@ Result<std::unique_ptr<Stream>> Stream::create(StreamContext& context, StdioSpec
   Status opened = stream->open_all(false);
   if (opened.is_ok()) opened = stream->write_state();
   if (opened.is_ok()) return stream;
+  if (context.vault != nullptr) context.vault->release(id);
   stream->release_all();
   remove_files(context, id);
   return opened;

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/base/log.h"
 #include "core/base/status.h"
@@ -19,6 +20,8 @@ struct KeeperConfig {
   int64_t drain_grace_ms = 2000;
   LogLevel log_level = LogLevel::kInfo;
   std::map<std::string, std::string> settings;  ///< "--set key=value", for the hooks
+  std::vector<std::string> arguments;  ///< of this process, argv[0] first, without what only it was told
+  int64_t estate = -1;                 ///< descriptor: see succession.h; -1: a keeper that is new
 };
 
 /// What ties the worker to its engine. Called in the worker before it serves; null: stdio, logs and attach

@@ -142,6 +142,7 @@ TEST_F(KeeperTest, WholeKeeperKilledIsReplacedAndItsStreamsAdopted) {
   UniqueFd out(::open(paths->stdout_path.c_str(), O_RDWR | O_CLOEXEC));
   ASSERT_TRUE(sys::write_all(out.get(), "one\n").is_ok());
   const auto before = client->status(soon());
+  ::kill(before->worker_pid, SIGSTOP);  // or it takes its place
   ::kill(before->keeper_pid, SIGKILL);
   ::kill(before->worker_pid, SIGKILL);
   wait_gone(before->keeper_pid);
@@ -154,6 +155,37 @@ TEST_F(KeeperTest, WholeKeeperKilledIsReplacedAndItsStreamsAdopted) {
   out.reset();
   EXPECT_TRUE(client->drain("c1", soon())->was_open);
   EXPECT_EQ(logged_lines(), (std::vector<std::string>{"one", "two"}));
+}
+
+// Else the worker's own death, later, would be that of a whole keeper: what is in the pipes would be lost,
+// and nobody would read them until an engine needs a keeper.
+TEST_F(KeeperTest, AWorkerTakesItsDeadSupervisorsPlace) {
+  auto client = ensure();
+  const auto paths = client->open_stdio(spec(), soon());
+  UniqueFd out(::open(paths->stdout_path.c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(sys::write_all(out.get(), "one\n").is_ok());
+  const auto before = client->status(soon());
+  ASSERT_TRUE(before.is_ok()) << before.status().to_string();
+  int heir = before->worker_pid;
+  int dead = before->keeper_pid;
+  for (int i = 0; i < 2; ++i) {  // the second has been a worker's child, not a launched one
+    ::kill(dead, SIGKILL);
+    const auto now = succession(*client, heir);
+    ASSERT_EQ(now.keeper_pid, heir);
+    ASSERT_NE(now.worker_pid, heir);
+    EXPECT_EQ(now.streams.size(), 1U);
+    dead = heir;
+    heir = now.worker_pid;
+  }
+  // It knows the pipes: they keep what came while their reader could not take it, and nobody wrote any more.
+  ::kill(heir, SIGSTOP);
+  ASSERT_TRUE(sys::write_all(out.get(), "two\n").is_ok());
+  out.reset();
+  ::kill(heir, SIGKILL);
+  EXPECT_TRUE(client->drain("c1", soon())->was_open);
+  EXPECT_EQ(logged_lines(), (std::vector<std::string>{"one", "two"}));
+  EXPECT_EQ(client->status(soon())->keeper_pid, dead);
+  EXPECT_TRUE(io::ensure_keeper(launch(), soon()).is_ok());
 }
 
 TEST_F(KeeperTest, ShutdownIsRefusedWhileStreamsAreOpen) {

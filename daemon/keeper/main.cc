@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 #include "daemon/keeper/hooks.h"
 #include "daemon/keeper/name_child.h"
 #include "daemon/keeper/stop_signal.h"
+#include "daemon/keeper/succession.h"
 #include "daemon/keeper/supervisor.h"
 #include "daemon/keeper/vault.h"
 
@@ -51,6 +53,7 @@ Status add_setting(const std::string& text, KeeperConfig& config) {
 
 Result<KeeperConfig> parse_arguments(int argc, char** argv) {
   KeeperConfig config;
+  config.arguments = {argv[0]};
   const auto take_text = [](std::string& to) {
     return [&to](const std::string& value) {
       to = value;
@@ -75,12 +78,15 @@ Result<KeeperConfig> parse_arguments(int argc, char** argv) {
          return Status();
        }},
       {"--set", [&](const std::string& value) { return add_setting(value, config); }},
+      {kEstateOption, take_number(config.estate)},
   };
   for (int i = 1; i < argc; i += 2) {
     const auto option = options.find(argv[i]);
     if (option == options.end()) return invalid_argument("unknown option " + quote(argv[i]));
     if (i + 1 >= argc) return invalid_argument("option " + quote(argv[i]) + " needs a value");
     POUCH_RETURN_IF_ERROR(option->second(argv[i + 1]).prefix("option " + quote(argv[i])));
+    const bool is_lasting = std::string_view(argv[i]) != kEstateOption;
+    if (is_lasting) config.arguments.insert(config.arguments.end(), {argv[i], argv[i + 1]});
   }
   if (config.run_dir.empty()) return invalid_argument("--run-dir is needed");
   return config;
@@ -115,7 +121,14 @@ Status serve(const KeeperConfig& config, const WorkerPlace& place) {
   options.inherited = place.inherited;
   POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<io::KeeperServer> server,
                          io::KeeperServer::create(std::move(options)));
-  POUCH_RETURN_IF_ERROR(stop_signal.on_stop([&server] { server->stop(); }));
+  // The next worker takes up streams and ports as after a kill.
+  const auto succeed = [&](const VaultClient::Holdings& held) {
+    log_warning("keeper", "the supervisor has died; its worker takes its place");
+    const Status failed = become_supervisor({place.lock, place.listener, held}, config.arguments);
+    log_error("keeper", failed.message() + "; the worker goes on without a supervisor");
+  };
+  POUCH_RETURN_IF_ERROR(
+      stop_signal.watch([&server] { server->stop(); }, place.vault_socket, [&] { vault.visit(succeed); }));
   const Status served = server->run();
   stop_signal.end();
   return served;
@@ -134,8 +147,12 @@ int run_worker(const KeeperConfig& config, const WorkerPlace& place) {
 }
 
 Status keep(const KeeperConfig& config) {
-  return supervise(config.run_dir, config.cgroup,
-                   [&](const WorkerPlace& place) { return run_worker(config, place); });
+  std::optional<Estate> estate;
+  if (config.estate >= 0) {
+    POUCH_ASSIGN_OR_RETURN(estate, take_estate(static_cast<int>(config.estate)));
+  }
+  const auto work = [&](const WorkerPlace& place) { return run_worker(config, place); };
+  return supervise(config.run_dir, config.cgroup, work, estate);
 }
 
 int fail(const Status& status, int code) {
@@ -169,6 +186,7 @@ int keeper_main(int argc, char** argv) {
     return fail(config.status(), 2);
   }
   log_to_stderr(config->log_level);
+  ::prctl(PR_SET_NAME, program_invocation_short_name);  // executed anew it is "exe"
   ::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
   Status done = sys::secure_mkdir(config->run_dir).status();

@@ -85,6 +85,22 @@ TEST_F(ReturnTest, WhatIsPrintedMeanwhileComes) {
   EXPECT_EQ(back->position()->client, attached->position()->client);
 }
 
+TEST_F(ReturnTest, AlsoWhenTheWorkerBecomesTheSupervisor) {
+  open(spec());
+  auto attached = attach();
+  print("before\n");
+  EXPECT_EQ(read(*attached, 7), "before\n");
+  const auto status = client_->status(soon());
+  ::kill(status->keeper_pid, SIGKILL);
+  print("meanwhile\n");
+  EXPECT_EQ(succession(*client_, status->worker_pid).keeper_pid, status->worker_pid);
+  std::string got = read(*attached, 1);  // before the worker saw it, or not
+  auto again = attach(attached->position());
+  ASSERT_TRUE(again != nullptr);
+  print("after\n");
+  EXPECT_EQ(got + read(*again, 16 - got.size()), "meanwhile\nafter\n");
+}
+
 // Who is late finds in the log what it missed.
 TEST_F(ReturnTest, LateOnesToo) {
   open(spec());

@@ -29,13 +29,18 @@ void StopSignal::end() {
   waiter_.join();
 }
 
-Status StopSignal::on_stop(std::function<void()> callback) {
+Status StopSignal::watch(std::function<void()> stopped, int supervisor, std::function<void()> orphaned) {
   if (!signals_.is_valid() || !ended_.is_valid()) return errno_status(errno, "watch for signals");
-  waiter_ = start_thread([this, callback = std::move(callback)] {
-    std::array<pollfd, 2> items = {{{signals_.get(), POLLIN, 0}, {ended_.get(), POLLIN, 0}}};
-    while (::poll(items.data(), items.size(), -1) < 0) {
+  waiter_ = start_thread([this, stopped = std::move(stopped), supervisor, orphaned = std::move(orphaned)] {
+    std::array<pollfd, 3> items = {
+        {{signals_.get(), POLLIN, 0}, {ended_.get(), POLLIN, 0}, {supervisor, 0, 0}}};
+    while (items[0].revents == 0 && items[1].revents == 0) {
+      if (::poll(items.data(), items.size(), -1) < 0) continue;
+      if (items[0].revents != 0) return stopped();
+      if (items[2].revents == 0) continue;
+      orphaned();
+      items[2].fd = -1;  // it goes on as it is
     }
-    if (items[0].revents != 0) callback();
   });
   return {};
 }

@@ -9,15 +9,17 @@
 namespace pouch::keeper {
 
 /// SIGTERM and SIGINT as a function call on a thread of its own, so that a worker that is told to stop ends
-/// as an idle one does. Made before the process has other threads, which inherit that both are blocked.
+/// as an idle one does; and the death of the supervisor as another. Made before the process has other
+/// threads, which inherit that both signals are blocked.
 class StopSignal {
  public:
   StopSignal();
   ~StopSignal() { end(); }
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
-  /// Once. The callback does not run any more when end() has returned.
-  Status on_stop(std::function<void()> callback);
+  /// Once. `stopped` runs on a signal; `orphaned` once `supervisor`, a socket, hangs up before. Neither runs
+  /// any more when end() has returned.
+  Status watch(std::function<void()> stopped, int supervisor, std::function<void()> orphaned);
   void end();
 
  private:

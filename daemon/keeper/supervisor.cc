@@ -51,20 +51,32 @@ Result<UniqueFd> lock_folder(const std::string& run_dir) {
 
 // Descriptors that the supervisor has for its life and its workers.
 struct Belongings {
+  UniqueFd lock;
   UniqueFd listener;
   UniqueFd signals;  // signalfd of watched_signals()
   Vault vault;
 };
 
-Result<Belongings> gather(const std::string& run_dir) {
+Vault::Holdings holdings_of(const Estate& estate) {
+  Vault::Holdings held;
+  for (const auto& [name, fds] : estate.held) {
+    for (const int fd : fds) held[name].emplace_back(fd);
+  }
+  return held;
+}
+
+Result<Belongings> gather(const std::string& run_dir, UniqueFd lock, const std::optional<Estate>& estate) {
   const sigset_t set = watched_signals();
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
-  POUCH_ASSIGN_OR_RETURN(Vault vault, Vault::create());
+  POUCH_ASSIGN_OR_RETURN(Vault vault, Vault::create(estate ? holdings_of(*estate) : Vault::Holdings()));
   UniqueFd signals(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals.is_valid()) return errno_status(errno, "create signalfd");
   // The socket is the supervisor's: while a worker is replaced, clients wait in its queue.
-  POUCH_ASSIGN_OR_RETURN(UniqueFd listener, io::listen_in(run_dir));
-  return Belongings{std::move(listener), std::move(signals), std::move(vault)};
+  UniqueFd listener(estate ? estate->listener : -1);
+  if (!estate) {
+    POUCH_ASSIGN_OR_RETURN(listener, io::listen_in(run_dir));
+  }
+  return Belongings{std::move(lock), std::move(listener), std::move(signals), std::move(vault)};
 }
 
 int start_worker(const WorkerMain& worker_main, Belongings& belongings) {
@@ -73,8 +85,8 @@ int start_worker(const WorkerMain& worker_main, Belongings& belongings) {
   if (pid != 0) return pid;
   const sigset_t set = watched_signals();
   ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
-  ::_exit(worker_main(
-      {belongings.listener.get(), belongings.vault.worker_end(), supervisor, belongings.vault.inherit()}));
+  ::_exit(worker_main({belongings.lock.get(), belongings.listener.get(), belongings.vault.worker_end(),
+                       supervisor, belongings.vault.inherit()}));
 }
 
 struct WorkerEnd {
@@ -82,9 +94,18 @@ struct WorkerEnd {
   int status = 0;
 };
 
+// Reaps also what this process has started as a worker and forgotten.
+bool has_ended(int worker, int& status) {
+  int pid = 0;
+  do {
+    pid = ::waitpid(-1, &status, WNOHANG);
+  } while (pid > 0 && pid != worker);
+  return pid != 0;
+}
+
 WorkerEnd wait_worker(int pid, Belongings& belongings) {
   WorkerEnd end;
-  while (::waitpid(pid, &end.status, WNOHANG) == 0) {
+  while (!has_ended(pid, end.status)) {
     std::array<pollfd, 2> items = {
         {{belongings.signals.get(), POLLIN, 0}, {belongings.vault.own_end(), POLLIN, 0}}};
     ::poll(items.data(), items.size(), -1);
@@ -139,8 +160,12 @@ int run_in_group(const WorkerMain& worker_main, const WorkerPlace& place, const 
 
 }  // namespace
 
-Status supervise(const std::string& run_dir, const std::string& cgroup, const WorkerMain& worker_main) {
-  POUCH_ASSIGN_OR_RETURN(const UniqueFd lock, lock_folder(run_dir));
+Status supervise(const std::string& run_dir, const std::string& cgroup, const WorkerMain& worker_main,
+                 const std::optional<Estate>& estate) {
+  UniqueFd lock(estate ? estate->lock : -1);
+  if (!estate) {
+    POUCH_ASSIGN_OR_RETURN(lock, lock_folder(run_dir));
+  }
   if (!lock.is_valid()) return {};
   POUCH_RETURN_IF_ERROR(sys::write_place(lock.get()).prefix(quote(run_dir + "/" + io::kKeeperLock)));
   const std::string group = cgroup.empty() ? std::string() : cgroup + "/keeper";
@@ -148,7 +173,7 @@ Status supervise(const std::string& run_dir, const std::string& cgroup, const Wo
   const ScopeGuard leave([&group] {
     if (!group.empty()) sys::leave_own_cgroup(group);
   });
-  POUCH_ASSIGN_OR_RETURN(Belongings belongings, gather(run_dir));
+  POUCH_ASSIGN_OR_RETURN(Belongings belongings, gather(run_dir, std::move(lock), estate));
   keep_worker([&](const WorkerPlace& place) { return run_in_group(worker_main, place, group); }, belongings);
   ::unlink((run_dir + "/" + io::kKeeperSocket).c_str());
   return {};

@@ -55,7 +55,7 @@ void VaultClient::send(char verb, const std::string& stream_id, const std::vecto
     part->cmsg_len = CMSG_LEN(bytes);
     ::memcpy(CMSG_DATA(part), fds.data(), bytes);
   }
-  // Never waiting: with the supervisor killed nobody takes these, and output comes first.
+  // Never waiting: a supervisor that hangs takes none of these, and output comes first.
   if (::sendmsg(socket_, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
     log_warning(
         "keeper",
@@ -64,14 +64,23 @@ void VaultClient::send(char verb, const std::string& stream_id, const std::vecto
 }
 
 void VaultClient::hold(const std::string& stream_id, const std::vector<int>& fds) {
+  const std::lock_guard lock(mutex_);
+  held_[stream_id] = fds;
   send(kHold, stream_id, fds);
 }
 
 void VaultClient::release(const std::string& stream_id) {
+  const std::lock_guard lock(mutex_);
+  held_.erase(stream_id);
   send(kRelease, stream_id, {});
 }
 
-Result<Vault> Vault::create() {
+void VaultClient::visit(const std::function<void(const Holdings&)>& visitor) const {
+  const std::lock_guard lock(mutex_);
+  visitor(held_);
+}
+
+Result<Vault> Vault::create(Holdings held) {
   std::array<int, 2> ends = {};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     return errno_status(errno, "create socket pair");
@@ -79,6 +88,7 @@ Result<Vault> Vault::create() {
   Vault vault;
   vault.own_end_.reset(ends[0]);
   vault.worker_end_.reset(ends[1]);
+  vault.held_ = std::move(held);
   return vault;
 }
 
@@ -88,6 +98,7 @@ std::vector<std::pair<std::string, int>> Vault::inherit() {
     for (UniqueFd& fd : fds) all.emplace_back(name, fd.release());
   }
   held_.clear();
+  own_end_.reset();
   return all;
 }
 

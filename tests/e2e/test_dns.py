@@ -11,6 +11,7 @@ import time
 import pytest
 from pouchtest import echo, networks, procs
 from pouchtest.dns_server import LARGE, Upstream
+from pouchtest.embed import keeper
 
 pytest_plugins = ["pouchtest.fixtures"]
 
@@ -177,6 +178,11 @@ def test_killed(docker, pouchd):
     os.kill(worker, signal.SIGKILL)
     assert procs.wait_until(lambda: dig(docker, "b1", "a1", "A") == there, 20)
     assert dig(docker, "a1", "+tcp", "b1", "A") == [address(docker, "b1", "net")]
+    supervisor, worker = keeper(pouchd.dir)
+    os.kill(supervisor, signal.SIGKILL)  # the worker takes its place and has another
+    assert procs.wait_until(lambda: keeper(pouchd.dir)[0] == worker and keeper(pouchd.dir)[1], 10)
+    assert procs.wait_until(lambda: dig(docker, "b1", "a1", "A") == there, 20)
+    assert len(of_root(pouchd, "--serve-names")) == 1
     for pid in of_root(pouchd, "--run-dir"):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

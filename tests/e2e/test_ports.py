@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from pouchtest import echo, networks, procs
+from pouchtest.embed import keeper
 from pouchtest.faults.control import Control
 from pouchtest.faults.pouchd import FaultyPouchd
 from pouchtest.ports import free_port
@@ -252,7 +253,18 @@ def test_a_container_whose_way_out_changes(docker, world):
         assert echo.ask(_HOST, port, netns=world) == ["web", _WORLD]
 
 
-@pytest.mark.parametrize("who", ["pouchd", "keeper"])
+def kill_of_keeper(daemon, who):
+    supervisor, worker = keeper(daemon.dir)
+    if who == "supervisor":  # its worker takes its place, and holds the ports when its own worker is killed
+        os.kill(supervisor, 9)
+        assert procs.wait_until(lambda: keeper(daemon.dir)[0] == worker and keeper(daemon.dir)[1], 10)
+        supervisor, worker = keeper(daemon.dir)
+    os.kill(worker, 9)
+    assert procs.wait_until(lambda: keeper(daemon.dir)[1] not in (worker, None), 10)
+    assert keeper(daemon.dir)[0] == supervisor
+
+
+@pytest.mark.parametrize("who", ["pouchd", "worker", "supervisor"])
 def test_killed_amid_work(busybox_tar, world, who):
     with Pouchd() as daemon:
         daemon.docker("load", "--input", busybox_tar)
@@ -262,9 +274,7 @@ def test_killed_amid_work(busybox_tar, world, who):
             if who == "pouchd":
                 daemon.kill()
             else:
-                for pid in procs.mentioning(str(daemon.dir)):
-                    if "pouch-keeper" in procs.cmdline(pid) and "worker" in procs.cmdline(pid):
-                        os.kill(pid, 9)
+                kill_of_keeper(daemon, who)
             assert echo.ask(_HOST, port, netns=world) == ["web", _WORLD]
             # Its port is nobody else's.
             with socket.socket() as others, pytest.raises(OSError):

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <memory>
 #include <string>
@@ -54,6 +55,18 @@ class KeeperTest : public testing::Test {
     auto client = io::ensure_keeper(launch(), soon());
     EXPECT_TRUE(client.is_ok()) << client.status().to_string();
     return client.is_ok() ? std::move(*client) : nullptr;
+  }
+
+  // The keeper once its supervisor is `heir`, or as it is in the end.
+  static io::KeeperStatus succession(KeeperClient& client, int heir) {
+    const Deadline deadline = soon();
+    auto now = client.status(deadline);
+    while ((!now.is_ok() || now->keeper_pid != heir) && !deadline.has_passed()) {
+      ::usleep(5'000);
+      now = client.status(deadline);
+    }
+    EXPECT_TRUE(now.is_ok()) << now.status().to_string();
+    return now.is_ok() ? *now : io::KeeperStatus();
   }
 
   io::StdioSpec spec() const {

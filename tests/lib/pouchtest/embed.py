@@ -63,3 +63,10 @@ def keepers(folder):
     """Pids of the keepers, supervisors and workers, of the roots in a folder."""
     # Its copy in the root, under the program's name.
     return [pid for pid in procs.mentioning(str(folder)) if procs.cmdline(pid).split(" ")[0].endswith("/pouch-keeper")]
+
+
+def keeper(folder):
+    """(pid of the supervisor, pid of the worker) of the one root in a folder, None for who is not there."""
+    pids = [pid for pid in keepers(folder) if "--mind-containerd" not in procs.cmdline(pid)]
+    supervisor = next((pid for pid in pids if procs.parent(pid) not in pids), None)
+    return supervisor, next((pid for pid in pids if procs.parent(pid) == supervisor), None)

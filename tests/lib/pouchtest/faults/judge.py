@@ -36,6 +36,8 @@ def problems(world, story, baseline, faulted):
     found += _ctr(world, rows, baseline)
     found += _running(world, rows, baseline)
     found += _files(world, rows)
+    if None in world.keeper() and any(world.keeper()):
+        found.append("the keeper's one half is without the other")
     for container in story.containers.values():
         if container.id in rows:
             found += _log(rows[container.id], container, faulted)

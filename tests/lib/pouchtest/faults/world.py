@@ -10,7 +10,7 @@ import sys
 
 from .. import mounts, procs
 from ..containerd import PrivateContainerd
-from ..embed import end_keepers
+from ..embed import end_keepers, keeper
 from ..images import busybox_image_tar
 from ..paths import REPO, build_dir, find_program, private_dir
 from ..pouchd import Pouchd
@@ -107,10 +107,7 @@ class World:
 
     def keeper(self):
         """(pid of the supervisor, pid of the worker), None for who is not there."""
-        pids = [pid for pid in procs.mentioning(str(self.run_dir)) if "/pouch-keeper " in procs.cmdline(pid) + " "]
-        supervisor = next((pid for pid in pids if procs.parent(pid) not in pids), None)
-        worker = next((pid for pid in pids if procs.parent(pid) == supervisor), None)
-        return supervisor, worker
+        return keeper(self.run_dir)
 
     # --- acting ---
 
