@@ -1,6 +1,7 @@
 """Runs scenarios, judges each, counts."""
 
 import collections
+import dataclasses
 import itertools
 import random
 import threading
@@ -33,8 +34,10 @@ class Campaign:
         self.failed = []
         self.counts = collections.Counter()
         self.met = {}  # mode → Counter of (role, point, kind)
+        self.sections = {}  # mode → [(section, Counter)]
         self.seconds = {}  # mode → how long the workload takes without a fault
         self.hit = set()  # points at which something was done
+        self._unmet = set()  # scenarios whose section has not met their point
         self._tags = itertools.count(1)
         self._lock = threading.Lock()  # of counts
 
@@ -53,6 +56,7 @@ class Campaign:
         world.control.record()
         self.run(Scenario(mode, "none"))
         self.met[mode] = world.control.met()
+        self.sections[mode] = world.control.met_by_section()
 
     def scenarios(self):
         """Each met point killed, and failed in each way, at a time of its meetings that the seed chooses."""
@@ -64,8 +68,26 @@ class Campaign:
                 actions = ["kill"]
                 if kind == "fail":
                     actions += [f"fail:{error}" for error in errors_of(point)]
-                found += [Scenario(mode, action, role, point, self.random.randint(1, times)) for action in actions]
+                found += [self._placed(mode, action, (role, point, kind), self.random.randint(1, times))
+                          for action in actions]
         return found
+
+    def _placed(self, mode, action, met, nth):
+        """With the section in which the nth meeting is. The keeper's come when they come."""
+        role, point, _ = met
+        whole = Scenario(mode, action, role, point, nth)
+        before = 0
+        for section, counter in self.sections[mode]:
+            if nth > before + counter[met]:
+                before += counter[met]
+                continue
+            if not section or role == "keeper":
+                return whole
+            found = dataclasses.replace(whole, section=section)
+            earlier = found.sections()[:found.sections().index(section)]
+            counts = dict(self.sections[mode])
+            return dataclasses.replace(found, nth_alone=nth - before + sum(counts[name][met] for name in earlier))
+        return whole
 
     def random_kills(self, modes, count):
         roles = {"embed": ["host", "keeper", "supervisor", "containerd", "shim"],
@@ -84,6 +106,8 @@ class Campaign:
         began = time.monotonic()
         try:
             found = self._run(scenario)
+            if scenario.section and scenario in self._unmet:
+                found += self._run(scenario.whole())
         except Exception as error:  # pylint: disable=broad-except
             found = [f"{type(error).__name__}: {error}"]
         self._count("run")
@@ -105,7 +129,8 @@ class Campaign:
         tag = f"t{next(self._tags)}"
         journal = world.dir / f"journal-{tag}"
         if scenario.point:
-            world.control.rule(scenario.action, scenario.role, scenario.point, scenario.nth)
+            nth = scenario.nth_alone if scenario.section else scenario.nth
+            world.control.rule(scenario.action, scenario.role, scenario.point, nth)
         began = time.monotonic()
         faulted, found = self._work(world, scenario, tag, journal)
         if scenario.action == "none":
@@ -127,6 +152,9 @@ class Campaign:
         if world.control.fired():
             self.hit.add(step_of(scenario.point))
             self._count("fired")
+        elif scenario.section:
+            self._unmet.add(scenario)
+            self._count("not met in the section alone")
         else:
             self._count("not met")
 
@@ -136,7 +164,7 @@ class Campaign:
 
     def _work(self, world, scenario, tag, journal):
         """Runs the workload to its end: (who was killed, what was wrong)."""
-        workload = world.start_workload(tag, journal)
+        workload = world.start_workload(tag, journal, scenario.sections(), marked=scenario.action == "none")
         began = time.monotonic()
         faulted = scenario.role if scenario.action == "kill" else ""
         pending = scenario.action == "random"

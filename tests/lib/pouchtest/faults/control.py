@@ -31,6 +31,17 @@ class Control:
         lines = self.met_path.read_text().splitlines()
         return collections.Counter(tuple(line.split()) for line in lines if len(line.split()) == 3)
 
+    def met_by_section(self):
+        """The same as (section of the workload, Counter), in their order; what came before the first has the name ""."""
+        found = [("", collections.Counter())]
+        for line in self.met_path.read_text().splitlines() if self.met_path.exists() else []:
+            words = line.split()
+            if len(words) == 2 and words[0] == "section":
+                found.append((words[1], collections.Counter()))
+            elif len(words) == 3:
+                found[-1][1][tuple(words)] += 1
+        return found
+
     def rule(self, action, role, point, nth):
         """One fault; what fired before is forgotten."""
         self.rules((action, role, point, nth))

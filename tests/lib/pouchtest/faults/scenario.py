@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Optional
 
+from .names import WORKLOAD_SECTIONS
+
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
@@ -12,6 +14,18 @@ class Scenario:
     point: str = ""
     nth: int = 1
     after: Optional[float] = None  # of "random": seconds into the workload
+    section: str = ""  # of the workload, in which it is to happen; "": anywhere in the whole of it
+    nth_alone: int = 0  # the same meeting of the point, where only sections() are run
+
+    def sections(self):
+        """What is run: a container before, and others after, that must be there in the end."""
+        if not self.section:
+            return WORKLOAD_SECTIONS
+        needed = {"committed": ("left",)}.get(self.section, ())
+        return tuple(dict.fromkeys(("open", "finite", *needed, self.section, "left")))
+
+    def whole(self):
+        return dataclasses.replace(self, section="")
 
     def __str__(self):
         where = f" {self.point}#{self.nth}" if self.point else ""

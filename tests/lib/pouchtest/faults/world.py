@@ -124,9 +124,11 @@ class World:
         options.setdefault("timeout", 90)
         return run(build_dir() / "bin/pouch", "-H", self.uri, *args, env=self.control.environment, **options)
 
-    def start_workload(self, tag, journal):
+    def start_workload(self, tag, journal, sections, marked=False):
+        """Those sections of it; `marked`: with their beginnings among the points that are met."""
         command = [sys.executable, "-m", "pouchtest.faults.workload", self.uri, journal, tag, self.small_tar,
-                   self.registry.host]
+                   self.registry.host, "--sections", ",".join(sections)]
+        command += ["--marks", self.control.met_path] if marked else []
         log = open(self.dir / f"workload-{tag}.log", "wb")
         path = f"{REPO}/tests/lib:{build_dir()}/python"
         with log:
