@@ -130,7 +130,7 @@ func (o ContainerOperations) Resize(ctx context.Context, id string, options Cont
 // Returns when the process runs. When it cannot be run, the container stays as it was, with ExitCode 126 or 127 and
 // the reason in State.Error; with HostConfig.AutoRemove it is removed.
 // NotFound: there is no such container, or something that it needs is gone. NotModified: it runs already.
-// Conflict: it is paused or being removed. InvalidArgument: the runtime cannot run its command.
+// Conflict: it is paused or being removed, or a port of it is taken. InvalidArgument: the runtime cannot run its command.
 // Errors: InvalidArgument, NotFound, NotModified, Conflict, NotImplemented, ResourceExhausted.
 func (o ContainerOperations) Start(ctx context.Context, id string, options *ContainerStartOptions) error {
 	return o.conn.Call(ctx, "container.start", []string{id}, nil, options, nil)

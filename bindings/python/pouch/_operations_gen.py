@@ -271,7 +271,7 @@ class ContainerOperations:
         Returns when the process runs. When it cannot be run, the container stays as it was, with ExitCode 126 or 127 and
         the reason in State.Error; with HostConfig.AutoRemove it is removed.
         NotFound: there is no such container, or something that it needs is gone. NotModified: it runs already.
-        Conflict: it is paused or being removed. InvalidArgument: the runtime cannot run its command.
+        Conflict: it is paused or being removed, or a port of it is taken. InvalidArgument: the runtime cannot run its command.
         detach_keys: Keys that end an attached stream, for example ctrl-p,ctrl-q.
         Raises: InvalidArgument, NotFound, NotModified, Conflict, NotImplemented, ResourceExhausted.
         """

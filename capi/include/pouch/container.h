@@ -158,7 +158,7 @@ POUCH_API pouch_status_t pouch_container_resize(pouch_client_t *client, const ch
  *  Returns when the process runs. When it cannot be run, the container stays as it was, with ExitCode 126
  *  or 127 and the reason in State.Error; with HostConfig.AutoRemove it is removed. NotFound: there is no
  *  such container, or something that it needs is gone. NotModified: it runs already. Conflict: it is paused
- *  or being removed. InvalidArgument: the runtime cannot run its command.
+ *  or being removed, or a port of it is taken. InvalidArgument: the runtime cannot run its command.
  *  @param id Id, unique prefix of the id, or name.
  *  @param options_json {detachKeys: string}
  *  Errors of its own: InvalidArgument, NotFound, NotModified, Conflict, NotImplemented, ResourceExhausted.
