@@ -91,11 +91,9 @@ Status check_value(const std::string& key, const std::string& value) {
 }  // namespace
 
 Result<ListFilter> ListFilter::parse(const FilterMap& filters) {
+  POUCH_RETURN_IF_ERROR(check_filter_keys(filters, kKeys));
   ListFilter out;
   for (const auto& [key, values] : filters) {
-    if (!is_one_of(kKeys, key)) {
-      return invalid_argument("Invalid filter '" + (is_valid_utf8(key) ? key : quote(key)) + "'");
-    }
     if (values.empty()) continue;
     for (const std::string& value : values) POUCH_RETURN_IF_ERROR(check_value(key, value));
     if ((key == "before" || key == "since") && values.size() > 1) {
@@ -115,22 +113,15 @@ std::vector<std::string> ListFilter::values(const std::string& key) const {
 }
 
 bool ListFilter::any(const std::string& key, const std::vector<std::string>& candidates) const {
-  const auto at = values_.find(key);
-  if (at == values_.end()) return true;
-  return std::any_of(at->second.begin(), at->second.end(),
-                     [&](const std::string& value) { return is_one_of(candidates, value); });
+  return passes_one(values_, key, [&](const std::string& value) { return is_one_of(candidates, value); });
 }
 
 bool ListFilter::matches_text(const FilterSubject& subject) const {
-  const auto found = [this](const std::string& key, const auto& test) {
-    const auto at = values_.find(key);
-    return at == values_.end() || std::any_of(at->second.begin(), at->second.end(), test);
-  };
-  if (!found("id", [&](const auto& pattern) { return text_matches(pattern, subject.id); })) return false;
   const std::string with_slash = "/" + std::string(subject.name);
-  return found("name", [&](const auto& pattern) {
-    return text_matches(pattern, subject.name) || text_matches(pattern, with_slash);
-  });
+  return passes_one(values_, "id", [&](const auto& pattern) { return text_matches(pattern, subject.id); }) &&
+         passes_one(values_, "name", [&](const auto& pattern) {
+           return text_matches(pattern, subject.name) || text_matches(pattern, with_slash);
+         });
 }
 
 bool ListFilter::matches_state(const FilterSubject& subject) const {
@@ -147,14 +138,9 @@ bool ListFilter::matches_state(const FilterSubject& subject) const {
 }
 
 bool ListFilter::matches_labels(const FilterSubject& subject) const {
-  for (const std::string& wanted : values("label")) {
-    if (subject.labels == nullptr) return false;
-    const size_t equals = wanted.find('=');
-    const auto at = subject.labels->find(wanted.substr(0, equals));
-    if (at == subject.labels->end()) return false;
-    if (equals != std::string::npos && at->second != wanted.substr(equals + 1)) return false;
-  }
-  return true;
+  return passes_all(values_, "label", [&](const std::string& wanted) {
+    return subject.labels != nullptr && has_label(*subject.labels, wanted);
+  });
 }
 
 bool ListFilter::matches_objects(const FilterSubject& subject) const {

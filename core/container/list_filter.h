@@ -8,11 +8,10 @@
 #include <vector>
 
 #include "core/base/clock.h"
+#include "core/base/filters.h"
 #include "core/base/status.h"
 
 namespace pouch::container {
-
-using FilterMap = std::map<std::string, std::vector<std::string>>;
 
 /// What a list filter looks at.
 struct FilterSubject {

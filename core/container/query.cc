@@ -174,7 +174,7 @@ struct Listing {
 Result<container::Listing> ContainerManager::Impl::prepare_list(const api::ContainerListOptions& options,
                                                                 const Call& call) {
   container::Listing listing;
-  POUCH_ASSIGN_OR_RETURN(listing.filter, ListFilter::parse(options.filters.value_or(container::FilterMap{})));
+  POUCH_ASSIGN_OR_RETURN(listing.filter, ListFilter::parse(options.filters.value_or(FilterMap{})));
   listing.limit = options.limit.value_or(-1);
   listing.all = options.all.value_or(false) || listing.limit > 0 || listing.filter.wants_all();
   listing.size = options.size.value_or(false);

@@ -57,12 +57,8 @@ bool matches_image(const Values& values, const Event& event) {
 }
 
 bool matches_labels(const Values& values, const Event& event) {
-  return std::all_of(values.begin(), values.end(), [&event](const std::string& wanted) {
-    const size_t equals = wanted.find('=');
-    const auto at = event.attributes.find(wanted.substr(0, equals));
-    if (at == event.attributes.end()) return false;
-    return equals == std::string::npos || at->second == wanted.substr(equals + 1);
-  });
+  return std::all_of(values.begin(), values.end(),
+                     [&event](const std::string& wanted) { return has_label(event.attributes, wanted); });
 }
 
 bool matches_one(const std::string& name, const Values& values, const Event& event) {

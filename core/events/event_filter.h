@@ -1,16 +1,13 @@
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
-#include <vector>
 
+#include "core/base/filters.h"
 #include "core/base/status.h"
 #include "core/events/event.h"
 
 namespace pouch::events {
-
-using FilterMap = std::map<std::string, std::vector<std::string>>;
 
 /// Moby's filters of GET /events. Values of one filter are alternatives, except labels, which all must be
 /// there; filters are combined by and.

@@ -29,24 +29,14 @@ bool is_pattern(std::string_view text) {
   return !text.empty() && (open == std::string_view::npos || text.find(']', open) != std::string_view::npos);
 }
 
-bool has_label(const std::map<std::string, std::string>& labels, const std::string& wanted) {
-  const size_t equals = wanted.find('=');
-  const auto label = labels.find(wanted.substr(0, equals));
-  if (label == labels.end()) return false;
-  return equals == std::string::npos || label->second == wanted.substr(equals + 1);
-}
-
 }  // namespace
 
-Result<ImageFilter> ImageFilter::make(store::Session& session, const std::optional<Filters>& filters,
+Result<ImageFilter> ImageFilter::make(store::Session& session, const std::optional<FilterMap>& filters,
                                       std::span<const std::string_view> known) {
   ImageFilter filter;
   if (!filters) return filter;
-  for (const auto& [key, values] : *filters) {
-    if (std::ranges::find(known, key) == known.end())
-      return invalid_argument("Invalid filter '" + (is_valid_utf8(key) ? key : quote(key)) + "'");
-    POUCH_RETURN_IF_ERROR(filter.add(session, key, values));
-  }
+  POUCH_RETURN_IF_ERROR(check_filter_keys(*filters, known));
+  for (const auto& [key, values] : *filters) POUCH_RETURN_IF_ERROR(filter.add(session, key, values));
   return filter;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/base/clock.h"
+#include "core/base/filters.h"
 #include "core/base/status.h"
 #include "core/image/image_config.h"
 #include "core/image/image_store.h"
@@ -19,10 +20,8 @@ namespace pouch::image {
 /// Values of one key are OR-ed (labels AND-ed), keys AND-ed, as Moby does.
 class ImageFilter {
  public:
-  using Filters = std::map<std::string, std::vector<std::string>>;
-
   /// InvalidArgument: a key that is not of `known`, a bad value, or the absent image of before or since.
-  static Result<ImageFilter> make(store::Session& session, const std::optional<Filters>& filters,
+  static Result<ImageFilter> make(store::Session& session, const std::optional<FilterMap>& filters,
                                   std::span<const std::string_view> known);
 
   std::optional<bool> dangling() const { return dangling_; }

@@ -28,7 +28,7 @@ struct Candidate {
 Result<std::vector<Candidate>> find_candidates(EngineContext& context,
                                                const api::ImagePruneOptions& options) {
   POUCH_ASSIGN_OR_RETURN(store::Snapshot session, context.db->read());
-  ImageFilter::Filters filters = options.filters.value_or(ImageFilter::Filters());
+  FilterMap filters = options.filters.value_or(FilterMap());
   POUCH_ASSIGN_OR_RETURN(const ImageFilter asked, ImageFilter::make(session, filters, kPruneFilters));
   // "false" is all images, not those with a tag only.
   filters.erase("dangling");

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <array>
+#include <string_view>
 
+#include "core/base/filters.h"
 #include "core/base/id.h"
 #include "core/base/text.h"
 #include "core/mock/mock_engine.h"
@@ -161,38 +163,42 @@ Status apply_base(const api::NetworkCreateConfig& config, const std::map<std::st
   return {};
 }
 
-bool has_label(const std::map<std::string, std::string>& labels, const std::string& wanted) {
-  const size_t equals = wanted.find('=');
-  const auto label = labels.find(wanted.substr(0, equals));
-  return label != labels.end() && (equals == std::string::npos || label->second == wanted.substr(equals + 1));
-}
+constexpr std::array<std::string_view, 7> kListKeys{"dangling", "driver", "id",  "label",
+                                                    "name",     "scope",  "type"};
 
-using FilterMap = std::map<std::string, std::vector<std::string>>;
-
-Result<bool> is_listed(const api::Network& network, const FilterMap& filters, bool is_used) {
-  const auto& labels = *network.labels;
+Status check_values(const FilterMap& filters) {
   for (const auto& [key, values] : filters) {
-    bool any = false;
     for (const std::string& value : values) {
-      if (key == "name") any = any || network.name.find(value) != std::string::npos;
-      if (key == "id") any = any || network.id.find(value) != std::string::npos;
-      if (key == "driver") any = any || network.driver == value;
-      if (key == "scope") any = any || network.scope == value;
-      if (key == "label") any = any || has_label(labels, value);
-      if (key == "type") any = any || (value == "builtin") == mock::is_predefined_network(network.name);
       if (key == "type" && value != "builtin" && value != "custom")
         return invalid_argument("invalid filter: 'type'='" + value + "'");
-      if (key != "dangling") continue;
-      if (value != "true" && value != "false")
+      if (key == "dangling" && value != "true" && value != "false")
         return invalid_argument("invalid filter 'dangling=[" + value + "]'");
-      any = any || (value == "true") == (!is_used && !mock::is_predefined_network(network.name));
     }
-    constexpr std::array kKeys{"dangling", "driver", "id", "label", "name", "scope", "type"};
-    if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end())
-      return invalid_argument("Invalid filter '" + key + "'");
-    if (!any) return false;
   }
-  return true;
+  return {};
+}
+
+Result<bool> is_listed(const api::Network& network, const FilterMap& filters, bool is_used) {
+  POUCH_RETURN_IF_ERROR(check_filter_keys(filters, kListKeys));
+  POUCH_RETURN_IF_ERROR(check_values(filters));
+  const bool is_predefined = mock::is_predefined_network(network.name);
+  const auto is = [](const std::string& text) {
+    return [&text](const std::string& value) { return value == text; };
+  };
+  const auto part_of = [](const std::string& text) {
+    return [&text](const std::string& value) { return text.find(value) != std::string::npos; };
+  };
+  return passes_one(filters, "name", part_of(network.name)) &&
+         passes_one(filters, "id", part_of(network.id)) &&
+         passes_one(filters, "driver", is(network.driver)) &&
+         passes_one(filters, "scope", is(network.scope)) &&
+         passes_all(filters, "label",
+                    [&](const std::string& value) { return has_label(*network.labels, value); }) &&
+         passes_one(filters, "type",
+                    [&](const std::string& value) { return (value == "builtin") == is_predefined; }) &&
+         passes_one(filters, "dangling", [&](const std::string& value) {
+           return (value == "true") == (!is_used && !is_predefined);
+         });
 }
 
 // With the lock held.

@@ -1,6 +1,9 @@
 #include <algorithm>
+#include <array>
+#include <string_view>
 
 #include "core/base/byte_size.h"
+#include "core/base/filters.h"
 #include "core/base/id.h"
 #include "core/base/text.h"
 #include "core/mock/mock_engine.h"
@@ -63,52 +66,46 @@ void put(std::vector<api::MountPoint>& mounts, api::MountPoint point) {
   mounts.push_back(std::move(point));
 }
 
-bool has_label(const api::Volume& volume, const std::string& wanted) {
-  if (!volume.labels.has_value()) return false;
-  const size_t equals = wanted.find('=');
-  const auto label = volume.labels->find(wanted.substr(0, equals));
-  return label != volume.labels->end() &&
-         (equals == std::string::npos || label->second == wanted.substr(equals + 1));
+constexpr std::array<std::string_view, 4> kListKeys{"dangling", "driver", "label", "name"};
+constexpr std::array<std::string_view, 3> kPruneKeys{"all", "label", "label!"};
+
+bool is_labelled(const api::Volume& volume, const std::string& wanted) {
+  return volume.labels.has_value() && has_label(*volume.labels, wanted);
 }
 
-using FilterMap = std::map<std::string, std::vector<std::string>>;
+bool is_true(const std::string& value) {
+  return value == "true" || value == "1";
+}
+
+Status check_truth(const FilterMap& filters, const std::string& key) {
+  const auto at = filters.find(key);
+  if (at == filters.end()) return {};
+  for (const std::string& value : at->second) {
+    if (!is_true(value) && value != "false" && value != "0")
+      return invalid_argument("Invalid filter '" + key + "=[" + value + "]'");
+  }
+  return {};
+}
 
 Result<bool> is_listed(const api::Volume& volume, const FilterMap& filters, bool is_used) {
-  for (const auto& [key, values] : filters) {
-    bool any = false;
-    for (const std::string& value : values) {
-      if (key == "name") any = any || volume.name.find(value) != std::string::npos;
-      if (key == "driver") any = any || volume.driver == value;
-      if (key == "label") any = any || has_label(volume, value);
-      if (key != "dangling") continue;
-      const bool is_true = value == "true" || value == "1";
-      if (!is_true && value != "false" && value != "0")
-        return invalid_argument("Invalid filter 'dangling=[" + value + "]'");
-      any = any || is_true != is_used;
-    }
-    if (key != "name" && key != "driver" && key != "label" && key != "dangling")
-      return invalid_argument("Invalid filter '" + key + "'");
-    if (!any) return false;
-  }
-  return true;
+  POUCH_RETURN_IF_ERROR(check_filter_keys(filters, kListKeys));
+  POUCH_RETURN_IF_ERROR(check_truth(filters, "dangling"));
+  return passes_one(filters, "name",
+                    [&](const std::string& value) { return volume.name.find(value) != std::string::npos; }) &&
+         passes_one(filters, "driver", [&](const std::string& value) { return volume.driver == value; }) &&
+         passes_all(filters, "label", [&](const std::string& value) { return is_labelled(volume, value); }) &&
+         passes_one(filters, "dangling", [&](const std::string& value) { return is_true(value) != is_used; });
 }
 
 Result<bool> is_pruned(const api::Volume& volume, const FilterMap& filters) {
-  bool all = false;
-  bool matches = true;
-  for (const auto& [key, values] : filters) {
-    if (key != "all" && key != "label" && key != "label!")
-      return invalid_argument("Invalid filter '" + key + "'");
-    for (const std::string& value : values) {
-      if (key == "label") matches = matches && has_label(volume, value);
-      if (key == "label!") matches = matches && !has_label(volume, value);
-      if (key != "all") continue;
-      all = value == "true" || value == "1";
-      if (!all && value != "false" && value != "0")
-        return invalid_argument("Invalid filter 'all=[" + value + "]'");
-    }
-  }
-  return matches && (all || has_label(volume, kAnonymousLabel));
+  POUCH_RETURN_IF_ERROR(check_filter_keys(filters, kPruneKeys));
+  POUCH_RETURN_IF_ERROR(check_truth(filters, "all"));
+  const bool is_anonymous = is_labelled(volume, kAnonymousLabel);
+  const auto all = filters.find("all");
+  const bool wants_all = all != filters.end() && std::ranges::any_of(all->second, is_true);
+  return (wants_all || is_anonymous) &&
+         passes_all(filters, "label", [&](const std::string& value) { return is_labelled(volume, value); }) &&
+         passes_all(filters, "label!", [&](const std::string& value) { return !is_labelled(volume, value); });
 }
 
 }  // namespace
@@ -240,11 +237,11 @@ Result<api::VolumeListResult> MockEngine::volume_list(const api::VolumeListOptio
   for (const auto& [name, volume] : state_->volumes) {
     const bool is_used = !state_->users_of_volume(name).empty();
     POUCH_ASSIGN_OR_RETURN(const bool listed,
-                           mock::is_listed(volume, options.filters.value_or(mock::FilterMap{}), is_used));
+                           mock::is_listed(volume, options.filters.value_or(FilterMap{}), is_used));
     if (listed) volumes.push_back(volume);
   }
   // What is wrong is wrong without volumes, too.
-  POUCH_RETURN_IF_ERROR(mock::is_listed({}, options.filters.value_or(mock::FilterMap{}), false).status());
+  POUCH_RETURN_IF_ERROR(mock::is_listed({}, options.filters.value_or(FilterMap{}), false).status());
   api::VolumeListResult out;
   out.volumes = std::move(volumes);
   return out;
@@ -265,7 +262,7 @@ Status MockEngine::volume_remove(const std::string& name, const api::VolumeRemov
 Result<api::VolumePruneResult> MockEngine::volume_prune(const api::VolumePruneOptions& options,
                                                         const Call& call) {
   POUCH_RETURN_IF_ERROR(call.check());
-  const auto filters = options.filters.value_or(mock::FilterMap{});
+  const auto filters = options.filters.value_or(FilterMap{});
   POUCH_RETURN_IF_ERROR(mock::is_pruned({}, filters).status());
   const std::lock_guard lock(state_->mutex);
   std::vector<std::string> names;

@@ -6,12 +6,11 @@
 #include <vector>
 
 #include "core/base/clock.h"
+#include "core/base/filters.h"
 #include "core/base/status.h"
 #include "core/network/records.h"
 
 namespace pouch::network {
-
-using FilterMap = std::map<std::string, std::vector<std::string>>;
 
 /// Compiled filters of network.list. Values of one key are alternatives, except labels, which must all hold;
 /// all keys must hold.

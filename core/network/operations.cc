@@ -104,7 +104,7 @@ Result<std::vector<api::Network>> NetworkManager::list(const api::NetworkListOpt
                                                        const Call& call) {
   POUCH_RETURN_IF_ERROR(call.check());
   POUCH_ASSIGN_OR_RETURN(const auto filter,
-                         network::ListFilter::parse(options.filters.value_or(network::FilterMap{})));
+                         network::ListFilter::parse(options.filters.value_or(FilterMap{})));
   POUCH_RETURN_IF_ERROR(ensure_predefined(call));
   POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
   POUCH_ASSIGN_OR_RETURN(const auto rows, network::all_networks(snapshot));
@@ -271,7 +271,7 @@ Status NetworkManager::remove(const std::string& reference, const Call& call) {
 Result<api::NetworkPruneResult> NetworkManager::prune(const api::NetworkPruneOptions& options,
                                                       const Call& call) {
   POUCH_ASSIGN_OR_RETURN(const auto filter,
-                         network::PruneFilter::parse(options.filters.value_or(network::FilterMap{})));
+                         network::PruneFilter::parse(options.filters.value_or(FilterMap{})));
   using Answer = Result<api::NetworkPruneResult>;
   return detached<Answer>(call, [this, filter]() -> Answer {
     std::vector<NetworkRow> unused;

@@ -1,25 +1,16 @@
 #include "core/volume/list_filter.h"
 
-#include <algorithm>
+#include <array>
 #include <string_view>
 
 namespace pouch::volume {
 namespace {
 
-bool has_label(const VolumeRow& row, const std::string& wanted) {
-  if (!row.labels) return false;
-  const size_t equals = wanted.find('=');
-  const auto label = row.labels->find(wanted.substr(0, equals));
-  if (label == row.labels->end()) return false;
-  return equals == std::string::npos || label->second == wanted.substr(equals + 1);
-}
+constexpr std::array<std::string_view, 4> kListKeys{"dangling", "driver", "label", "name"};
+constexpr std::array<std::string_view, 3> kPruneKeys{"all", "label", "label!"};
 
-Status check_keys(const FilterMap& filters, const std::vector<std::string_view>& known) {
-  for (const auto& [key, values] : filters) {
-    if (std::find(known.begin(), known.end(), key) == known.end())
-      return invalid_argument("Invalid filter '" + key + "'");
-  }
-  return {};
+bool is_labelled(const VolumeRow& row, const std::string& wanted) {
+  return row.labels && has_label(*row.labels, wanted);
 }
 
 // One of 1, true, 0 and false, as often as one likes.
@@ -37,22 +28,10 @@ Result<std::optional<bool>> parse_truth(const FilterMap& filters, const std::str
   return out;
 }
 
-template <class Test>
-bool any(const FilterMap& values, const std::string& key, const Test& test) {
-  const auto at = values.find(key);
-  return at == values.end() || at->second.empty() || std::any_of(at->second.begin(), at->second.end(), test);
-}
-
-template <class Test>
-bool all(const FilterMap& values, const std::string& key, const Test& test) {
-  const auto at = values.find(key);
-  return at == values.end() || std::all_of(at->second.begin(), at->second.end(), test);
-}
-
 }  // namespace
 
 Result<ListFilter> ListFilter::parse(const FilterMap& filters) {
-  POUCH_RETURN_IF_ERROR(check_keys(filters, {"dangling", "driver", "label", "name"}));
+  POUCH_RETURN_IF_ERROR(check_filter_keys(filters, kListKeys));
   ListFilter out;
   out.values_ = filters;
   POUCH_ASSIGN_OR_RETURN(out.dangling_, parse_truth(filters, "dangling"));
@@ -61,14 +40,14 @@ Result<ListFilter> ListFilter::parse(const FilterMap& filters) {
 
 bool ListFilter::matches(const VolumeRow& row, bool is_used) const {
   return (!dangling_ || *dangling_ != is_used) &&
-         any(values_, "driver", [&](const std::string& value) { return value == row.driver; }) &&
-         any(values_, "name",
-             [&](const std::string& value) { return row.name.find(value) != std::string::npos; }) &&
-         all(values_, "label", [&](const std::string& value) { return has_label(row, value); });
+         passes_one(values_, "driver", [&](const std::string& value) { return value == row.driver; }) &&
+         passes_one(values_, "name",
+                    [&](const std::string& value) { return row.name.find(value) != std::string::npos; }) &&
+         passes_all(values_, "label", [&](const std::string& value) { return is_labelled(row, value); });
 }
 
 Result<PruneFilter> PruneFilter::parse(const FilterMap& filters) {
-  POUCH_RETURN_IF_ERROR(check_keys(filters, {"all", "label", "label!"}));
+  POUCH_RETURN_IF_ERROR(check_filter_keys(filters, kPruneKeys));
   PruneFilter out;
   out.values_ = filters;
   POUCH_ASSIGN_OR_RETURN(const auto wants_all, parse_truth(filters, "all"));
@@ -78,8 +57,8 @@ Result<PruneFilter> PruneFilter::parse(const FilterMap& filters) {
 
 bool PruneFilter::matches(const VolumeRow& row) const {
   return (all_ || row.is_anonymous) &&
-         all(values_, "label", [&](const std::string& value) { return has_label(row, value); }) &&
-         all(values_, "label!", [&](const std::string& value) { return !has_label(row, value); });
+         passes_all(values_, "label", [&](const std::string& value) { return is_labelled(row, value); }) &&
+         passes_all(values_, "label!", [&](const std::string& value) { return !is_labelled(row, value); });
 }
 
 }  // namespace pouch::volume

@@ -5,12 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "core/base/filters.h"
 #include "core/base/status.h"
 #include "core/volume/records.h"
 
 namespace pouch::volume {
-
-using FilterMap = std::map<std::string, std::vector<std::string>>;
 
 /// On volumes that nobody has named.
 inline constexpr const char* kAnonymousLabel = "com.docker.volume.anonymous";

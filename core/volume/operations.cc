@@ -153,8 +153,7 @@ Status VolumeManager::settle_anonymous(store::Transaction& transaction, const st
 
 Result<api::VolumeListResult> VolumeManager::list(const api::VolumeListOptions& options, const Call& call) {
   POUCH_RETURN_IF_ERROR(call.check());
-  POUCH_ASSIGN_OR_RETURN(const auto filter,
-                         volume::ListFilter::parse(options.filters.value_or(volume::FilterMap{})));
+  POUCH_ASSIGN_OR_RETURN(const auto filter, volume::ListFilter::parse(options.filters.value_or(FilterMap{})));
   std::vector<api::Volume> volumes;
   {
     POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context_.db->read());
@@ -245,7 +244,7 @@ Status VolumeManager::remove(const std::string& name, const api::VolumeRemoveOpt
 Result<api::VolumePruneResult> VolumeManager::prune(const api::VolumePruneOptions& options,
                                                     const Call& call) {
   POUCH_ASSIGN_OR_RETURN(const auto filter,
-                         volume::PruneFilter::parse(options.filters.value_or(volume::FilterMap{})));
+                         volume::PruneFilter::parse(options.filters.value_or(FilterMap{})));
   using Answer = Result<api::VolumePruneResult>;
   return detached<Answer>(call, [this, filter]() -> Answer {
     std::vector<VolumeRow> rows;
