@@ -229,7 +229,7 @@ Status NetworkManager::remove_link(const Change& change) {
 
 Status NetworkManager::finish_disconnect(const Change& change, bool tell, const Call& call) {
   const Status done = disconnect_claimed(change, tell, call);
-  note_end(network::endpoint_key(change.endpoint), done);
+  sweeper_.note_end(network::endpoint_key(change.endpoint), done);
   return done;
 }
 

@@ -11,6 +11,7 @@
 #include "core/base/executor.h"
 #include "core/base/finding.h"
 #include "core/base/status.h"
+#include "core/base/sweeper.h"
 #include "core/base/unique_fd.h"
 #include "core/container/container_networks.h"
 #include "core/network/bridges.h"
@@ -77,7 +78,6 @@ class NetworkManager final : public ContainerNetworks {
   Status take_down_idle(const Call& call);
 
  private:
-  struct Background;
   /// A container's place in a network while one of the two changes.
   struct Change {
     network::NetworkRow network;
@@ -170,10 +170,6 @@ class NetworkManager final : public ContainerNetworks {
   // recover.cc
   /// Whether nobody is at what an intent says.
   bool is_orphan(const std::string& key, const std::string& owner) const;
-  /// What an intent says has been tried here. When it failed half-way a sweep, which comes soon, goes on with
-  /// it.
-  void note_end(const std::string& key, const Status& done);
-  bool is_abandoned(const std::string& key) const;
   Status recover_networks(const Call& call);
   Status recover_endpoints(const Call& call);
   Status recover_endpoint(const std::string& key, const Call& call);
@@ -183,10 +179,8 @@ class NetworkManager final : public ContainerNetworks {
   template <class R>
   R detached(const Call& call, std::function<R()> work) {
     return run_detached<R>(*context_.executor, call,
-                           [held = enter(), work = std::move(work)] { return work(); });
+                           [held = sweeper_.enter(), work = std::move(work)] { return work(); });
   }
-  /// Held while something runs, or waits to run.
-  std::shared_ptr<void> enter();
   Result<UniqueFd> make_namespace(const NetworkPlan& plan);
   Status join(const NetworkLeg& leg, int netns, const Call& call);
   Status add_port(const NetworkLeg& leg, sys::Links& host, int netns, const Call& call);
@@ -206,7 +200,7 @@ class NetworkManager final : public ContainerNetworks {
   network::Ports ports_;
   network::Plugs plugs_;
   std::atomic<bool> holds_ports_ = false;  ///< a keeper's: those of running containers
-  std::shared_ptr<Background> background_;
+  Sweeper sweeper_;                        ///< its keys are those of intents
 };
 
 namespace network {

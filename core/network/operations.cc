@@ -234,7 +234,7 @@ Status NetworkManager::claim_removal(NetworkRow& row, const Call& call) {
 
 Status NetworkManager::finish_removal(const NetworkRow& row, bool tell, const Call& call) {
   const Status removed = remove_claimed(row, tell, call);
-  note_end(row.id, removed);
+  sweeper_.note_end(row.id, removed);
   return removed;
 }
 

@@ -14,7 +14,7 @@ constexpr size_t kIdLength = 64;
 }  // namespace
 
 bool NetworkManager::is_orphan(const std::string& key, const std::string& owner) const {
-  if (owner == context_.owner_token) return is_abandoned(key);
+  if (owner == context_.owner_token) return sweeper_.is_abandoned(key);
   return owner.empty() || !context_.is_owner_alive(owner);
 }
 

@@ -3,9 +3,6 @@
 #include <dirent.h>
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
-#include <set>
 
 #include "core/base/executor.h"
 #include "core/base/log.h"
@@ -36,61 +33,23 @@ const sys::NetSettings& sandbox_settings() {
 
 }  // namespace
 
-/// One sweep at a time, and one more for what was asked meanwhile.
-struct NetworkManager::Background {
-  std::mutex mutex;
-  std::condition_variable idle;
-  // Below protected by mutex.
-  bool running = false;
-  bool again = false;
-  bool closed = false;
-  int operations = 0;
-  std::set<std::string> abandoned;  ///< keys of intents
-};
-
 NetworkManager::NetworkManager(EngineContext& context)
     : context_(context),
       bridges_(context),
       ports_(context),
       plugs_(context),
-      background_(std::make_shared<Background>()) {}
+      sweeper_({"network", "remove what ended containers left",
+                [this] {
+                  return sweep(Call{Deadline::after_ms(kSweepMs), nullptr, {}});
+                },
+                [this](std::function<void()> work) { context_.executor->submit(std::move(work)); }}) {}
 
 NetworkManager::~NetworkManager() {
   close();
 }
 
 void NetworkManager::close() {
-  std::unique_lock lock(background_->mutex);
-  background_->closed = true;
-  background_->idle.wait(lock, [this] { return !background_->running && background_->operations == 0; });
-}
-
-std::shared_ptr<void> NetworkManager::enter() {
-  const std::lock_guard lock(background_->mutex);
-  ++background_->operations;
-  // Not a pointer to anything: what counts is when the last copy goes.
-  return {background_.get(), [state = background_](void*) {
-            const std::lock_guard guard(state->mutex);
-            if (--state->operations == 0) state->idle.notify_all();
-          }};
-}
-
-void NetworkManager::note_end(const std::string& key, const Status& done) {
-  bool is_new = false;
-  {
-    const std::lock_guard lock(background_->mutex);
-    if (done.is_ok()) {
-      background_->abandoned.erase(key);
-    } else {
-      is_new = background_->abandoned.insert(key).second;
-    }
-  }
-  if (is_new) sweep_soon();
-}
-
-bool NetworkManager::is_abandoned(const std::string& key) const {
-  const std::lock_guard lock(background_->mutex);
-  return background_->abandoned.contains(key);
+  sweeper_.close();
 }
 
 Status NetworkManager::join(const NetworkLeg& leg, int netns, const Call& call) {
@@ -246,24 +205,7 @@ Status NetworkManager::sweep(const Call& call) {
 }
 
 void NetworkManager::sweep_soon() {
-  {
-    const std::lock_guard lock(background_->mutex);
-    if (background_->closed || std::exchange(background_->running, true)) {
-      background_->again = true;
-      return;
-    }
-  }
-  context_.executor->submit([this, state = background_] {
-    while (true) {
-      const Status swept = sweep(Call{Deadline::after_ms(kSweepMs), nullptr, {}});
-      if (!swept.is_ok()) log_warning("network", "remove what ended containers left: " + swept.message());
-      const std::lock_guard lock(state->mutex);
-      if (std::exchange(state->again, false) && !state->closed) continue;
-      state->running = false;
-      state->idle.notify_all();
-      return;
-    }
-  });
+  sweeper_.soon();
 }
 
 namespace network {

@@ -94,7 +94,7 @@ Result<VolumeRow> VolumeManager::make(WantedVolume wanted, const std::string& se
   if (made.is_ok()) made = finish_create(row, own_call());
   if (made.is_ok()) return row;
   const Status undone = recover_volume(row.name, own_call());
-  note_end(row.name, undone);
+  sweeper_.note_end(row.name, undone);
   if (!undone.is_ok()) log_warning("volume", "undo a create: " + undone.message());
   return made.prefix("create " + row.name);
 }
@@ -197,7 +197,7 @@ Status VolumeManager::claim_removal(VolumeRow& row, const Call& call) {
 
 Status VolumeManager::finish_removal(const VolumeRow& row, const Call& call, bool force) {
   const Status removed = remove_claimed(row, call, force);
-  note_end(row.name, removed);
+  sweeper_.note_end(row.name, removed);
   return removed;
 }
 

@@ -40,7 +40,7 @@ Status VolumeManager::remove_dropped(const std::string& name, const Call& call) 
   const auto row = load(name);
   if (row.code() == Code::kNotFound) return {};
   if (!row.is_ok()) {
-    note_end(name, row.status());
+    sweeper_.note_end(name, row.status());
     return row.status();
   }
   return row->state == volume::state::kDropping ? finish_removal(*row, call) : Status();

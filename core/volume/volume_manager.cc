@@ -1,8 +1,6 @@
 #include "core/volume/volume_manager.h"
 
-#include <condition_variable>
 #include <mutex>
-#include <set>
 #include <utility>
 
 #include "core/base/log.h"
@@ -22,81 +20,30 @@ constexpr const char* kLocal = "local";
 
 }  // namespace
 
-/// One sweep at a time, and one more for what was asked meanwhile.
-struct VolumeManager::Background {
-  std::mutex mutex;
-  std::condition_variable idle;
-  // Below protected by mutex.
-  bool running = false;
-  bool again = false;
-  bool closed = false;
-  int operations = 0;
-  std::set<std::string> abandoned;  ///< volumes whose change failed here half-way
-};
-
 VolumeManager::VolumeManager(EngineContext& context)
     : context_(context),
       local_(std::make_shared<volume::LocalDriver>(context.root_dir() + "/volumes")),
-      background_(std::make_shared<Background>()) {}
+      sweeper_({"volume", "unmount what ended containers left",
+                [this] {
+                  return sweep(Call{Deadline::after_ms(kSweepMs), nullptr, {}});
+                },
+                [this](std::function<void()> work) { context_.executor->submit(std::move(work)); }}) {}
 
 VolumeManager::~VolumeManager() {
   close();
 }
 
 void VolumeManager::close() {
-  std::unique_lock lock(background_->mutex);
-  background_->closed = true;
-  background_->idle.wait(lock, [this] { return !background_->running && background_->operations == 0; });
-}
-
-std::shared_ptr<void> VolumeManager::enter() {
-  const std::lock_guard lock(background_->mutex);
-  ++background_->operations;
-  // Not a pointer to anything: what counts is when the last copy goes.
-  return {background_.get(), [state = background_](void*) {
-            const std::lock_guard guard(state->mutex);
-            if (--state->operations == 0) state->idle.notify_all();
-          }};
-}
-
-void VolumeManager::note_end(const std::string& name, const Status& done) {
-  bool is_new = false;
-  {
-    const std::lock_guard lock(background_->mutex);
-    if (done.is_ok()) {
-      background_->abandoned.erase(name);
-    } else {
-      is_new = background_->abandoned.insert(name).second;
-    }
-  }
-  if (is_new) sweep_soon();
+  sweeper_.close();
 }
 
 bool VolumeManager::is_left(const VolumeRow& row) const {
   if (row.owner != context_.owner_token) return is_orphan(row.owner);
-  const std::lock_guard lock(background_->mutex);
-  return background_->abandoned.contains(row.name);
+  return sweeper_.is_abandoned(row.name);
 }
 
 void VolumeManager::sweep_soon() {
-  {
-    const std::lock_guard lock(background_->mutex);
-    if (background_->closed || std::exchange(background_->running, true)) {
-      background_->again = true;
-      return;
-    }
-  }
-  context_.executor->submit([this, state = background_] {
-    while (true) {
-      const Status swept = sweep(Call{Deadline::after_ms(kSweepMs), nullptr, {}});
-      if (!swept.is_ok()) log_warning("volume", "unmount what ended containers left: " + swept.message());
-      const std::lock_guard lock(state->mutex);
-      if (std::exchange(state->again, false) && !state->closed) continue;
-      state->running = false;
-      state->idle.notify_all();
-      return;
-    }
-  });
+  sweeper_.soon();
 }
 
 std::shared_ptr<volume::Driver> VolumeManager::known_driver(const std::string& name) {

@@ -13,6 +13,7 @@
 #include "core/base/cancel.h"
 #include "core/base/executor.h"
 #include "core/base/status.h"
+#include "core/base/sweeper.h"
 #include "core/container/container_volumes.h"
 #include "core/store/engine_context.h"
 #include "core/sys/file.h"
@@ -64,8 +65,6 @@ class VolumeManager final : public ContainerVolumes {
   Status sweep(const Call& call);
 
  private:
-  struct Background;
-
   // volume_manager.cc
   /// NotFound with Moby's text.
   Result<std::shared_ptr<volume::Driver>> driver_of(const std::string& name, const Call& call);
@@ -84,8 +83,6 @@ class VolumeManager final : public ContainerVolumes {
   bool is_orphan(const std::string& owner) const;
   /// Whether nobody is at the change that its row tells of.
   bool is_left(const volume::VolumeRow& row) const;
-  /// A change was tried here. When it failed half-way a sweep, which comes soon, goes on with it.
-  void note_end(const std::string& name, const Status& done);
 
   // operations.cc
   // foreign.cc
@@ -123,17 +120,15 @@ class VolumeManager final : public ContainerVolumes {
   template <class R>
   R detached(const Call& call, std::function<R()> work) {
     return run_detached<R>(*context_.executor, call,
-                           [held = enter(), work = std::move(work)] { return work(); });
+                           [held = sweeper_.enter(), work = std::move(work)] { return work(); });
   }
-  /// Held while something runs, or waits to run.
-  std::shared_ptr<void> enter();
 
   EngineContext& context_;
   const std::shared_ptr<volume::LocalDriver> local_;
   std::mutex plugins_mutex_;
   std::map<std::string, std::shared_ptr<volume::Driver>> plugins_;  ///< by name; under plugins_mutex_
   std::atomic<bool> has_looked_ = false;                            ///< for stray folders
-  std::shared_ptr<Background> background_;
+  Sweeper sweeper_;                                                 ///< its keys are names
 };
 
 }  // namespace pouch
