@@ -14,6 +14,7 @@ from pouchtest.dns_server import Upstream
 from pouchtest.faults.control import Control
 from pouchtest.faults.pouchd import FaultyPouchd
 from pouchtest.pouchd import Pouchd
+from pouchtest.sleepers import endpoints, pings, sleeper
 
 pytest_plugins = ["pouchtest.fixtures"]
 
@@ -88,18 +89,6 @@ def create(docker, lists, name, *args):
     return docker("network", "create", "--driver", "cni", "--opt", f"cni.conf_dir={lists.folder}", *args, name)
 
 
-def sleeper(docker, name, *args):
-    docker("run", "--detach", "--name", name, *args, "busybox", "sleep", "1000")
-
-
-def inspected(docker, name, network):
-    return json.loads(docker("inspect", name).out)[0]["NetworkSettings"]["Networks"][network]
-
-
-def pings(docker, name, address):
-    return docker("exec", name, "ping", "-c", "1", "-W", "1", address, check=False).code == 0
-
-
 def attachments(pouchd):
     with contextlib.closing(sqlite3.connect(f"file:{pouchd.dir}/home/pouch.db?mode=ro", uri=True)) as database:
         return database.execute("SELECT count(*) FROM intents WHERE kind = 'attachment'").fetchone()[0]
@@ -112,7 +101,7 @@ def test_a_list_makes_a_network(pouchd, docker, lists):
     assert (shown["Driver"], shown["Scope"], shown["IPAM"]["Config"]) == ("cni", "local", [])
     sleeper(docker, "c1", "--network", "web", "--publish", "80")
     sleeper(docker, "c2", "--network", "web", "--network-alias", "other")
-    one, two = inspected(docker, "c1", "web"), inspected(docker, "c2", "web")
+    one, two = endpoints(docker, "c1")["web"], endpoints(docker, "c2")["web"]
     assert (one["IPAddress"], one["IPPrefixLen"], one["Gateway"]) == ("10.188.1.2", 24, "10.188.1.1")
     assert lists.leases("web") == ["10.188.1.2", "10.188.1.3"]
     assert one["MacAddress"] in docker("exec", "c1", "ip", "link", "show", "eth0").out
@@ -137,7 +126,7 @@ def test_joining_and_leaving(pouchd, docker, lists):
     create(docker, lists, "joined", "--opt", "cni.list=more")
     sleeper(docker, "c1")
     docker("network", "connect", "--driver-opt", "K=V", "joined", "c1")
-    assert inspected(docker, "c1", "joined")["IPAddress"] == "10.188.2.2"
+    assert endpoints(docker, "c1")["joined"]["IPAddress"] == "10.188.2.2"
     assert pings(docker, "c1", "10.188.2.1") and docker("exec", "c1", "ip", "link", "show", "eth1").code == 0
     docker("kill", "c1")
     docker("wait", "c1")
@@ -185,7 +174,7 @@ def test_name_servers_of_a_plugin(docker, lists):
     with contextlib.closing(server):
         found = docker("exec", "c1", "nslookup", "mail.example.org").out
         assert "192.0.2.7" in found and ("mail.example.org", 1) in server.asked
-        own = inspected(docker, "c1", "names")["IPAddress"]  # a container's name is its own before it is theirs
+        own = endpoints(docker, "c1")["names"]["IPAddress"]  # a container's name is its own before it is theirs
         assert f"({own})" in docker("exec", "c1", "ping", "-c", "1", "www").out
         assert docker("exec", "c2", "nslookup", "ftp.example.org", check=False).code != 0
         assert not [name for name, _ in server.asked if name.startswith("ftp")]

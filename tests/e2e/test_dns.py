@@ -12,6 +12,7 @@ import pytest
 from pouchtest import echo, networks, procs
 from pouchtest.dns_server import LARGE, Upstream
 from pouchtest.embed import keeper
+from pouchtest.sleepers import endpoints, sleeper
 
 pytest_plugins = ["pouchtest.fixtures"]
 
@@ -26,16 +27,8 @@ def upstream():
     server.close()
 
 
-def sleeper(docker, name, *args):
-    return docker("run", "--detach", "--name", name, *args, "busybox", "sleep", "1000").out.strip()
-
-
 def inspect(docker, name):
     return json.loads(docker("inspect", name).out)[0]
-
-
-def address(docker, name, network, key="IPAddress"):
-    return inspect(docker, name)["NetworkSettings"]["Networks"][network][key]
 
 
 def dig(docker, name, *words, whole=False):
@@ -71,20 +64,20 @@ def of_root(pouchd, word):
 def test_names(docker):
     docker("network", "create", "--ipv6", "--subnet", "fd42:dead::/64", "front")
     docker("network", "create", "back")
-    one = sleeper(docker, "one", "--network", "front", "--network-alias", "web", "--network-alias", "one.alias")
+    sleeper(docker, "one", "--network", "front", "--network-alias", "web", "--network-alias", "one.alias")
     # The first query of a container, and the alias that two share.
     first = docker("run", "--name", "two", "--detach", "--network", "front", "--network-alias", "web", "--link", "one:linked",
                    "busybox", "sh", "-c", "nslookup one > /tmp/first; sleep 1000")
     assert first.code == 0
-    v4, v6 = address(docker, "one", "front"), address(docker, "one", "front", "GlobalIPv6Address")
+    v4, v6 = endpoints(docker, "one")["front"]["IPAddress"], endpoints(docker, "one")["front"]["GlobalIPv6Address"]
     resolv = docker("exec", "two", "cat", "/etc/resolv.conf").out
     assert "nameserver 127.0.0.11\n" in resolv and "ndots:0" in resolv and resolv.count("nameserver") == 1
     assert "linked" not in docker("exec", "two", "cat", "/etc/hosts").out  # which would not know of its restart
     assert procs.wait_until(lambda: v4 in docker("exec", "two", "cat", "/tmp/first").out, 10)
-    names = ("one", "ONE.", "one.front", "one.alias", "one.alias.front", one[:12], "linked")
+    names = ("one", "ONE.", "one.front", "one.alias", "one.alias.front", inspect(docker, "one")["Id"][:12], "linked")
     assert dig(docker, "two", *names) == [v4] * len(names)
     assert dig(docker, "two", "one", "AAAA") == [v6]
-    assert dig(docker, "two", "web", "A") == sorted([v4, address(docker, "two", "front")])
+    assert dig(docker, "two", "web", "A") == sorted([v4, endpoints(docker, "two")["front"]["IPAddress"]])
     turns = dig(docker, "two", *["web"] * 20, whole=True).split("ANSWER SECTION:")[1:]
     assert len({tuple(turn.split()[:5]) for turn in turns}) == 2
     assert dig(docker, "two", "-x", v4) == ["one.front."] and dig(docker, "two", "-x", v6) == ["one.front."]
@@ -105,7 +98,7 @@ def test_names(docker):
     assert dig(docker, "three", "uno", "A") == [] and dig(docker, "uno", "late", "A") == []
     docker("stop", "--time", "0", "uno")
     docker("start", "uno")
-    assert dig(docker, "two", "uno", "A") == [address(docker, "uno", "front")]
+    assert dig(docker, "two", "uno", "A") == [endpoints(docker, "uno")["front"]["IPAddress"]]
     docker("stop", "--time", "0", "two")
     assert dig(docker, "uno", "two", "A") == []
 
@@ -127,8 +120,8 @@ def test_forwarding(docker, upstream):
     assert ("large.example.org", 1) in upstream.asked
     before = list(upstream.asked)
     assert status(docker, "shut", "www.example.org", "A") == "SERVFAIL"
-    assert dig(docker, "shut", "shut", "A") == [address(docker, "shut", "in")]
-    assert dig(docker, "asks", "asks", "A") == [address(docker, "asks", "out")]
+    assert dig(docker, "shut", "shut", "A") == [endpoints(docker, "shut")["in"]["IPAddress"]]
+    assert dig(docker, "asks", "asks", "A") == [endpoints(docker, "asks")["out"]["IPAddress"]]
     assert upstream.asked == before
     # Nobody there, then the one that answers; and nobody at all.
     sleeper(docker, "second", "--network", "out", "--dns", NOBODY, *server)
@@ -144,7 +137,7 @@ def test_the_default_bridge_has_no_names(docker):
     sleeper(docker, "other", "--network", "later")
     docker("network", "connect", "later", "plain")
     assert "nameserver 127.0.0.11\n" in docker("exec", "plain", "cat", "/etc/resolv.conf").out
-    assert dig(docker, "plain", "other", "A") == [address(docker, "other", "later")]
+    assert dig(docker, "plain", "other", "A") == [endpoints(docker, "other")["later"]["IPAddress"]]
     assert "Address" in docker("exec", "plain", "nslookup", "other").out
 
 
@@ -156,15 +149,15 @@ def test_a_name_server_in_a_container(docker):
     pids = {name: inspect(docker, name)["State"]["Pid"] for name in ("mine", "asks")}
     with echo.server("mine", "53/tcp", "53/udp", pid=pids["mine"]):
         for protocol in ("tcp", "udp"):
-            assert echo.ask(address(docker, "mine", "net"), 53, protocol, pid=pids["asks"])[0] == "mine"
-        assert dig(docker, "mine", "asks", "A") == dig(docker, "mine", "+tcp", "asks", "A") == [address(docker, "asks", "net")]
+            assert echo.ask(endpoints(docker, "mine")["net"]["IPAddress"], 53, protocol, pid=pids["asks"])[0] == "mine"
+        assert dig(docker, "mine", "asks", "A") == dig(docker, "mine", "+tcp", "asks", "A") == [endpoints(docker, "asks")["net"]["IPAddress"]]
 
 
 def test_killed(docker, pouchd):
     docker("network", "create", "net")
     sleeper(docker, "a1", "--network", "net")
     sleeper(docker, "b1", "--network", "net")
-    there = [address(docker, "a1", "net")]
+    there = [endpoints(docker, "a1")["net"]["IPAddress"]]
     assert dig(docker, "b1", "a1", "A") == there
     [server] = of_root(pouchd, "--serve-names")
     killed = time.monotonic()
@@ -177,7 +170,7 @@ def test_killed(docker, pouchd):
     assert second != server
     os.kill(worker, signal.SIGKILL)
     assert procs.wait_until(lambda: dig(docker, "b1", "a1", "A") == there, 20)
-    assert dig(docker, "a1", "+tcp", "b1", "A") == [address(docker, "b1", "net")]
+    assert dig(docker, "a1", "+tcp", "b1", "A") == [endpoints(docker, "b1")["net"]["IPAddress"]]
     supervisor, worker = keeper(pouchd.dir)
     os.kill(supervisor, signal.SIGKILL)  # the worker takes its place and has another
     assert procs.wait_until(lambda: keeper(pouchd.dir)[0] == worker and keeper(pouchd.dir)[1], 10)
@@ -187,7 +180,7 @@ def test_killed(docker, pouchd):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     sleeper(docker, "c1", "--network", "net")
-    assert procs.wait_until(lambda: dig(docker, "b1", "c1", "A") == [address(docker, "c1", "net")], 20)
+    assert procs.wait_until(lambda: dig(docker, "b1", "c1", "A") == [endpoints(docker, "c1")["net"]["IPAddress"]], 20)
     assert dig(docker, "c1", "a1", "A") == there
     # Nothing keeps the namespace of a run that has ended.
     bridge = bridge_of(docker, "net")

@@ -10,6 +10,7 @@ import os
 import pytest
 from pouchtest import networks, procs
 from pouchtest.pouchd import Pouchd
+from pouchtest.sleepers import pings, sleeper
 
 pytest_plugins = ["pouchtest.fixtures"]
 pytestmark = pytest.mark.vm
@@ -54,16 +55,6 @@ def lan():
 
 def create(docker, name, *args, driver="macvlan", subnet="198.18.77.0/24"):
     docker("network", "create", "--driver", driver, "--subnet", subnet, "--opt", f"parent={_PARENT}", *args, name)
-
-
-def sleeper(docker, name, *args):
-    docker("run", "--detach", "--name", name, *args, "busybox", "sleep", "1000")
-    return json.loads(docker("inspect", name).out)[0]["NetworkSettings"]["Networks"]
-
-
-def pings(docker, name, address, wait=1):
-    family = "-6" if ":" in address else "-4"
-    return docker("exec", name, "ping", family, "-c", "1", "-W", str(wait), address, check=False).code == 0
 
 
 def inside(docker, name, *args):

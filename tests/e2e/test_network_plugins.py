@@ -13,6 +13,7 @@ from pouchtest.network_plugin import IpamPlugin, NetworkPlugin
 from pouchtest.paths import build_dir
 from pouchtest.ports import free_port
 from pouchtest.run import run
+from pouchtest.sleepers import endpoints, pings, sleeper
 
 pytest_plugins = ["pouchtest.fixtures"]
 
@@ -38,18 +39,6 @@ def ipam(docker):
         assert not plugin.taken
 
 
-def sleeper(docker, name, *args):
-    docker("run", "--detach", "--name", name, *args, "busybox", "sleep", "1000")
-
-
-def inspected(docker, name, network):
-    return json.loads(docker("inspect", name).out)[0]["NetworkSettings"]["Networks"][network]
-
-
-def pings(docker, name, address):
-    return docker("exec", name, "ping", "-c", "1", "-W", "1", address, check=False).code == 0
-
-
 def test_a_driver_makes_the_links(docker, driver):
     network = docker("network", "create", "--driver", driver.name, "--opt", "a=b", "--subnet", "10.186.1.0/24",
                      "--ip-range", "10.186.1.128/25", "plug1").out.strip()
@@ -64,7 +53,7 @@ def test_a_driver_makes_the_links(docker, driver):
         {"Proto": 6, "Port": 80, "IP": "", "HostIP": "127.0.0.1", "HostPort": 8081, "HostPortEnd": 8081}]
     assert first["Interface"] == {"Address": "10.186.1.128/24", "AddressIPv6": "", "MacAddress": ""}
     assert second["Interface"] == {"Address": "10.186.1.7/24", "AddressIPv6": "", "MacAddress": "02:00:00:00:00:07"}
-    shown = inspected(docker, "c1", "plug1")
+    shown = endpoints(docker, "c1")["plug1"]
     assert (shown["IPAddress"], shown["Gateway"], shown["MacAddress"]) == ("10.186.1.128", "10.186.1.1", "02:42:de:ad:be:01")
     assert shown["EndpointID"] in driver.endpoints
     link = docker("exec", "c1", "ip", "link", "show", "plug0").out
@@ -179,7 +168,7 @@ def test_an_address_manager(docker, ipam):
     assert shown["Config"] == [{"Subnet": "10.187.0.0/24", "Gateway": "10.187.0.253", "AuxiliaryAddresses": {"printer": "10.187.0.254"}}]
     sleeper(docker, "c1", "--network", "ipam1", "--publish", "80")
     sleeper(docker, "c2", "--network", "ipam1", "--ip", "10.187.0.9")
-    one, two = inspected(docker, "c1", "ipam1"), inspected(docker, "c2", "ipam1")
+    one, two = endpoints(docker, "c1")["ipam1"], endpoints(docker, "c2")["ipam1"]
     assert (one["IPAddress"], one["Gateway"], two["IPAddress"]) == ("10.187.0.252", "10.187.0.253", "10.187.0.9")
     assert ipam.asked("IpamDriver.RequestAddress")[-2]["Options"] == {"com.docker.network.endpoint.macaddress": one["MacAddress"]}
     assert pings(docker, "c1", "10.187.0.9") and pings(docker, "c1", "c2") and pings(docker, "c1", "10.187.0.253")

@@ -8,25 +8,13 @@ import time
 import pytest
 from pouchtest import echo, networks, procs
 from pouchtest.pouchd import Pouchd
+from pouchtest.sleepers import endpoints, pings, sleeper
 
 pytest_plugins = ["pouchtest.fixtures"]
 
 
-def sleeper(docker, name, *args):
-    docker("run", "--detach", "--name", name, *args, "busybox", "sleep", "1000")
-
-
-def networks_of(docker, name):
-    return json.loads(docker("inspect", name).out)[0]["NetworkSettings"]["Networks"]
-
-
 def network(docker, name):
     return json.loads(docker("network", "inspect", name).out)[0]
-
-
-def pings(docker, name, address, wait=1):
-    family = "-6" if ":" in address else "-4"
-    return docker("exec", name, "ping", family, "-c", "1", "-W", str(wait), address, check=False).code == 0
 
 
 def routes(docker, name, family="-4"):
@@ -71,7 +59,7 @@ def test_life(docker):
     shown = network(docker, "net1")
     [pool] = shown["IPAM"]["Config"]
     [member] = shown["Containers"].values()
-    endpoint = networks_of(docker, "c1")["net1"]
+    endpoint = endpoints(docker, "c1")["net1"]
     assert member["Name"] == "c1" and member["IPv4Address"] == f"{endpoint['IPAddress']}/{endpoint['IPPrefixLen']}"
     assert ipaddress.ip_address(endpoint["IPAddress"]) in ipaddress.ip_network(pool["Subnet"])
     assert endpoint["DNSNames"][0] == "c1" and endpoint["NetworkID"] == net
@@ -91,7 +79,7 @@ def test_networks_are_apart_and_containers_within_one_are_not(docker):
     sleeper(docker, "a2", "--network", "net1")
     sleeper(docker, "b1", "--network", "net2")
     sleeper(docker, "d1")
-    address = {name: next(iter(networks_of(docker, name).values()))["IPAddress"] for name in ("a1", "a2", "b1", "d1")}
+    address = {name: next(iter(endpoints(docker, name).values()))["IPAddress"] for name in ("a1", "a2", "b1", "d1")}
     assert pings(docker, "a1", address["a2"], 5)
     for source, target in (("a1", "b1"), ("b1", "a2"), ("a1", "d1"), ("d1", "a1")):
         assert not pings(docker, source, address[target]), (source, target)
@@ -106,7 +94,7 @@ def test_connect_and_disconnect_of_a_running_container(docker):
     docker("network", "create", "--subnet", "10.190.2.0/24", "net2")
     sleeper(docker, "c1", "--network", "net1", "--hostname", "h1")
     docker("network", "connect", "--ip", "10.190.2.77", "--alias", "other", "net2", "c1")
-    found = networks_of(docker, "c1")
+    found = endpoints(docker, "c1")
     assert found["net2"]["IPAddress"] == "10.190.2.77" and found["net2"]["Aliases"] == ["other"]
     assert "inet 10.190.2.77/24" in docker("exec", "c1", "ip", "address", "show", "eth1").out
     assert "10.190.2.77\th1" in docker("exec", "c1", "cat", "/etc/hosts").out
@@ -116,7 +104,7 @@ def test_connect_and_disconnect_of_a_running_container(docker):
     assert "endpoint with name c1 already exists in network net2" in again.err
     # The way out moves, and the address is another's.
     docker("network", "disconnect", "net1", "c1")
-    assert list(networks_of(docker, "c1")) == ["net2"]
+    assert list(endpoints(docker, "c1")) == ["net2"]
     assert "default via 10.190.2.1 dev eth1" in routes(docker, "c1")
     assert "eth0" not in docker("exec", "c1", "ip", "link").out
     assert "10.190.1." not in docker("exec", "c1", "cat", "/etc/hosts").out
@@ -124,8 +112,8 @@ def test_connect_and_disconnect_of_a_running_container(docker):
     assert "eth0" in docker("exec", "c1", "ip", "link").out
     docker("stop", "--time", "0", "c1")
     docker("start", "c1")
-    assert sorted(networks_of(docker, "c1")) == ["net1", "net2"]
-    assert networks_of(docker, "c1")["net2"]["IPAddress"] == "10.190.2.77"
+    assert sorted(endpoints(docker, "c1")) == ["net1", "net2"]
+    assert endpoints(docker, "c1")["net2"]["IPAddress"] == "10.190.2.77"
     lines = docker("events", "--since", str(begin), "--until", str(int(time.time()) + 1), "--filter", "type=network",
                    "--format", "{{.Action}} {{.Actor.Attributes.name}}").lines
     assert lines[:6] == ["create net1", "create net2", "connect net1", "connect net2", "disconnect net1", "connect net1"]
@@ -135,10 +123,10 @@ def test_a_stopped_container_joins_and_leaves(docker):
     docker("network", "create", "net1")
     docker("create", "--name", "c1", "busybox", "sleep", "1000")
     docker("network", "connect", "net1", "c1")
-    assert sorted(networks_of(docker, "c1")) == ["bridge", "net1"]
+    assert sorted(endpoints(docker, "c1")) == ["bridge", "net1"]
     docker("network", "disconnect", "bridge", "c1")
     docker("start", "c1")
-    assert list(networks_of(docker, "c1")) == ["net1"]
+    assert list(endpoints(docker, "c1")) == ["net1"]
     assert "eth1" not in docker("exec", "c1", "ip", "link").out
 
 
@@ -147,7 +135,7 @@ def test_several_networks_from_the_start(docker):
     docker("network", "create", "--subnet", "10.190.2.0/24", "net2")
     docker("network", "create", "--subnet", "10.190.3.0/24", "--internal", "aaa")
     sleeper(docker, "c1", "--network", "net2", "--network", "name=net1,ip=10.190.1.9,gw-priority=5", "--network", "aaa")
-    assert networks_of(docker, "c1")["net1"]["IPAddress"] == "10.190.1.9"
+    assert endpoints(docker, "c1")["net1"]["IPAddress"] == "10.190.1.9"
     assert "inet 10.190.2." in docker("exec", "c1", "ip", "address", "show", "eth0").out
     assert [line for line in routes(docker, "c1") if line.startswith("default")] == ["default via 10.190.1.1 dev eth2"]
 
@@ -160,7 +148,7 @@ def test_internal_networks_lead_nowhere(docker):
     sleeper(docker, "c2", "--network", "in1")
     sleeper(docker, "c3", "--network", "out1")
     assert routes(docker, "c1") and not [line for line in routes(docker, "c1") if line.startswith("default")]
-    assert pings(docker, "c1", networks_of(docker, "c2")["in1"]["IPAddress"], 5)
+    assert pings(docker, "c1", endpoints(docker, "c2")["in1"]["IPAddress"], 5)
     gateway = network(docker, "in1")["IPAM"]["Config"][0]["Gateway"]
     with networks.outside_host(f"pzi{os.getpid() % 10**6}", f"198.18.{number}.1/24", f"198.18.{number}.2/24"):
         assert pings(docker, "c3", f"198.18.{number}.2", 5)
@@ -173,8 +161,8 @@ def test_containers_without_icc_reach_the_host_alone(docker):
     docker("network", "create", "--opt", "com.docker.network.bridge.enable_icc=false", "net1")
     sleeper(docker, "c1", "--network", "net1")
     sleeper(docker, "c2", "--network", "net1")
-    assert pings(docker, "c1", networks_of(docker, "c1")["net1"]["Gateway"], 5)
-    assert not pings(docker, "c1", networks_of(docker, "c2")["net1"]["IPAddress"])
+    assert pings(docker, "c1", endpoints(docker, "c1")["net1"]["Gateway"], 5)
+    assert not pings(docker, "c1", endpoints(docker, "c2")["net1"]["IPAddress"])
 
 
 @pytest.mark.parametrize("masquerade", [True, False])
@@ -194,12 +182,12 @@ def test_ipv6(docker):
     sleeper(docker, "c2", "--network", "dual")
     sleeper(docker, "s1", "--network", "six")
     sleeper(docker, "s2", "--network", "six")
-    first = networks_of(docker, "c1")["dual"]
+    first = endpoints(docker, "c1")["dual"]
     assert first["GlobalIPv6Address"] == "fd00:77:1::99" and first["GlobalIPv6PrefixLen"] == 64
     assert first["IPv6Gateway"] == "fd00:77:1::1" and first["IPAddress"].startswith("10.190.1.")
     assert "fd00:77:1::99\th1" in docker("exec", "c1", "cat", "/etc/hosts").out
     assert pings(docker, "c2", "fd00:77:1::99", 5) and pings(docker, "c2", first["IPAddress"], 5)
-    only = networks_of(docker, "s2")["six"]
+    only = endpoints(docker, "s2")["six"]
     assert only["IPAddress"] == "" and only["GlobalIPv6Address"].startswith("fd")
     assert pings(docker, "s1", only["GlobalIPv6Address"], 5)
     assert "inet " not in docker("exec", "s1", "ip", "address", "show", "eth0").out
@@ -217,7 +205,7 @@ def test_link_local_addresses(docker):
     sleeper(docker, "c1", "--network", "n1", "--link-local-ip", "169.254.7.9", "--link-local-ip", "fe80::7:9")
     found = docker("exec", "c1", "ip", "address", "show", "eth0").out
     assert "169.254.7.9/16" in found and "fe80::7:9/64" in found
-    assert networks_of(docker, "c1")["n1"]["IPAMConfig"] == {"LinkLocalIPs": ["169.254.7.9", "fe80::7:9"]}
+    assert endpoints(docker, "c1")["n1"]["IPAMConfig"] == {"LinkLocalIPs": ["169.254.7.9", "fe80::7:9"]}
     sleeper(docker, "c2", "--network", "n1", "--link-local-ip", "169.254.7.10")
     assert pings(docker, "c2", "169.254.7.9", 5)
     refused = docker("network", "connect", "--link-local-ip", "nonsense", "bridge", "c1", check=False)
@@ -228,7 +216,7 @@ def test_fixed_addresses(docker):
     docker("network", "create", "--subnet", "10.190.1.0/29", "--ip-range", "10.190.1.4/30", "--gateway", "10.190.1.6",
            "--aux-address", "printer=10.190.1.5", "net1")
     sleeper(docker, "c1", "--network", "net1")
-    assert networks_of(docker, "c1")["net1"]["IPAddress"] == "10.190.1.4"
+    assert endpoints(docker, "c1")["net1"]["IPAddress"] == "10.190.1.4"
     full = docker("run", "--rm", "--network", "net1", "busybox", "true", check=False)
     assert full.code == 125 and "no available IPv4 addresses on this network's address pools: net1" in full.err
     sleeper(docker, "c2", "--network", "net1", "--ip", "10.190.1.2")
@@ -264,10 +252,10 @@ def test_a_container_in_the_network_of_another(docker):
     sleeper(docker, "c1", "--hostname", "h1")
     inside = docker("run", "--rm", "--network", "container:c1", "busybox", "sh", "-c",
                     "hostname; ip -4 -o address show eth0; cat /etc/hosts").out
-    address = networks_of(docker, "c1")["bridge"]["IPAddress"]
+    address = endpoints(docker, "c1")["bridge"]["IPAddress"]
     assert inside.startswith("h1\n") and f" {address}/" in inside and f"{address}\th1" in inside
     sleeper(docker, "c2", "--network", "container:c1")
-    assert networks_of(docker, "c2") == {}
+    assert endpoints(docker, "c2") == {}
     assert "container sharing network namespace with another" in docker("network", "connect", "none", "c2", check=False).err
     # When the first ends its address is another's: the second keeps no link with it.
     docker("stop", "--time", "0", "c1")
@@ -281,7 +269,7 @@ def test_a_container_in_the_network_of_another(docker):
 def test_links(docker):
     sleeper(docker, "db")
     hosts = docker("run", "--rm", "--link", "db:base", "busybox", "cat", "/etc/hosts").out
-    assert f"{networks_of(docker, 'db')['bridge']['IPAddress']}\tbase " in hosts
+    assert f"{endpoints(docker, 'db')['bridge']['IPAddress']}\tbase " in hosts
     docker("stop", "--time", "0", "db")
     assert "Cannot link to a non running container: /db AS base" in docker(
         "run", "--rm", "--link", "db:base", "busybox", "true", check=False).err
@@ -334,10 +322,10 @@ def test_killed_daemons_leave_nothing_and_running_containers_their_connections(b
         docker("network", "create", "net2")
         sleeper(docker, "c1", "--network", "net1")
         docker("network", "connect", "net2", "c1")
-        before = networks_of(docker, "c1")
+        before = endpoints(docker, "c1")
         daemon.kill()
         daemon.start()
-        assert networks_of(docker, "c1") == before
+        assert endpoints(docker, "c1") == before
         for found in before.values():
             assert pings(docker, "c1", found["Gateway"], 5)
         docker("rm", "--force", "c1")

@@ -227,7 +227,7 @@ class Campaign:
             if names:
                 world.pouch("rmi", *names)
         world.pouch("network", "prune", "--force")
-        names = world.pouch("volume", "ls", "--quiet").lines
+        names = list(world.volumes())  # not what the host's plugins have, which is others'
         if names:
             world.pouch("volume", "rm", *names)
         # And what a pull that failed has kept for the next.
