@@ -157,6 +157,16 @@ TEST_F(KeeperTest, WholeKeeperKilledIsReplacedAndItsStreamsAdopted) {
   EXPECT_EQ(logged_lines(), (std::vector<std::string>{"one", "two"}));
 }
 
+// What a process blocks and ignores.
+std::string signals_of(int pid) {
+  const auto status = sys::read_file("/proc/" + std::to_string(pid) + "/status");
+  std::string found;
+  for (const std::string& line : split(status.is_ok() ? *status : "", '\n')) {
+    if (line.starts_with("SigBlk:") || line.starts_with("SigIgn:")) found += line + " ";
+  }
+  return found;
+}
+
 // Else the worker's own death, later, would be that of a whole keeper: what is in the pipes would be lost,
 // and nobody would read them until an engine needs a keeper.
 TEST_F(KeeperTest, AWorkerTakesItsDeadSupervisorsPlace) {
@@ -166,6 +176,8 @@ TEST_F(KeeperTest, AWorkerTakesItsDeadSupervisorsPlace) {
   ASSERT_TRUE(sys::write_all(out.get(), "one\n").is_ok());
   const auto before = client->status(soon());
   ASSERT_TRUE(before.is_ok()) << before.status().to_string();
+  const std::string signals = signals_of(before->keeper_pid);
+  const std::string worker_signals = signals_of(before->worker_pid);
   int heir = before->worker_pid;
   int dead = before->keeper_pid;
   for (int i = 0; i < 2; ++i) {  // the second has been a worker's child, not a launched one
@@ -174,6 +186,8 @@ TEST_F(KeeperTest, AWorkerTakesItsDeadSupervisorsPlace) {
     ASSERT_EQ(now.keeper_pid, heir);
     ASSERT_NE(now.worker_pid, heir);
     EXPECT_EQ(now.streams.size(), 1U);
+    EXPECT_EQ(signals_of(now.keeper_pid), signals);
+    EXPECT_EQ(signals_of(now.worker_pid), worker_signals);
     dead = heir;
     heir = now.worker_pid;
   }

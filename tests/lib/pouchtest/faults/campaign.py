@@ -272,7 +272,6 @@ class Campaign:
         lines += [f"{name}: {count}" for name, count in sorted(self.counts.items())]
         for scenario, found in self.failed:
             lines.append(f"FAILED {scenario}: {found[0]}")
-        lines.append(f"{self.counts['run'] - len(self.failed)} passed, {len(self.failed)} failed, 0 skipped")
         return lines
 
 
