@@ -19,6 +19,7 @@
 #include "core/io/keeper_client.h"
 #include "core/io/keeper_server.h"
 #include "core/sys/child.h"
+#include "core/sys/file.h"
 #include "daemon/keeper/testing/keeper_program.h"
 
 namespace pouch::keeper {

@@ -72,6 +72,13 @@ Status read_field(const std::string& key, const std::string& value, Estate& esta
 
 }  // namespace
 
+sigset_t watched_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT, SIGCHLD}) ::sigaddset(&set, signal);
+  return set;
+}
+
 Status become_supervisor(const Estate& estate, std::vector<std::string> arguments) {
   POUCH_ASSIGN_OR_RETURN(const UniqueFd memory, write_estate(estate));
   std::vector<int> inherited = all_of(estate);
@@ -82,9 +89,14 @@ Status become_supervisor(const Estate& estate, std::vector<std::string> argument
   argv.push_back(nullptr);
   Status done = set_inherited(inherited, true);
   if (done.is_ok()) {
+    // Not those of this thread, which blocks all; and none that it reads may be lost until it does.
+    const sigset_t wanted = watched_signals();
+    sigset_t own;
+    ::pthread_sigmask(SIG_SETMASK, &wanted, &own);
     // Not by its path: the file may be gone, or another.
     ::execv("/proc/self/exe", argv.data());
     done = errno_status(errno, "execute the keeper anew");
+    ::pthread_sigmask(SIG_SETMASK, &own, nullptr);
   }
   set_inherited(inherited, false).ignore();
   return done;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <signal.h>
+
 #include <map>
 #include <string>
 #include <vector>
@@ -15,6 +17,9 @@ struct Estate {
   int listener = -1;                             ///< the keeper's socket
   std::map<std::string, std::vector<int>> held;  ///< the vault, by its names
 };
+
+/// What a supervisor blocks, and reads.
+sigset_t watched_signals();
 
 /// Executes this process's program anew, with `arguments` (argv[0] first) and an option that names the
 /// estate. It has the same pid, and of the threads and other descriptors of this one nothing: as after a

@@ -27,13 +27,6 @@ namespace {
 constexpr int64_t kSoundRunNs = 1'000'000'000;  // a worker that lived longer is restarted at once
 constexpr int kMaxPauseMs = 5000;
 
-sigset_t watched_signals() {
-  sigset_t set;
-  ::sigemptyset(&set);
-  for (const int signal : {SIGTERM, SIGINT, SIGCHLD}) ::sigaddset(&set, signal);
-  return set;
-}
-
 // The lock, which workers share; nothing when another keeper serves the folder. One that is just ending is
 // waited for.
 Result<UniqueFd> lock_folder(const std::string& run_dir) {
