@@ -21,6 +21,7 @@ io::AttachSpec attach_spec(const api::ContainerAttachOptions& options, const api
   spec.want_stdout = options.stdout.value_or(false);
   spec.want_stderr = options.stderr.value_or(false);
   spec.can_resume = true;
+  spec.client = io::random_client();
   return spec;
 }
 

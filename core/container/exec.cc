@@ -173,7 +173,9 @@ Status ContainerManager::Impl::launch_exec(ExecRun& run) {
   container::Beside open_stdio(*context.executor, [&]() -> Status {
     POUCH_ASSIGN_OR_RETURN(const auto keeper, context.keeper(call));
     POUCH_ASSIGN_OR_RETURN(paths, keeper->open_stdio(stdio, call.deadline));
-    return run.detach ? Status() : run.attach(*keeper, call.deadline);
+    if (run.detach) return {};
+    const auto find_keeper = [this](Deadline deadline) { return context.keeper({deadline, nullptr, {}}); };
+    return run.attach(find_keeper, call.deadline);
   });
   ctrd::ExecCreate exec;
   POUCH_ASSIGN_OR_RETURN(exec.process_json, exec_process(run));

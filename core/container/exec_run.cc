@@ -11,6 +11,7 @@ namespace {
 
 // Between the end of the output and the record of the exit.
 constexpr std::chrono::seconds kExitGrace{30};
+constexpr int64_t kReturnMs = 30'000;
 
 std::string result_document(std::optional<int64_t> exit_code) {
   api::ExecExit result;
@@ -37,8 +38,10 @@ void ExecRun::follow(events::EventLog& log) {
   });
 }
 
-Status ExecRun::attach(io::KeeperClient& keeper, Deadline deadline) {
+Status ExecRun::attach(FindKeeper keeper, Deadline deadline) {
   io::AttachSpec spec;
+  spec.can_resume = true;
+  spec.client = io::random_client();
   spec.want_stdin = config.attach_stdin.value_or(false);
   spec.want_stdout = config.attach_stdout.value_or(false);
   spec.want_stderr = config.attach_stderr.value_or(false);
@@ -47,8 +50,19 @@ Status ExecRun::attach(io::KeeperClient& keeper, Deadline deadline) {
     POUCH_ASSIGN_OR_RETURN(std::string bytes, parse_detach_keys(config.detach_keys.value_or("")));
     keys.emplace(std::move(bytes));
   }
-  POUCH_ASSIGN_OR_RETURN(auto connection, keeper.attach(row.id.str(), spec, deadline));
-  pump_ = std::make_shared<AttachPump>(std::move(connection), nullptr, std::move(keys));
+  POUCH_ASSIGN_OR_RETURN(const auto first, keeper(deadline));
+  POUCH_ASSIGN_OR_RETURN(auto connection, first->attach(row.id.str(), spec, deadline));
+  const auto again = [keeper = std::move(keeper), spec,
+                      id = row.id.str()](const std::optional<io::AttachPosition>& at) mutable
+      -> Result<std::unique_ptr<io::AttachConnection>> {
+    // It has no log, in which what an older keeper forgets could be found.
+    if (!at || at->generation == 0) return unavailable("the keeper's worker was restarted");
+    const Deadline soon = Deadline::after_ms(kReturnMs);
+    POUCH_ASSIGN_OR_RETURN(const auto next, keeper(soon));
+    spec.resume = at;
+    return next->attach(id, spec, soon);
+  };
+  pump_ = std::make_shared<AttachPump>(std::move(connection), again, std::move(keys));
   return {};
 }
 

@@ -34,8 +34,10 @@ class ExecRun : public std::enable_shared_from_this<ExecRun> {
   bool failed_in_runtime() const { return exit_code >= 0; }
   /// Listens for its end. Before the start.
   void follow(events::EventLog& log);
-  /// Subscribes to its output. Before the start.
-  Status attach(io::KeeperClient& keeper, Deadline deadline);
+  using FindKeeper = std::function<Result<std::shared_ptr<io::KeeperClient>>(Deadline)>;
+  /// Subscribes to its output. Before the start, after its stdio was opened. `keeper` is called again when a
+  /// worker has died.
+  Status attach(FindKeeper keeper, Deadline deadline);
   /// The client's stream; output and input are moved on threads of `threads`.
   StreamPtr open(Executor& threads, const std::shared_ptr<Closers>& closers, Inflight& inflight);
 

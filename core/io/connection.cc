@@ -201,7 +201,8 @@ void Connection::replay(const std::vector<OutputPiece>& pieces, AttachPosition a
 void Connection::resume(Stream& stream) {
   const AttachPosition before = attach_.resume.value_or(AttachPosition{0, stream.position(), 0});
   const auto missing = stream.output_since(before.output, attach_);
-  client_ = stream.note_client(before.client);
+  client_ = stream.note_client(number_of(attach_));
+  stdin_taken_ = stream.input_of(client_).value_or(0);
   if (!missing.is_ok()) {
     log_warning("io", missing.status().message(), stream.spec().container_id);
     const int64_t log_position = stream.log_position();
@@ -213,7 +214,7 @@ void Connection::resume(Stream& stream) {
   if (is_closed()) return;
   if (outbox_.size() - sent_ > limits_.max_unsent) begin_stall();
   stream.reconsider_pause();
-  stream.settle_client(before.client);
+  stream.settle_client(client_);
 }
 
 void Connection::deliver(FrameType type, std::string_view data) {
@@ -276,10 +277,18 @@ void Connection::linger() {
 }
 
 void Connection::stdin_taken(size_t bytes) {
+  stdin_taken_ += bytes;
+  if (stream_ != nullptr) stream_->note_input(client_, stdin_taken_);
   const bool was_full = stdin_unread_ >= limits_.max_stdin;
   stdin_unread_ -= std::min(bytes, stdin_unread_);
-  // Not within the stream's own call: the messages left would be given to it right there.
-  if (was_full && stdin_unread_ < limits_.max_stdin && !is_closed() && !is_processing_) update_events();
+  if (is_closed() || is_ending_) return;
+  const bool is_told = attach_.client != 0;
+  if (is_told)
+    append_message(outbox_, static_cast<uint8_t>(FrameType::kInputTaken), std::to_string(stdin_taken_));
+  // Not within the stream's own call: the messages left would be given to it right there, and one that is
+  // gone would be taken off it.
+  const bool has_room = was_full && stdin_unread_ < limits_.max_stdin;
+  if ((has_room || is_told) && !is_processing_) update_events();
 }
 
 // What we have sent less what is still in the socket. By sends alone a reader could not be judged: the kernel

@@ -108,7 +108,8 @@ class Connection : public Subscriber {
   size_t replayed_ = 0;      // bytes of the outbox that a client which came back had missed; until it is sent
   std::string early_stdin_;  // before the stream is open
   bool early_close_ = false;
-  size_t stdin_unread_ = 0;  // given to the stream, not taken yet; or early
+  size_t stdin_unread_ = 0;   // given to the stream, not taken yet; or early
+  uint64_t stdin_taken_ = 0;  // by this worker and those before
 };
 
 }  // namespace pouch::io

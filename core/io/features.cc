@@ -6,7 +6,7 @@ namespace pouch::io {
 // An older build's, for tests.
 const char* const kProtocolFeatures = "stdio attach json-file";
 #else
-const char* const kProtocolFeatures = "stdio attach json-file sessions resume ports names";
+const char* const kProtocolFeatures = "stdio attach json-file sessions resume ports names input";
 #endif
 
 }  // namespace pouch::io

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 
 #include "core/base/fault.h"
+#include "core/base/id.h"
 #include "core/base/text.h"
 #include "core/io/channel.h"
 #include "core/io/keeper_server.h"
@@ -25,11 +27,20 @@ std::string point_of(Op op) {
 
 }  // namespace
 
+uint64_t random_client() {
+  // As a number of the protocol's, which are signed; and not 0.
+  return (std::strtoull(random_hex(8).c_str(), nullptr, 16) >> 1U) | 1U;
+}
+
 // --- attach ---
 
 AttachConnection::AttachConnection(UniqueFd fd, const std::string& first_bytes,
-                                   const std::optional<AttachPosition>& position)
-    : fd_(std::move(fd)), inbox_(std::make_unique<MessageReader>()), position_(position) {
+                                   const std::optional<AttachPosition>& position,
+                                   std::optional<uint64_t> input_taken)
+    : fd_(std::move(fd)),
+      inbox_(std::make_unique<MessageReader>()),
+      position_(position),
+      input_taken_(input_taken) {
   inbox_->feed(first_bytes);
 }
 
@@ -61,9 +72,13 @@ Result<Frame> AttachConnection::read_frame(Deadline deadline) {
       return decode_end(found.body);
     }
     if (type == FrameType::kOrigin && position_) position_ = decode_origin(found.body, *position_);
-    if (type != FrameType::kStdout && type != FrameType::kStderr) continue;  // of a newer keeper
     Frame frame;
     frame.type = type;
+    if (type == FrameType::kInputTaken) {
+      frame.input_taken = std::strtoull(std::string(found.body).c_str(), nullptr, 10);
+      return frame;
+    }
+    if (type != FrameType::kStdout && type != FrameType::kStderr) continue;  // of a newer keeper
     frame.data = std::string(found.body);
     if (position_) note_frame(frame);
     return frame;
@@ -247,7 +262,9 @@ Result<std::unique_ptr<AttachConnection>> KeeperClient::attach(const std::string
   if (!answer.is_ok()) return answer.status().prefix("attach to " + quote(stream_id));
   std::optional<AttachPosition> position;
   if (bool_field(*answer, kResumeField)) position = spec.resume.value_or(AttachPosition());
-  return std::make_unique<AttachConnection>(std::move(fd), rest, position);
+  std::optional<uint64_t> input_taken;
+  if (answer->contains(kInputField)) input_taken = static_cast<uint64_t>(int_field(*answer, kInputField));
+  return std::make_unique<AttachConnection>(std::move(fd), rest, position, input_taken);
 }
 
 Status KeeperClient::close_stdin(const std::string& stream_id, Deadline deadline) {

@@ -39,18 +39,24 @@ struct KeeperStatus {
 class AttachConnection {
  public:
   /// `position`: of a client whose keeper can resume; where it stands so far.
+  /// `input_taken`: see below.
   explicit AttachConnection(UniqueFd fd, const std::string& first_bytes = {},
-                            const std::optional<AttachPosition>& position = std::nullopt);
+                            const std::optional<AttachPosition>& position = std::nullopt,
+                            std::optional<uint64_t> input_taken = std::nullopt);
   ~AttachConnection();
   AttachConnection(const AttachConnection&) = delete;
   AttachConnection& operator=(const AttachConnection&) = delete;
 
-  /// The next kStdout, kStderr or kEnd frame. After kEnd: Closed. DeadlineExceeded when none came in time
-  /// (nothing is lost; call again). Unavailable when the keeper's worker died: attach again, with position().
+  /// The next kStdout, kStderr, kEnd or, for AttachSpec::client, kInputTaken frame. After kEnd: Closed.
+  /// DeadlineExceeded when none came in time (nothing is lost; call again). Unavailable when the keeper's
+  /// worker died: attach again, with position().
   Result<Frame> read_frame(Deadline deadline);
   /// For AttachSpec::resume, by the frames read so far. nullopt when the keeper is too old for that, or it
   /// was not asked for: the log has what is missed then. Reading thread only.
   const std::optional<AttachPosition>& position() const { return position_; }
+  /// How much of its input the process's pipe had of an AttachSpec::client when this connection began: it
+  /// goes on behind that. nullopt: nobody knows, or the keeper is too old for that.
+  std::optional<uint64_t> input_taken() const { return input_taken_; }
   /// True when read_frame would return without waiting for fd().
   bool has_buffered_frame() const;
   /// Sends all of `data`; waits while the process does not read (back-pressure).
@@ -71,6 +77,7 @@ class AttachConnection {
   std::unique_ptr<class MessageReader> inbox_;  // reader only
   bool ended_ = false;                          // reader only
   std::optional<AttachPosition> position_;      // reader only
+  const std::optional<uint64_t> input_taken_;
   std::mutex write_mutex_;
 };
 
@@ -136,6 +143,9 @@ class KeeperClient {
   std::mutex mutex_;
   std::vector<UniqueFd> idle_;  // protected by mutex_
 };
+
+/// For AttachSpec::client.
+uint64_t random_client();
 
 /// The path of the root's own copy of pouch-keeper, made where it is missing: what runs is a copy, so that a
 /// package or virtual environment that is removed meanwhile does not matter. `program` as in KeeperLaunch.

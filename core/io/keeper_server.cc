@@ -34,6 +34,17 @@ Fields encode_counts(const DrainCounts& counts) {
           {"was_open", counts.was_open ? "1" : "0"}};
 }
 
+// Of a client that was served before and is unknown now nobody knows how much of its input was taken.
+Fields attach_answer(const AttachSpec& spec, const Stream* stream) {
+  Fields answer;
+  if (spec.can_resume) answer[kResumeField] = "1";
+  if (spec.client == 0) return answer;
+  const auto taken = stream == nullptr ? std::nullopt : stream->input_of(number_of(spec));
+  const bool was_served = spec.resume && spec.resume->generation != 0;
+  if (taken || !was_served) answer[kInputField] = std::to_string(taken.value_or(0));
+  return answer;
+}
+
 DrainCounts nothing_to_drain() {
   DrainCounts counts;
   counts.was_open = false;
@@ -337,11 +348,11 @@ void KeeperServer::Impl::discard(Connection& connection, const Fields& fields) {
 void KeeperServer::Impl::attach(Connection& connection, const Fields& fields) {
   const AttachSpec spec = decode_attach(fields);
   const std::string id = text_field(fields, "id");
+  Stream* stream = find_stream(id);
   connection.begin_attach(id, spec);
-  connection.reply(spec.can_resume ? Fields{{kResumeField, "1"}} : Fields{});
+  connection.reply(attach_answer(spec, stream));
   // After the answer, which comes before the first frame.
   if (connection.is_closed()) return;
-  Stream* stream = find_stream(id);
   const int64_t run = spec.resume ? spec.resume->generation : 0;
   if (run != 0 && (stream == nullptr || stream->spec().generation != run)) {
     return connection.end(EndReason::kMissed, "the run has ended before the client was back", -1);

@@ -81,6 +81,9 @@ struct AttachSpec {
   bool want_stdout = true;
   bool want_stderr = true;
   bool can_resume = false;  ///< should the worker die, the client comes back at once
+  /// Of one that can resume, chosen by it at random: tells it from others over the deaths of workers, and has
+  /// its input counted (kInputTaken). 0: none.
+  uint64_t client = 0;
   std::optional<AttachPosition> resume = std::nullopt;  ///< it is back, and has had all before that
 };
 
@@ -94,6 +97,8 @@ enum class FrameType : uint8_t {
   kDetach = 6,      ///< client → keeper, no bytes: it leaves, and its stdin is not to be closed for that
   kOrigin =
       7,  ///< keeper → client that can resume: its position (encode_origin), before the output from there on
+  kInputTaken =
+      8,  ///< keeper → client with a number: how many bytes of its stdin the process's pipe has, in all
 };
 
 enum class EndReason {
@@ -108,7 +113,8 @@ enum class EndReason {
 
 struct Frame {
   FrameType type = FrameType::kEnd;
-  std::string data;  ///< bytes of kStdout and kStderr
+  std::string data;          ///< bytes of kStdout and kStderr
+  uint64_t input_taken = 0;  ///< of kInputTaken
   // Of kEnd:
   EndReason reason = EndReason::kExited;
   std::string message;

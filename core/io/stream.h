@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -76,6 +77,10 @@ class Stream {
   uint64_t note_client(uint64_t number);
   /// It will not.
   void forget_client(uint64_t number);
+  /// How many bytes of a client's input went into the FIFO, whichever worker wrote them; nullopt: it is not
+  /// known here.
+  std::optional<uint64_t> input_of(uint64_t number) const;
+  void note_input(uint64_t number, uint64_t bytes);
   /// A client of the worker before is served again, or cannot be.
   void settle_client(uint64_t number);
 

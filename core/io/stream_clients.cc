@@ -101,6 +101,14 @@ void Stream::forget_client(uint64_t number) {
   settle_client(number);
 }
 
+std::optional<uint64_t> Stream::input_of(uint64_t number) const {
+  return record_ ? record_->input_of(number) : std::nullopt;
+}
+
+void Stream::note_input(uint64_t number, uint64_t bytes) {
+  if (record_) record_->set_input(number, bytes);
+}
+
 void Stream::settle_client(uint64_t number) {
   if (std::erase(awaited_, number) > 0 && awaited_.empty()) await_no_more();
 }

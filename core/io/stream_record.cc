@@ -15,7 +15,7 @@
 namespace pouch::io {
 namespace {
 
-constexpr uint32_t kFormat = 2;
+constexpr uint32_t kFormat = 3;
 
 }  // namespace
 
@@ -65,27 +65,53 @@ void StreamRecord::set_mark(const Mark& mark) {
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
+StreamRecord::Client* StreamRecord::find(uint64_t number) const {
+  auto& clients = layout_->clients;
+  auto* const found = std::find_if(clients.begin(), clients.end(),
+                                   [number](const Client& client) { return client.number == number; });
+  return number == 0 || found == clients.end() ? nullptr : found;
+}
+
 uint64_t StreamRecord::add_client(uint64_t number) {
   auto& clients = layout_->clients;
-  if (number != 0 && std::find(clients.begin(), clients.end(), number) != clients.end()) return number;
-  auto* const free = std::find(clients.begin(), clients.end(), 0U);
-  if (free == clients.end()) return 0;
-  *free = ++layout_->last_number;
-  return *free;
+  if (Client* const known = find(number); known != nullptr) {
+    known->is_here = 1;
+    return number;
+  }
+  // Rather one that nobody had: who has left may come back.
+  auto* place =
+      std::find_if(clients.begin(), clients.end(), [](const Client& client) { return client.number == 0; });
+  if (place == clients.end()) {
+    place = std::find_if(clients.begin(), clients.end(),
+                         [](const Client& client) { return client.is_here == 0; });
+  }
+  if (place == clients.end()) return 0;
+  *place = {number == 0 ? ++layout_->last_number : number, 0, 1};
+  return place->number;
+}
+
+std::optional<uint64_t> StreamRecord::input_of(uint64_t number) const {
+  const Client* const client = find(number);
+  return client == nullptr ? std::nullopt : std::optional(client->input);
+}
+
+void StreamRecord::set_input(uint64_t number, uint64_t bytes) {
+  if (Client* const client = find(number); client != nullptr) client->input = bytes;
 }
 
 void StreamRecord::remove_client(uint64_t number) {
-  if (number != 0) std::replace(layout_->clients.begin(), layout_->clients.end(), number, uint64_t{0});
+  if (Client* const client = find(number); client != nullptr) client->is_here = 0;
 }
 
 void StreamRecord::remove_clients() {
-  layout_->clients.fill(0);
+  for (Client& client : layout_->clients) client.is_here = 0;
 }
 
 std::vector<uint64_t> StreamRecord::clients() const {
   std::vector<uint64_t> found;
-  std::copy_if(layout_->clients.begin(), layout_->clients.end(), std::back_inserter(found),
-               [](uint64_t number) { return number != 0; });
+  for (const Client& client : layout_->clients) {
+    if (client.is_here != 0) found.push_back(client.number);
+  }
   return found;
 }
 

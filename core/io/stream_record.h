@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,23 +37,33 @@ class StreamRecord {
   Mark mark() const;
   void set_mark(const Mark& mark);
 
-  /// Notes a client under the number that it had, or a new one (0); the number. 0 when there are too many.
+  /// Notes a client under the number that it has, or a new one (0); the number. 0 when there are too many.
   uint64_t add_client(uint64_t number);
+  /// How many bytes of its input the process's pipe has; also of one that was removed, until another has its
+  /// place. nullopt: it was never here.
+  std::optional<uint64_t> input_of(uint64_t number) const;
+  void set_input(uint64_t number, uint64_t bytes);
   void remove_client(uint64_t number);
   void remove_clients();
   std::vector<uint64_t> clients() const;
 
  private:
+  struct Client {
+    uint64_t number;  // 0: nobody yet
+    uint64_t input;
+    uint64_t is_here;
+  };
   struct Layout {
     uint32_t format;
     uint32_t current;  // of the marks: the other one is written, then this
     int64_t generation;
     std::array<Mark, 2> marks;
     uint64_t last_number;
-    std::array<uint64_t, 64> clients;  // 0: free
+    std::array<Client, 64> clients;
   };
   explicit StreamRecord(Layout* layout) : layout_(layout) {}
   static Result<std::unique_ptr<StreamRecord>> map(int fd, const std::string& path);
+  Client* find(uint64_t number) const;
 
   Layout* const layout_;
 };

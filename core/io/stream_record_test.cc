@@ -31,7 +31,8 @@ TEST(StreamRecordTest, AnotherWorkerFindsWhatWasNoted) {
   record->remove_client(1);
   record->remove_client(0);
   EXPECT_EQ(record->clients(), (std::vector<uint64_t>{2}));
-  EXPECT_EQ(record->add_client(1), 3U) << "numbers are not used again";
+  EXPECT_EQ(record->add_client(0), 3U) << "numbers are not used again";
+  EXPECT_EQ(record->add_client(1), 1U) << "it is back";
   record->remove_clients();
   EXPECT_TRUE(record->clients().empty());
 }
@@ -41,6 +42,31 @@ TEST(StreamRecordTest, HasSoManyPlaces) {
   auto record = std::move(*StreamRecord::create(folder.file("c1.clients"), 3));
   for (uint64_t i = 1; i <= 64; ++i) EXPECT_EQ(record->add_client(0), i);
   EXPECT_EQ(record->add_client(0), 0U);
+  EXPECT_EQ(record->add_client(7'000'000'000), 0U);
+  record->remove_client(5);
+  EXPECT_EQ(record->add_client(7'000'000'000), 7'000'000'000U);
+  EXPECT_EQ(record->input_of(5), std::nullopt) << "another has its place";
+}
+
+TEST(StreamRecordTest, CountsTheInputOfClientsAlsoWhileTheyAreAway) {
+  const TestFolder folder;
+  const std::string path = folder.file("c1.clients");
+  const uint64_t one = uint64_t{1} << 62;
+  {
+    auto record = std::move(*StreamRecord::create(path, 3));
+    EXPECT_EQ(record->input_of(one), std::nullopt);
+    EXPECT_EQ(record->add_client(one), one);
+    EXPECT_EQ(record->input_of(one), 0U);
+    record->set_input(one, 100);
+    record->set_input(3, 9);  // nobody
+  }
+  auto record = std::move(*StreamRecord::open(path, 3));
+  EXPECT_EQ(record->input_of(one), 100U);
+  record->remove_clients();
+  EXPECT_EQ(record->add_client(0), 1U);
+  EXPECT_EQ(record->input_of(one), 100U);
+  EXPECT_EQ(record->add_client(one), one);
+  EXPECT_EQ(record->clients(), (std::vector<uint64_t>{one, 1}));
 }
 
 TEST(StreamRecordTest, HalfAFileIsNone) {

@@ -161,6 +161,7 @@ Fields encode_attach(const std::string& id, const AttachSpec& spec) {
                    {"stdout", spec.want_stdout ? "1" : "0"},
                    {"stderr", spec.want_stderr ? "1" : "0"}};
   if (spec.can_resume) fields[kResumeField] = "1";
+  if (spec.client != 0) fields[kInputField] = std::to_string(spec.client);
   if (spec.resume) put_position(fields, kPositionPrefix, *spec.resume);
   return fields;
 }
@@ -171,9 +172,16 @@ AttachSpec decode_attach(const Fields& fields) {
   spec.want_stdout = bool_field(fields, "stdout");
   spec.want_stderr = bool_field(fields, "stderr");
   spec.can_resume = bool_field(fields, kResumeField) && has_feature(kResumeField);
+  if (spec.can_resume && has_feature(kInputField))
+    spec.client = static_cast<uint64_t>(int_field(fields, kInputField));
   const std::string prefix = kPositionPrefix;
   if (spec.can_resume && fields.contains(prefix + "generation")) spec.resume = get_position(fields, prefix);
   return spec;
+}
+
+uint64_t number_of(const AttachSpec& spec) {
+  const uint64_t known = spec.resume ? spec.resume->client : 0;
+  return known != 0 ? known : spec.client;
 }
 
 std::string encode_origin(const AttachPosition& position) {

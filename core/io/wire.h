@@ -53,6 +53,8 @@ std::string_view op_name(Op op);
 inline constexpr char kRequestIdField[] = "request_id";
 /// A feature; in an attach: the client would come back; in its answer: it will be told where it stands.
 inline constexpr char kResumeField[] = "resume";
+/// A feature; in an attach: the client's number; in its answer: how much of its input the process's pipe has.
+inline constexpr char kInputField[] = "input";
 /// A feature: the requests about ports are known.
 inline constexpr char kPortsFeature[] = "ports";
 
@@ -94,6 +96,8 @@ Fields encode_spec(const StdioSpec& spec);
 StdioSpec decode_spec(const Fields& fields);
 Fields encode_attach(const std::string& id, const AttachSpec& spec);
 AttachSpec decode_attach(const Fields& fields);
+/// Under which a stream's record knows the client; 0: not yet.
+uint64_t number_of(const AttachSpec& spec);
 std::string encode_origin(const AttachPosition& position);
 /// The position as it was when this is no origin.
 AttachPosition decode_origin(std::string_view body, const AttachPosition& otherwise);

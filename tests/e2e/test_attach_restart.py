@@ -1,7 +1,9 @@
 """Clients that are attached while the keeper's worker is killed get all the output, in order."""
 
+import hashlib
 import os
 import pathlib
+import random
 import re
 import signal
 import threading
@@ -9,7 +11,7 @@ import threading
 import pouch
 import pytest
 from pouchtest import procs
-from pouchtest.embed import embed_root, keepers
+from pouchtest.embed import embed_root, keeper, keepers
 from pouchtest.images import busybox_image_tar
 from pouchtest.paths import build_dir
 from pouchtest.pouchd import Pouchd
@@ -120,6 +122,77 @@ def test_input_and_its_answers(engine):
             assert procs.wait_until(lambda: len(keepers(folder)) == 2, SECONDS)
             with pytest.raises(TimeoutError):
                 stream.next(timeout=0.5)
+        stream.close_write()
+        assert read_all(stream) == b""
+        stream.finish()
+
+
+def executed(client, made, *command, **config):
+    config = {"Cmd": list(command), "AttachStdout": True, "AttachStderr": True} | config
+    return client.execs.start(client.execs.create(made, config)["Id"], {"Tty": config.get("Tty", False)})
+
+
+@pytest.mark.parametrize("config", [{}, {"Tty": True}], ids=["pipes", "terminal"])
+def test_execs_outlive_the_worker_too(engine, config):
+    """They have no log: what a worker that dies has read and not sent is lost, and nothing else."""
+    client, folder = engine
+    made = created(client, "sleep 1000")
+    client.containers.start(made)
+    with executed(client, made, "sh", "-c", COUNT, **config) as stream:
+        with Killer(folder) as killer:
+            lines = [text.rstrip(b"\r") for text in read_all(stream).split(b"\n")]
+        assert stream.finish()["ExitCode"] == 0
+    assert killer.kills >= 2
+    assert lines[0] == b"line 0" and lines[-2:] == [b"line %d" % (LINES - 1), b""]
+    whole = [int(found[1]) for found in map(LINE.fullmatch, lines) if found]
+    assert whole == sorted(set(whole)) and len(whole) >= LINES - killer.kills * 5 * BURST
+    client.containers.remove(made, force=True)
+
+
+def test_input_of_an_exec(engine):
+    client, folder = engine
+    made = created(client, "sleep 1000")
+    client.containers.start(made)
+    text = random.Random(2).randbytes(1_000_000)
+    with executed(client, made, "sh", "-c", "sleep 3; sha256sum", AttachStdin=True) as stream, Killer(folder) as killer:
+        for start in range(0, len(text), 10_000):
+            stream.write(text[start:start + 10_000], timeout=SECONDS)
+        stream.close_write()
+        assert read_all(stream) == hashlib.sha256(text).hexdigest().encode() + b"  -\n"
+        assert stream.finish()["ExitCode"] == 0
+    assert killer.kills >= 2
+    client.containers.remove(made, force=True)
+
+
+def test_input_that_waits_while_workers_die(engine):
+    """It is in sockets, in the keeper and in the pipe: the process gets each byte, once and in order."""
+    client, folder = engine
+    text = random.Random(1).randbytes(3_000_000)
+    made = created(client, "sleep 4; sha256sum", OpenStdin=True, StdinOnce=True)
+    with client.containers.attach(made, stream=True, stdin=True, stdout=True) as stream, Killer(folder) as killer:
+        client.containers.start(made)
+        for start in range(0, len(text), 10_000):
+            stream.write(text[start:start + 10_000], timeout=SECONDS)
+        stream.close_write()
+        assert read_all(stream) == hashlib.sha256(text).hexdigest().encode() + b"  -\n"
+        stream.finish()
+    assert killer.kills >= 2
+
+
+def test_input_typed_while_there_is_no_worker(engine):
+    client, folder = engine
+    made = created(client, "cat", OpenStdin=True, StdinOnce=True)
+    with client.containers.attach(made, stream=True, stdin=True, stdout=True) as stream:
+        client.containers.start(made)
+        for turn in range(5):
+            supervisor, worker = keeper(folder)
+            os.kill(supervisor, signal.SIGSTOP)
+            os.kill(worker, signal.SIGKILL)
+            try:
+                stream.write(b"turn %d\n" % turn, timeout=SECONDS)
+            finally:
+                os.kill(supervisor, signal.SIGCONT)
+            assert stream.next(timeout=SECONDS).data == b"turn %d\n" % turn
         stream.close_write()
         assert read_all(stream) == b""
         stream.finish()
