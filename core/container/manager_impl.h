@@ -285,6 +285,11 @@ struct ContainerManager::Impl {
   void remove_cgroup(const ContainerId& id);
   Result<bool> drop_shim_if_stray(const sys::Shim& shim, bool is_suspect);
 
+  // stray_streams.cc
+  /// Has the keeper close streams that no row knows as those of a process.
+  void drop_stray_streams();
+  Result<bool> is_stray(const io::StreamInfo& stream);
+
   // unfinished.cc
   /// Waits; false when the engine is being closed.
   bool nap(int64_t ms) const;

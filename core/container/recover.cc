@@ -122,6 +122,7 @@ Status ContainerManager::Impl::reconcile(const Call& call) {
   for (const ExecRow& exec : execs) recover_exec(exec);
   if (!is_keeper() || !tasks.is_ok()) return {};
   drop_stray_tasks(*tasks);
+  drop_stray_streams();
   drop_stray_shims_soon();
   drop_stray_cgroups();
   drop_stray_folders();

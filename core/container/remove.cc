@@ -108,10 +108,15 @@ Status ContainerManager::Impl::record_removal(const ContainerRow& row, const Sta
           context.owner_token));
   if (ours != 1) return {};  // taken over; it is as good as gone
   POUCH_ASSIGN_OR_RETURN(const auto dropped, release_mounts(transaction, row.id));
+  POUCH_ASSIGN_OR_RETURN(const auto execs, container::execs_of_container(transaction, row.id));
   POUCH_RETURN_IF_ERROR(transaction.run("DELETE FROM containers WHERE id = ?1", row.id).status());
   POUCH_RETURN_IF_ERROR(append_event(transaction, row, config, "destroy", extra));
   POUCH_RETURN_IF_ERROR(transaction.commit());
   remove_volumes(dropped);
+  for (const container::ExecRow& exec : execs) {  // of engines that died; with its row nobody recovers it
+    if (exec.state == state::kCreated || exec.state == state::kExited) continue;
+    discard_stream(exec.id.str(), "the container was removed").ignore();
+  }
   return {};
 }
 

@@ -169,6 +169,38 @@ TEST_F(LocalEngineTest, EngineKilledAfterStartLosesNothing) {
   remove(id);
 }
 
+// As when an engine dies between opening it and the rest of a start, and the container is removed before anybody
+// looks.
+TEST_F(LocalEngineTest, OutputOfNobodyIsClosedByTheNextWorker) {
+  const std::string id = create({"sleep", "1000"});
+  ASSERT_TRUE(start(id).is_ok());
+  const std::string created = create({"true"});
+  const auto keeper = engine_->context().keeper(soon());
+  ASSERT_TRUE(keeper.is_ok()) << keeper.status().to_string();
+  const std::string nobody(64, 'a');
+  for (const auto& [stream, container] : std::vector<std::pair<std::string, std::string>>{
+           {nobody, nobody}, {std::string(64, 'b'), id}, {created, created}}) {
+    io::StdioSpec spec;
+    spec.stream_id = stream;
+    spec.container_id = container;
+    spec.generation = 1;
+    ASSERT_TRUE((*keeper)->open_stdio(spec, soon().deadline).is_ok());
+  }
+  const auto before = (*keeper)->status(soon().deadline);
+  ASSERT_TRUE(before.is_ok() && before->streams.size() == 4U);
+  ::kill(before->worker_pid, SIGKILL);
+  const Deadline deadline = Deadline::after_ms(20'000);
+  auto now = (*keeper)->status(deadline);
+  while (now.is_ok() && now->streams.size() > 1 && !deadline.has_passed()) {
+    ::usleep(20'000);
+    now = (*keeper)->status(deadline);
+  }
+  ASSERT_TRUE(now.is_ok()) << now.status().to_string();
+  ASSERT_EQ(now->streams.size(), 1U);
+  EXPECT_EQ(now->streams[0].stream_id, id) << "it runs";
+  remove(id, true);
+}
+
 TEST_F(LocalEngineTest, ManySideBySideInTwoEnginesAllEnd) {
   const auto other = open_engine();
   const auto events = other->system_events({}, soon());
