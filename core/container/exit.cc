@@ -131,7 +131,7 @@ Result<std::optional<ContainerRow>> ContainerManager::Impl::claim_exit(
 }
 
 void ContainerManager::Impl::handle_exit(const ProcessKey& key) {
-  const auto exit = known_exit(key);
+  auto exit = known_exit(key);
   if (!exit) return;
   const auto claimed = claim_exit(key, context.owner_token, exit);
   if (!claimed.is_ok()) {
@@ -148,23 +148,24 @@ void ContainerManager::Impl::handle_exit(const ProcessKey& key) {
   drop_exit(key);
   if (const Status status = finish_exit(**claimed, exit); !status.is_ok()) {
     log_error("container", "handle the exit: " + status.message(), key.container.str());
-    release_exit(key);
+    release_exit(key, exit);
     recover_later(key.container);
   }
 }
 
-// Nobody's: the keeper, or whoever opens the root next, tries again.
-void ContainerManager::Impl::release_exit(const ProcessKey& key) {
+// Nobody's, and by the row alone: the task may be gone. The keeper, or whoever opens the root next, tries
+// again.
+void ContainerManager::Impl::release_exit(const ProcessKey& key, const std::optional<ctrd::ExitInfo>& exit) {
   auto transaction = context.db->begin(store::Durability::kBootScoped, own_call(kStepMs));
   if (!transaction.is_ok()) return;
   const auto changed = transaction->run(
-      "UPDATE containers SET state = 'running', owner_token = NULL, exit_code = 0, finished_ns = NULL "
+      "UPDATE containers SET owner_token = NULL, exit_code = ?4, finished_ns = ?5 "
       "WHERE id = ?1 AND generation = ?2 AND owner_token = ?3 AND state = 'exiting'",
-      key.container, key.generation, context.owner_token);
+      key.container, key.generation, context.owner_token, exit ? int64_t{exit->status} : 0, end_of(exit));
   if (changed.is_ok()) transaction->commit().ignore();
 }
 
-Status ContainerManager::Impl::finish_exit(const ContainerRow& row, std::optional<ctrd::ExitInfo> exit) {
+Status ContainerManager::Impl::finish_exit(const ContainerRow& row, std::optional<ctrd::ExitInfo>& exit) {
   const Call call = own_call(kStepMs);
   container::Beside drain(*context.executor, [&] { return drain_stream(row.id.str()); });
   POUCH_ASSIGN_OR_RETURN(const auto client, containerd(call));

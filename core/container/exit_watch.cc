@@ -104,14 +104,14 @@ void ContainerManager::Impl::see_foreign_exit(const ProcessKey& key) {
     if (over) return drop_exit(key);
     const bool orphan = is_orphan((*row)->owner);
     if ((*row)->state == state::kRunning && (orphan || round > 0)) {
-      const auto exit = known_exit(key);
+      auto exit = known_exit(key);
       const auto claimed = claim_exit(key, (*row)->owner, exit);
       if (claimed.is_ok() && *claimed) {
         drop_exit(key);
         const Status finished = finish_exit(**claimed, exit);
         if (finished.is_ok()) return;
         log_error("container", "handle the exit: " + finished.message(), key.container.str());
-        release_exit(key);
+        release_exit(key, exit);
         return recover_later(key.container);
       }
       if (claimed.is_ok()) continue;

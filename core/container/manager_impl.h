@@ -160,9 +160,10 @@ struct ContainerManager::Impl {
   Result<std::optional<container::ContainerRow>> claim_exit(const container::ProcessKey& key,
                                                             const std::string& expected_owner,
                                                             const std::optional<ctrd::ExitInfo>& exit);
-  void release_exit(const container::ProcessKey& key);
+  void release_exit(const container::ProcessKey& key, const std::optional<ctrd::ExitInfo>& exit);
   /// Drains the output, removes the task, then commit_exit().
-  Status finish_exit(const container::ContainerRow& row, std::optional<ctrd::ExitInfo> exit);
+  /// `exit`: as far as it is known; more may become known on the way.
+  Status finish_exit(const container::ContainerRow& row, std::optional<ctrd::ExitInfo>& exit);
   /// The row is exiting and ours: records the end; AutoRemove.
   Status commit_exit(const container::ContainerRow& row, const std::optional<ctrd::ExitInfo>& exit);
   std::optional<ctrd::ExitInfo> known_exit(const container::ProcessKey& key);

@@ -180,7 +180,7 @@ void ContainerManager::Impl::recover_row(const ContainerRow& row, const Tasks* t
   } else if (row.state == state::kExiting && take_over(mine)) {
     if (old_boot) return try_again_if("finish an exit", commit_exit(mine, std::nullopt), row.id);
     const auto known = known_exit({row.id, row.generation, {}});
-    const auto exit = known ? known : task != nullptr ? exit_of(task) : noted_exit(row);
+    auto exit = known ? known : task != nullptr ? exit_of(task) : noted_exit(row);
     try_again_if("finish an exit", finish_exit(mine, exit), row.id);
   } else if (row.state == state::kRemoving && take_over(mine)) {
     warn("finish a removal", remove_claimed(mine), row.id);
@@ -260,7 +260,7 @@ void ContainerManager::Impl::recover_running(const ContainerRow& row, const ctrd
     if (is_keeper()) watch_process(key);
     return;
   }
-  const auto exit = exit_of(task);
+  auto exit = exit_of(task);
   if (!is_left(row) && same_boot) {  // its starter sees it too; it has the right of way
     if (exit) {
       const std::lock_guard lock(mutex);
@@ -274,7 +274,7 @@ void ContainerManager::Impl::recover_running(const ContainerRow& row, const ctrd
   if (!*claimed) return;
   drop_exit(key);
   const Status finished = same_boot ? finish_exit(**claimed, exit) : commit_exit(**claimed, std::nullopt);
-  if (!finished.is_ok()) release_exit(key);
+  if (!finished.is_ok()) release_exit(key, exit);
   try_again_if("finish an exit", finished, row.id);
 }
 

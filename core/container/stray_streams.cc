@@ -2,8 +2,8 @@
 #include "core/container/manager_impl.h"
 #include "core/io/keeper_client.h"
 
-// Streams whose end nobody will tell the keeper: an engine died between opening one and the rest of the start, and
-// what it was for was removed before anybody looked.
+// Streams whose end nobody will tell the keeper: an engine died between opening one and the rest of the
+// start, and what it was for was removed before anybody looked.
 
 namespace pouch {
 

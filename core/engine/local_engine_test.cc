@@ -169,8 +169,8 @@ TEST_F(LocalEngineTest, EngineKilledAfterStartLosesNothing) {
   remove(id);
 }
 
-// As when an engine dies between opening it and the rest of a start, and the container is removed before anybody
-// looks.
+// As when an engine dies between opening it and the rest of a start, and the container is removed before
+// anybody looks.
 TEST_F(LocalEngineTest, OutputOfNobodyIsClosedByTheNextWorker) {
   const std::string id = create({"sleep", "1000"});
   ASSERT_TRUE(start(id).is_ok());

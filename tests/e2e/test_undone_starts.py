@@ -1,4 +1,4 @@
-"""A start that fails, whose undoing fails as well: the task does not stay."""
+"""Failures of what is done after a failure, or an end: nothing stays, nothing is lost."""
 
 import pytest
 from pouchtest.containerd import PrivateContainerd
@@ -25,3 +25,19 @@ def test_a_task_that_could_not_be_ended_at_once(step, tmp_path):
         assert wait_until(lambda: pouchd.docker("inspect", "-f", "{{.State.Status}}", "undone").out == "created\n", 10)
         pouchd.docker("start", "undone")
         pouchd.docker("rm", "-f", "undone")
+
+
+@pytest.mark.parametrize("step", ["row.containers.update", "row.endpoints.delete", "store.commit"])
+def test_an_exit_that_could_not_be_recorded_at_once(step, tmp_path):
+    """Its code is known when the task is gone."""
+    control = Control(tmp_path)
+    archive = busybox_image_tar(tmp_path / "box.tar", name="box:1")
+    with FaultyPouchd(control) as pouchd:
+        pouchd.docker("load", "-q", "-i", archive)
+        pouchd.docker("run", "--detach", "--name", "ends", "--network", "none", "box:1", "sh", "-c", "read -t 0.5 x; exit 7")
+        control.rules(*(("fail:ENOSPC", "pouchd", f"{step}.before", nth) for nth in (1, 2)))
+        assert pouchd.docker("wait", "ends").out == "7\n"
+        assert control.fired()
+        control.clear()
+        assert pouchd.docker("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "ends").out == "exited 7\n"
+        pouchd.docker("rm", "ends")
