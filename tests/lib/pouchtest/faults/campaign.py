@@ -151,6 +151,7 @@ class Campaign:
             return
         if world.control.fired():
             self.hit.add(step_of(scenario.point))
+            self._unmet.discard(scenario)  # a soak runs it again
             self._count("fired")
         elif scenario.section:
             self._unmet.add(scenario)
