@@ -86,7 +86,7 @@ Result<api::ExecInspect> ContainerManager::Impl::exec_inspect(const std::string&
   api::ExecInspect out;
   out.id = row.id.str();
   out.running = row.state == state::kRunning || row.state == state::kExiting;
-  if (row.exit_code) out.exit_code = *row.exit_code;
+  if (row.exit_code && !out.running) out.exit_code = *row.exit_code;
   std::vector<std::string> command = config.cmd.value_or(std::vector<std::string>{});
   if (!command.empty()) {
     out.process_config.entrypoint = command.front();
@@ -245,9 +245,9 @@ void ContainerManager::Impl::handle_exec_exit(const ProcessKey& key) {
     POUCH_ASSIGN_OR_RETURN(store::Transaction transaction,
                            context.db->begin(store::Durability::kBootScoped, own_call(kStepMs)));
     POUCH_ASSIGN_OR_RETURN(const int64_t changed,
-                           transaction.run("UPDATE execs SET state = 'exiting' WHERE id = ?1 AND "
-                                           "state = 'running' AND owner_token = ?2",
-                                           key.exec, context.owner_token));
+                           transaction.run("UPDATE execs SET state = 'exiting', exit_code = ?3 "
+                                           "WHERE id = ?1 AND state = 'running' AND owner_token = ?2",
+                                           key.exec, context.owner_token, int64_t{exit->status}));
     if (changed != 1) return false;
     POUCH_ASSIGN_OR_RETURN(row, container::find_exec(transaction, key.exec.str()));
     POUCH_RETURN_IF_ERROR(transaction.commit());

@@ -130,29 +130,30 @@ void ContainerManager::Impl::see_foreign_exit(const ProcessKey& key) {
 }
 
 void ContainerManager::Impl::see_foreign_exec_exit(const ProcessKey& key) {
-  const auto exit = known_exit(key);
-  if (!exit) return;
-  const auto seq = context.events->last_seq();
-  if (!seq.is_ok()) return;
-  const auto row = [&]() -> Result<ExecRow> {
-    POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context.db->read());
-    return container::find_exec(snapshot, key.exec.str());
-  };
-  const auto now = row();
-  if (now.is_ok() && now->state != state::kExited && !is_orphan(now->owner)) {
+  if (const auto exit = known_exit(key)) finish_exec_after_starter(key.exec, exit->status);
+  drop_exit(key);
+}
+
+void ContainerManager::Impl::finish_exec_after_starter(const ExecId& id, int64_t exit_code) {
+  for (int round = 0;; ++round) {
+    const auto seq = context.events->last_seq();
+    const auto row = [&]() -> Result<ExecRow> {
+      POUCH_ASSIGN_OR_RETURN(store::Snapshot snapshot, context.db->read());
+      return container::find_exec(snapshot, id.str());
+    }();
+    if (!seq.is_ok() || !row.is_ok() || row->state == state::kExited) return;
+    if (is_orphan(row->owner) || (round > 0 && row->state != state::kStarting)) {
+      return finish_exec(*row, row->exit_code.value_or(exit_code));
+    }
     Call call;
     call.deadline = Deadline::after_ms(kNextGraceMs);
     call.cancel = closing;
     const auto died = context.events->wait_for(*seq, call, [&](const events::Event& event) {
       const auto exec = event.attributes.find("execID");
-      return event.action == "exec_die" && exec != event.attributes.end() && exec->second == key.exec.str();
+      return event.action == "exec_die" && exec != event.attributes.end() && exec->second == id.str();
     });
-    if (died.is_ok()) return drop_exit(key);
-    if (died.code() == Code::kCancelled) return;
+    if (died.is_ok() || died.code() == Code::kCancelled) return;
   }
-  const auto later = row();
-  if (later.is_ok() && later->state != state::kExited) finish_exec(*later, exit->status);
-  drop_exit(key);
 }
 
 // A start whose starter died before it was told: the row says starting and nobody is there to go on.

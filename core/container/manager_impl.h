@@ -308,6 +308,9 @@ struct ContainerManager::Impl {
   // exit_watch.cc: in the keeper's role, where others start processes and are given time to see their ends
   void see_foreign_exit(const container::ProcessKey& key);
   void see_foreign_exec_exit(const container::ProcessKey& key);
+  /// Its process has ended. Who started it records that, if it lives and is not too slow; else we do, with
+  /// the code that the starter has seen or, if none is known, this one. Blocks until it is recorded.
+  void finish_exec_after_starter(const ExecId& id, int64_t exit_code);
   void see_foreign_start(const ContainerId& id);
   void record_oom(const ContainerId& id);
   bool is_keeper() const { return context.options.role == EngineRole::kKeeper; }

@@ -300,7 +300,11 @@ void ContainerManager::Impl::recover_exec(const ExecRow& row) {
   const auto made_in = load(row.container_id);
   const bool container_runs = !old_boot && made_in.is_ok() && *made_in && (*made_in)->is_running() &&
                               (*made_in)->generation == row.generation;
-  if (!container_runs) return finish_exec(row, kKilled);
+  const int64_t known_or_killed = row.exit_code.value_or(kKilled);
+  if (!container_runs && !old_boot && !is_orphan(row.owner)) {
+    return submit_wait([this, id = row.id] { finish_exec_after_starter(id, kKilled); });
+  }
+  if (!container_runs) return finish_exec(row, known_or_killed);
   const Call call = own_call(kListMs);
   const auto client = containerd(call);
   if (!client.is_ok()) return;
@@ -313,7 +317,7 @@ void ContainerManager::Impl::recover_exec(const ExecRow& row) {
   if (process.is_ok() && process->status == ctrd::TaskStatus::kStopped) {
     return finish_exec(row, process->exit_status);
   }
-  if (process.is_ok() || process.code() == Code::kNotFound) finish_exec(row, kKilled);
+  if (process.is_ok() || process.code() == Code::kNotFound) finish_exec(row, known_or_killed);
 }
 
 // Only what no row knows: made by an engine that died, or left by a removal that could not end it.

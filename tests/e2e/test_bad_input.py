@@ -219,8 +219,9 @@ def test_unsupported_is_named(pouchd):
 
 def test_other_containers_that_are_absent(pouchd):
     """Not 404, which Docker's clients take for an image that is to be pulled."""
-    for field, words in (("Links", "could not get container for a: No such container: a"), ("VolumesFrom", "No such container: a")):
-        body = '{"Image":"busybox","HostConfig":{"NetworkMode":"none","%s":["a"]}}' % field
+    absent = "No such container: nosuch"
+    for field, words in (("Links", f"could not get container for nosuch: {absent}"), ("VolumesFrom", absent)):
+        body = '{"Image":"busybox","HostConfig":{"NetworkMode":"none","%s":["nosuch"]}}' % field
         status, answer = post(pouchd, CREATE, body)
         assert status == 400 and words in answer["message"], answer
 

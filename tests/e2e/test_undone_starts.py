@@ -1,7 +1,12 @@
 """Failures of what is done after a failure, or an end: nothing stays, nothing is lost."""
 
+import json
+import os
+import signal
+
 import pytest
 from pouchtest.containerd import PrivateContainerd
+from pouchtest.embed import keeper
 from pouchtest.faults.control import Control
 from pouchtest.faults.pouchd import FaultyPouchd
 from pouchtest.images import busybox_image_tar
@@ -41,3 +46,42 @@ def test_an_exit_that_could_not_be_recorded_at_once(step, tmp_path):
         control.clear()
         assert pouchd.docker("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "ends").out == "exited 7\n"
         pouchd.docker("rm", "ends")
+
+
+@pytest.mark.parametrize(("fate", "step"), [("delay:2000", "rpc.tasks.delete.before"), ("kill", "rpc.tasks.delete.after")])
+def test_an_exec_whose_end_is_being_recorded(fate, step, tmp_path):
+    """Its starter has seen the code and is slow, or dead; a keeper that opens the root then does not take it for killed."""
+    control = Control(tmp_path)
+    archive = busybox_image_tar(tmp_path / "box.tar", name="box:1")
+    with FaultyPouchd(control) as pouchd:
+        pouchd.docker("load", "-q", "-i", archive)
+        pouchd.docker("run", "--detach", "--name", "around", "--network", "none", "box:1", "sleep", "1000")
+        exec_id = made_exec(pouchd, "around", "sh", "-c", "exit 7")
+        control.rule(fate, "pouchd", step, 1)
+        posted(pouchd, f"/exec/{exec_id}/start", {"Detach": True})
+        assert wait_until(control.fired, 10)
+        if fate == "kill":
+            os.kill(keeper(pouchd.dir)[1], signal.SIGKILL)
+            control.clear()
+            pouchd.process.wait()
+            pouchd.start()
+        else:
+            pouchd.docker("kill", "around")
+            os.kill(keeper(pouchd.dir)[1], signal.SIGKILL)
+        assert wait_until(lambda: not inspected_exec(pouchd, exec_id)["Running"], 20)
+        assert inspected_exec(pouchd, exec_id)["ExitCode"] == 7
+        pouchd.docker("rm", "-f", "around")
+
+
+def made_exec(pouchd, container, *command):
+    return json.loads(posted(pouchd, f"/containers/{container}/exec", {"Cmd": command}))["Id"]
+
+
+def posted(pouchd, path, document):
+    status, _, body = pouchd.request("POST", path, json.dumps(document), {"Content-Type": "application/json"})
+    assert status < 300, body
+    return body
+
+
+def inspected_exec(pouchd, exec_id):
+    return json.loads(pouchd.request("GET", f"/exec/{exec_id}/json")[2])
