@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <filesystem>
 #include <optional>
 #include <utility>
 
 #include "core/api/json.h"
 #include "core/base/go_duration.h"
+#include "core/base/number.h"
 #include "core/base/text.h"
 
 namespace pouch {
@@ -156,10 +156,8 @@ void set_variable(api::ContainerConfig& config, const std::string& name, const s
 }
 
 std::optional<int> port_number(std::string_view text) {
-  int number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const bool is_whole = error == std::errc() && end == text.data() + text.size();
-  return is_whole && number > 0 && number <= kMaxPort ? std::optional(number) : std::nullopt;
+  const auto number = whole_number<int>(text);
+  return number && *number > 0 && *number <= kMaxPort ? number : std::nullopt;
 }
 
 // "80", "80/udp", "8000-8010/tcp".
@@ -184,11 +182,10 @@ Status set_health_flag(api::HealthConfig& health, std::string_view flag) {
   const std::string_view name = flag.substr(0, equals);
   const std::string value(equals == std::string_view::npos ? "" : flag.substr(equals + 1));
   if (name == "--retries") {
-    int64_t retries = 0;
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), retries);
-    if (error != std::errc() || end != value.data() + value.size() || retries < 0)
+    const auto retries = whole_number<int64_t>(value);
+    if (!retries || *retries < 0)
       return invalid_argument("--retries: expected a number, got " + quote(value));
-    health.retries = retries;
+    health.retries = *retries;
     return {};
   }
   using Field = std::optional<Duration> api::HealthConfig::*;

@@ -4,10 +4,10 @@
 #include <json/writer.h>
 
 #include <algorithm>
-#include <charconv>
 #include <exception>
 #include <memory>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 
 namespace pouch {
@@ -28,9 +28,7 @@ namespace {
 int code_unit(std::string_view text, size_t at) {
   constexpr size_t kEscape = 6;
   if (at + kEscape > text.size() || text[at] != '\\' || text[at + 1] != 'u') return -1;
-  int unit = 0;
-  const char* const end = text.data() + at + kEscape;
-  return std::from_chars(end - 4, end, unit, 16).ptr == end ? unit : -1;
+  return whole_number<int>(text.substr(at + 2, 4), 16).value_or(-1);
 }
 
 bool is_high_surrogate(int unit) {

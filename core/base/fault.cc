@@ -12,7 +12,6 @@
 
 #include <array>
 #include <atomic>
-#include <charconv>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -20,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/number.h"
 #include "core/base/unique_fd.h"
 
 namespace pouch {
@@ -92,7 +92,7 @@ Rule parse_rule(const std::vector<std::string>& words, int line) {
   if (colon != std::string::npos) rule.value = words[0].substr(colon + 1);
   rule.role = words[1];
   rule.point = words[2];
-  std::from_chars(words[3].data(), words[3].data() + words[3].size(), rule.nth);
+  rule.nth = leading_number(words[3], rule.nth);
   rule.is_lasting = words[3].ends_with('+');
   return rule;
 }

@@ -1,9 +1,9 @@
 #include "core/container/exec_run.h"
 
-#include <charconv>
 #include <chrono>
 
 #include "core/api/exec.gen.h"
+#include "core/base/number.h"
 #include "core/base/text.h"
 
 namespace pouch::container {
@@ -30,7 +30,7 @@ void ExecRun::follow(events::EventLog& log) {
     if (!self) return;
     int64_t code = 0;
     if (const auto text = event.attributes.find("exitCode"); text != event.attributes.end()) {
-      std::from_chars(text->second.data(), text->second.data() + text->second.size(), code);
+      code = leading_number<int64_t>(text->second);
     }
     const std::lock_guard lock(self->mutex_);
     self->exited_ = code;

@@ -7,10 +7,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <memory>
 #include <utility>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/spec/capabilities.h"
 #include "core/sys/file.h"
@@ -91,9 +91,7 @@ spec::HostFacts read_spec_facts() {
   const auto status = sys::read_file("/proc/self/status");
   const std::string text = status.is_ok() ? *status : std::string();
   const std::string mask_text = status_field(text, "CapBnd:");
-  uint64_t mask = 0;
-  std::from_chars(mask_text.data(), mask_text.data() + mask_text.size(), mask, 16);
-  facts.capabilities = spec::capabilities_of_mask(mask);
+  facts.capabilities = spec::capabilities_of_mask(leading_number<uint64_t>(mask_text, 0, 16));
   facts.seccomp = !status_field(text, "Seccomp:").empty();
   const bool may_raise = std::find(facts.capabilities.begin(), facts.capabilities.end(),
                                    "CAP_SYS_RESOURCE") != facts.capabilities.end();
@@ -105,9 +103,7 @@ spec::HostFacts read_spec_facts() {
       }
     }
     const auto score = sys::read_file("/proc/self/oom_score_adj");
-    const std::string number = score.is_ok() ? std::string(trim(*score)) : "0";
-    facts.oom_score_adj_min = 0;
-    std::from_chars(number.data(), number.data() + number.size(), facts.oom_score_adj_min);
+    facts.oom_score_adj_min = score.is_ok() ? leading_number<int>(trim(*score)) : 0;
   }
   const auto cgroups = sys::read_cgroup_facts();
   facts.cgroup_v2 = cgroups.is_ok() && cgroups->mode == sys::CgroupMode::kV2;

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <regex>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 
 namespace pouch::container {
@@ -25,13 +25,6 @@ Status bad_value(const std::string& key, const std::string& value) {
 template <class Array>
 bool is_one_of(const Array& list, std::string_view value) {
   return std::find(list.begin(), list.end(), value) != list.end();
-}
-
-std::optional<int64_t> parse_int(std::string_view text) {
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
 }
 
 // Equal, or a regular expression found within. A bad expression matches nothing, as in Docker.
@@ -58,8 +51,8 @@ std::optional<PortRange> parse_ports(const std::string& text) {
   if (range.protocol != "tcp" && range.protocol != "udp" && range.protocol != "sctp") return std::nullopt;
   const std::string numbers = text.substr(0, slash);
   const size_t dash = numbers.find('-');
-  const auto first = parse_int(numbers.substr(0, dash));
-  const auto last = dash == std::string::npos ? first : parse_int(numbers.substr(dash + 1));
+  const auto first = whole_number<int64_t>(numbers.substr(0, dash));
+  const auto last = dash == std::string::npos ? first : whole_number<int64_t>(numbers.substr(dash + 1));
   if (!first || !last || *first < 1 || *last > 65535 || *first > *last) return std::nullopt;
   range.first = *first;
   range.last = *last;
@@ -80,7 +73,7 @@ bool is_true(std::string_view value) {
 Status check_value(const std::string& key, const std::string& value) {
   if (key == "status" && !is_one_of(kStates, value)) return bad_value(key, value);
   if (key == "health" && !is_one_of(kHealths, value)) return bad_value(key, value);
-  if (key == "exited" && !parse_int(value)) return bad_value(key, value);
+  if (key == "exited" && !whole_number<int64_t>(value)) return bad_value(key, value);
   if ((key == "expose" || key == "publish") && !parse_ports(value)) return bad_value(key, value);
   if (key == "is-task" && !is_true(value) && value != "0" && to_lower(value) != "false") {
     return bad_value(key, value);
@@ -100,7 +93,7 @@ Result<ListFilter> ListFilter::parse(const FilterMap& filters) {
       return invalid_argument("more than one " + key + " filter");
     }
     if (key == "exited") {
-      for (const std::string& value : values) out.exit_codes_.insert(*parse_int(value));
+      for (const std::string& value : values) out.exit_codes_.insert(*whole_number<int64_t>(value));
     }
     out.values_[key] = values;
   }

@@ -1,6 +1,5 @@
 #include "core/container/log_text.h"
-
-#include <charconv>
+#include "core/base/number.h"
 
 namespace pouch::container {
 namespace {
@@ -40,10 +39,7 @@ std::string attributes_text(const std::map<std::string, std::string>& attrs) {
 
 // "all", and whatever is no number, is from the beginning.
 int64_t parse_tail(const std::string& text) {
-  int64_t count = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  if (error != std::errc() || end != text.data() + text.size() || count < 0) return -1;
-  return count;
+  return std::max<int64_t>(-1, whole_number<int64_t>(text).value_or(-1));
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 #include "core/container/processors.h"
 
 #include <algorithm>
-#include <charconv>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/sys/file.h"
 #include "core/sys/host_facts.h"
@@ -14,10 +14,8 @@ constexpr int64_t kNano = 1'000'000'000;
 constexpr int kMaxCpu = 8192;  // the kernel's own CONFIG_NR_CPUS bound
 
 std::optional<int> parse_number(std::string_view text) {
-  int value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool whole = error == std::errc() && end == text.data() + text.size();
-  return whole && value >= 0 && value <= kMaxCpu ? std::optional(value) : std::nullopt;
+  const auto value = whole_number<int>(text);
+  return value && *value >= 0 && *value <= kMaxCpu ? value : std::nullopt;
 }
 
 // What the top control group may use; empty where that is not told.

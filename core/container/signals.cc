@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 #include <utility>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 
 namespace pouch::container {
@@ -27,13 +27,6 @@ constexpr std::array<std::pair<std::string_view, int>, 34> kSignals{{
 constexpr int kRtMin = 34;
 constexpr int kRtMax = 64;
 
-std::optional<int> parse_number(std::string_view text) {
-  int number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
 std::optional<int> parse_realtime(std::string_view name) {
   const bool from_min = name.starts_with("RTMIN");
   if (!from_min && !name.starts_with("RTMAX")) return std::nullopt;
@@ -41,7 +34,7 @@ std::optional<int> parse_realtime(std::string_view name) {
   int offset = 0;
   if (!name.empty()) {
     if (name.front() != (from_min ? '+' : '-')) return std::nullopt;
-    const auto number = parse_number(name.substr(1));
+    const auto number = whole_number<int>(name.substr(1));
     if (!number || *number < 0 || *number > kRtMax - kRtMin) return std::nullopt;
     offset = *number;
   }
@@ -49,7 +42,7 @@ std::optional<int> parse_realtime(std::string_view name) {
 }
 
 std::optional<int> find_signal(std::string_view text) {
-  if (const auto number = parse_number(text)) {
+  if (const auto number = whole_number<int>(text)) {
     return *number >= 1 && *number <= kRtMax ? number : std::nullopt;
   }
   std::string name(text);

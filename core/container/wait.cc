@@ -1,7 +1,7 @@
 #include <atomic>
-#include <charconv>
 
 #include "core/api/stream_pipe.h"
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/container/manager_impl.h"
 
@@ -45,8 +45,7 @@ class WaitFollow : public std::enable_shared_from_this<WaitFollow> {
     if (!died && !failed && event.action != "destroy") return;
     const char* const name = died ? "exitCode" : container::kFailedStartAttribute;
     if (const auto code = event.attributes.find(name); code != event.attributes.end()) {
-      const std::string& text = code->second;
-      std::from_chars(text.data(), text.data() + text.size(), exit_code_);
+      exit_code_ = leading_number(code->second, exit_code_);
     }
     if (died && for_removal_) return;
     api::WaitResult result;

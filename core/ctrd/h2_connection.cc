@@ -8,10 +8,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 
 #include "core/base/executor.h"
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/ctrd/grpc_status.h"
 
@@ -23,12 +23,6 @@ constexpr size_t kBatchBytes = 128 * 1024;  // frames gathered for one send()
 constexpr uint32_t kStreamWindow = 1024 * 1024;
 constexpr int32_t kConnectionWindow = 16 * 1024 * 1024;
 constexpr size_t kPrefixBytes = 5;  // compressed flag, big-endian length
-
-int number_of(std::string_view text) {
-  int number = -1;
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  return number;
-}
 
 Status end_of(const H2Call& call, uint32_t error_code) {
   if (call.grpc_status == 0) return {};
@@ -71,8 +65,8 @@ struct H2Callbacks {
     if (!call) return 0;
     const std::string_view key(reinterpret_cast<const char*>(name), name_size);
     const std::string_view text(reinterpret_cast<const char*>(value), value_size);
-    if (key == ":status") call->http_status = number_of(text);
-    if (key == "grpc-status") call->grpc_status = number_of(text);
+    if (key == ":status") call->http_status = leading_number(text, -1);
+    if (key == "grpc-status") call->grpc_status = leading_number(text, -1);
     if (key == "grpc-message") call->grpc_message = text;
     return 0;
   }

@@ -8,10 +8,10 @@
 #include <sys/socket.h>
 
 #include <array>
-#include <charconv>
 #include <cstring>
 #include <utility>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/base/unique_fd.h"
 
@@ -30,10 +30,8 @@ struct SocketAddress {
 };
 
 uint32_t link_number(const std::string& zone) {
-  uint32_t number = 0;
-  const auto [end, error] = std::from_chars(zone.data(), zone.data() + zone.size(), number);
-  const bool is_number = error == std::errc() && end == zone.data() + zone.size();
-  return is_number ? number : ::if_nametoindex(zone.c_str());
+  const auto number = whole_number<uint32_t>(zone);
+  return number ? *number : ::if_nametoindex(zone.c_str());
 }
 
 SocketAddress socket_address(const ServerAddress& server) {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 
 namespace pouch::dns {
@@ -156,11 +156,9 @@ bool ends_with(const std::vector<std::string>& labels, std::string_view last_but
 std::optional<sys::IpAddress> reverse_v4(const std::vector<std::string>& labels) {
   std::array<uint8_t, 4> bytes{};
   for (size_t i = 0; i < bytes.size(); ++i) {
-    const std::string& label = labels[bytes.size() - 1 - i];
-    unsigned value = 256;
-    const auto [end, error] = std::from_chars(label.data(), label.data() + label.size(), value);
-    if (error != std::errc() || end != label.data() + label.size() || value > 255) return std::nullopt;
-    bytes.at(i) = static_cast<uint8_t>(value);
+    const auto value = whole_number<uint8_t>(labels[bytes.size() - 1 - i]);
+    if (!value) return std::nullopt;
+    bytes.at(i) = *value;
   }
   return sys::IpAddress::from_bytes(bytes.data(), bytes.size());
 }
@@ -169,10 +167,9 @@ std::optional<sys::IpAddress> reverse_v6(const std::vector<std::string>& labels)
   std::array<uint8_t, 16> bytes{};
   for (size_t i = 0; i < kMaxNibbles; ++i) {
     const std::string& label = labels[kMaxNibbles - 1 - i];
-    unsigned value = 16;
-    const auto [end, error] = std::from_chars(label.data(), label.data() + label.size(), value, 16);
-    if (label.size() != 1 || error != std::errc() || value > 15) return std::nullopt;
-    bytes.at(i / 2) = static_cast<uint8_t>(bytes.at(i / 2) << 4 | value);
+    const auto nibble = whole_number<uint8_t>(label, 16);
+    if (label.size() != 1 || !nibble) return std::nullopt;
+    bytes.at(i / 2) = static_cast<uint8_t>(bytes.at(i / 2) << 4 | *nibble);
   }
   return sys::IpAddress::from_bytes(bytes.data(), bytes.size());
 }

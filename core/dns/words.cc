@@ -1,19 +1,11 @@
-#include <charconv>
 
+#include "core/base/number.h"
 #include "core/dns/link.h"
 
 namespace pouch::dns {
 namespace {
 
 constexpr size_t kLengthBytes = 4;
-
-template <class T>
-std::optional<T> number_of(const std::string& text) {
-  T value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 }  // namespace
 
@@ -51,8 +43,8 @@ Words lookup_words(uint64_t number, const Lookup& lookup) {
 
 std::optional<std::pair<uint64_t, Lookup>> lookup_of(const Words& words) {
   if (words.size() != 6 || words[0] != kLookupMessage) return std::nullopt;
-  const auto number = number_of<uint64_t>(words[1]);
-  const auto type = number_of<uint16_t>(words[3]);
+  const auto number = whole_number<uint64_t>(words[1]);
+  const auto type = whole_number<uint16_t>(words[3]);
   if (!number || !type) return std::nullopt;
   return std::pair(*number, Lookup{words[2], *type, words[4], words[5]});
 }
@@ -66,7 +58,7 @@ Words answer_words(uint64_t number, const LookupAnswer& answer) {
 
 std::optional<std::pair<uint64_t, LookupAnswer>> answer_of(const Words& words) {
   if (words.size() < 3 || words[0] != kAnswerMessage || words[2].size() != 1) return std::nullopt;
-  const auto number = number_of<uint64_t>(words[1]);
+  const auto number = whole_number<uint64_t>(words[1]);
   const auto kind = static_cast<AnswerKind>(words[2].front());
   const bool is_kind =
       kind == AnswerKind::kKnown || kind == AnswerKind::kForward || kind == AnswerKind::kFailed;

@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <utility>
 #include <vector>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/base/unique_fd.h"
 #include "core/sys/child.h"
@@ -31,13 +31,6 @@ Result<std::string> own_description() {
   return std::to_string(::getpid()) + " " + std::to_string(ticks) + " " + pid_namespace();
 }
 
-template <class T>
-T number(const std::string& text) {
-  T value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
-
 bool is_locked(int fd) {
   struct flock probe = {};
   probe.l_type = F_RDLCK;
@@ -50,14 +43,14 @@ bool is_locked(int fd) {
 SessionLife look_at_process(const std::string& description) {
   const std::vector<std::string> words = split(description, ' ');
   if (words.size() != 3 || words[2] != pid_namespace()) return {true, 0};
-  const int pid = number<int>(words[0]);
+  const int pid = leading_number<int>(words[0]);
   const auto pidfd = sys::open_pidfd(pid);
   if (pidfd.code() == Code::kNotFound) return {false, 0};
   if (!pidfd.is_ok()) return {true, 0};
   // A zombie is dead, and so is a process that got its number later.
   if (sys::wait_pidfd(pidfd->get(), Deadline::after_ms(0))) return {false, 0};
   const auto ticks = sys::process_start_ticks(pid);
-  return {ticks.is_ok() && *ticks == number<uint64_t>(words[1]), pid};
+  return {ticks.is_ok() && *ticks == leading_number<uint64_t>(words[1]), pid};
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
 #include "core/image/kept_blobs.h"
 
-#include <charconv>
 #include <string>
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/base/number.h"
 #include "core/ctrd/content.h"
 
 namespace pouch::image {
@@ -26,9 +26,7 @@ Status release(const ctrd::Client& client, const Call& call, const Digest& blob)
 }
 
 bool is_old(const std::string& since) {
-  int64_t seconds = 0;
-  std::from_chars(since.data(), since.data() + since.size(), seconds);
-  return now_seconds() - seconds > kLifeSeconds;
+  return now_seconds() - leading_number<int64_t>(since) > kLifeSeconds;
 }
 
 }  // namespace

@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include <cctype>
-#include <charconv>
 #include <utility>
 
 #include "core/base/log.h"
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/io/socket_address.h"
 #include "core/sys/ip_net.h"
@@ -44,8 +44,9 @@ bool has_no_protocol(int error) {
 }
 
 bool read_number(const std::string& text, uint16_t& out) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc() && end == text.data() + text.size();
+  const auto number = whole_number<uint16_t>(text);
+  if (number) out = *number;
+  return number.has_value();
 }
 
 }  // namespace

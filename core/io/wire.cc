@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <charconv>
 #include <vector>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/io/held_ports.h"
 #include "core/io/json_text.h"
@@ -83,11 +83,7 @@ Result<std::optional<Message>> MessageReader::next() {
 
 int64_t int_field(const Fields& fields, const std::string& key, int64_t otherwise) {
   const auto found = fields.find(key);
-  int64_t value = otherwise;
-  if (found != fields.end()) {
-    std::from_chars(found->second.data(), found->second.data() + found->second.size(), value);
-  }
-  return value;
+  return found == fields.end() ? otherwise : leading_number(found->second, otherwise);
 }
 
 bool bool_field(const Fields& fields, const std::string& key) {

@@ -1,9 +1,9 @@
 // Published ports: only who has which is played, no packet goes anywhere.
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/mock/mock_state.h"
 
@@ -23,11 +23,8 @@ Result<std::pair<int, int>> range_of(const std::string& text) {
   const std::vector<std::string> parts = split(text, '-');
   std::vector<int> numbers;
   for (const std::string& part : parts) {
-    int number = 0;
-    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), number);
-    const bool good =
-        error == std::errc() && end == part.data() + part.size() && number > 0 && number <= kLast;
-    if (!good) return invalid_port(text);
+    const int number = whole_number<int>(part).value_or(0);
+    if (number <= 0 || number > kLast) return invalid_port(text);
     numbers.push_back(number);
   }
   if (numbers.size() > 2 || numbers.front() > numbers.back()) return invalid_port(text);

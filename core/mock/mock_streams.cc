@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 
 #include "core/api/codec.h"
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/mock/mock_engine.h"
 #include "core/mock/mock_state.h"
@@ -120,12 +120,10 @@ Result<StreamPtr> MockEngine::container_wait(const std::string& id, const api::C
 
 Result<StreamPtr> MockEngine::container_logs(const std::string& id, const api::ContainerLogsOptions& options,
                                              const Call& /*call*/) {
-  LogQuery query{options, -1};
   if (!options.stdout.value_or(false) && !options.stderr.value_or(false)) {
     return invalid_argument("Bad parameters: you must choose at least one stream");
   }
-  const std::string tail = options.tail.value_or("all");
-  if (std::from_chars(tail.data(), tail.data() + tail.size(), query.tail).ec != std::errc()) query.tail = -1;
+  const LogQuery query{options, leading_number(options.tail.value_or("all"), int64_t{-1})};
   const auto pipe = std::make_shared<StreamPipe>(QueuePolicy::kBlock);
   const std::lock_guard lock(state_->mutex);
   POUCH_ASSIGN_OR_RETURN(const auto container, state_->find_container(id));

@@ -3,10 +3,10 @@
 #include <net/if.h>
 
 #include <algorithm>
-#include <charconv>
 #include <sstream>
 
 #include "core/api/codec.h"
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/network/endpoints.h"
 #include "core/network/mode.h"
@@ -29,11 +29,9 @@ constexpr size_t kMaxLabels = 20;  // of a name that is tried in parts
 std::optional<std::pair<ContainerId, int64_t>> parse_key(const std::string& sandbox) {
   const size_t dash = sandbox.rfind('-');
   if (dash == std::string::npos) return std::nullopt;
-  int64_t generation = 0;
-  const char* const end = sandbox.data() + sandbox.size();
-  const auto [at, error] = std::from_chars(sandbox.data() + dash + 1, end, generation);
-  if (error != std::errc() || at != end) return std::nullopt;
-  return std::pair(ContainerId(sandbox.substr(0, dash)), generation);
+  const auto generation = whole_number<int64_t>(std::string_view(sandbox).substr(dash + 1));
+  if (!generation) return std::nullopt;
+  return std::pair(ContainerId(sandbox.substr(0, dash)), *generation);
 }
 
 bool is_same_name(std::string_view one, std::string_view other) {

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <string_view>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/sys/ip_net.h"
 
@@ -102,8 +102,9 @@ Status read_option(const std::string& name, const std::string& value, BridgeOpti
     return is_link_name(value, kMaxLinkPrefix) ? Status() : bad_value(name, value);
   }
   if (name == "com.docker.network.driver.mtu") {
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), out.mtu);
-    if (error != std::errc() || end != value.data() + value.size()) return bad_value(name, value, "Atoi");
+    const auto mtu = whole_number<decltype(out.mtu)>(value);
+    if (!mtu) return bad_value(name, value, "Atoi");
+    out.mtu = *mtu;
     const bool good = out.mtu >= 0 && out.mtu <= kMaxMtu;
     return good ? Status() : invalid_argument("invalid MTU number: " + value);
   }

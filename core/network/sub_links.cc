@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <string_view>
 #include <utility>
 
+#include "core/base/number.h"
 #include "core/base/scope_guard.h"
 #include "core/base/text.h"
 #include "core/sys/net_namespace.h"
@@ -40,10 +40,8 @@ std::string option(const Texts& options, const std::string& name, const std::str
 std::pair<std::string, int> split_vlan(const std::string& name) {
   const size_t dot = name.rfind('.');
   if (dot == std::string::npos) return {name, 0};
-  int id = 0;
-  const auto [end, error] = std::from_chars(name.data() + dot + 1, name.data() + name.size(), id);
-  const bool good = error == std::errc() && end == name.data() + name.size() && id >= 1 && id <= kMaxVlan;
-  return {name.substr(0, dot), good ? id : 0};
+  const int id = whole_number<int>(std::string_view(name).substr(dot + 1)).value_or(0);
+  return {name.substr(0, dot), id >= 1 && id <= kMaxVlan ? id : 0};
 }
 
 sys::SubLinkSpec spec_of(const std::string& driver, const std::string& mode, const std::string& flag) {

@@ -1,8 +1,8 @@
 #include "core/registry/blob_stream.h"
 
 #include <algorithm>
-#include <charconv>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 
 namespace pouch::registry {
@@ -36,9 +36,9 @@ Result<int64_t> BlobStream::to_skip(const HttpAnswer& head) const {
   if (head.status == 200) return at_;
   const std::string range = head.header("content-range");
   const size_t space = range.find(' ');
-  int64_t begin = -1;
-  if (space != std::string::npos)
-    std::from_chars(range.data() + space + 1, range.data() + range.size(), begin);
+  const int64_t begin = space == std::string::npos
+                            ? -1
+                            : leading_number(std::string_view(range).substr(space + 1), int64_t{-1});
   if (begin < 0 || begin > at_)
     return unavailable("blob " + digest_.str() + ": a range that was not asked for: " + quote(range));
   return at_ - begin;

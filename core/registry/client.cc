@@ -1,10 +1,10 @@
 #include "core/registry/client.h"
 
-#include <charconv>
 #include <utility>
 
 #include "core/api/json.h"
 #include "core/base/executor.h"
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/registry/blob_stream.h"
 #include "core/registry/download.h"
@@ -103,9 +103,8 @@ Result<Descriptor> Repository::head_manifest(const Call& call, const std::string
   const bool may_be_got = answer.is_ok() || answer.code() == Code::kNotImplemented;
   if (!may_be_got) return manifest_error(answer.status(), name_of(*session_, tag_or_digest));
   if (answer.is_ok()) {
-    Descriptor out{media_type_of(*answer), answer->header("docker-content-digest"), -1};
-    const std::string length = answer->header("content-length");
-    std::from_chars(length.data(), length.data() + length.size(), out.size);
+    const Descriptor out{media_type_of(*answer), answer->header("docker-content-digest"),
+                         leading_number(answer->header("content-length"), int64_t{-1})};
     const bool is_other = is_digest(tag_or_digest) && out.digest != tag_or_digest;
     if (is_digest(out.digest) && !is_other && out.size >= 0) return out;
   }

@@ -1,9 +1,9 @@
 #include "core/registry/download.h"
 
-#include <charconv>
 #include <optional>
 
 #include "core/base/base64.h"
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/registry/url.h"
 
@@ -16,11 +16,10 @@ constexpr int kHexBase = 16;
 std::string unescape(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
-    int byte = 0;
     const std::string_view hex = text.substr(i + 1 <= text.size() ? i + 1 : text.size(), 2);
-    const auto [at, error] = std::from_chars(hex.data(), hex.data() + hex.size(), byte, kHexBase);
-    const bool is_escape = text[i] == '%' && hex.size() == 2 && error == std::errc() && at == hex.end();
-    out += is_escape ? static_cast<char>(byte) : text[i];
+    const auto byte = whole_number<uint8_t>(hex, kHexBase);
+    const bool is_escape = text[i] == '%' && hex.size() == 2 && byte;
+    out += is_escape ? static_cast<char>(*byte) : text[i];
     if (is_escape) i += 2;
   }
   return out;
@@ -39,10 +38,7 @@ std::string authorization_of(std::string_view url) {
 }
 
 int64_t length_of(const HttpAnswer& head) {
-  int64_t length = -1;
-  const std::string text = head.header("content-length");
-  std::from_chars(text.data(), text.data() + text.size(), length);
-  return length;
+  return leading_number(head.header("content-length"), int64_t{-1});
 }
 
 Status error_of(int status) {

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdio>
 #include <exception>
 #include <memory>
 #include <utility>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/registry/url.h"
 
@@ -249,11 +249,8 @@ class Transfer {
   size_t take_header(std::string_view line) {
     if (line.starts_with("HTTP/")) {
       answer_.headers.clear();
-      answer_.status = 0;
       const size_t space = line.find(' ');
-      if (space != std::string_view::npos) {
-        std::from_chars(line.data() + space + 1, line.data() + line.size(), answer_.status);
-      }
+      answer_.status = space == std::string_view::npos ? 0 : leading_number<int>(line.substr(space + 1));
       return line.size();
     }
     const size_t colon = line.find(':');

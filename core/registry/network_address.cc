@@ -1,8 +1,7 @@
 #include "core/registry/network_address.h"
+#include "core/base/number.h"
 
 #include <arpa/inet.h>
-
-#include <charconv>
 
 namespace pouch::registry {
 
@@ -25,11 +24,8 @@ bool is_within(const NetworkAddress& address, const std::string& cidr) {
   const size_t slash = cidr.find('/');
   if (slash == std::string::npos) return false;
   const std::optional<NetworkAddress> net = parse_address(cidr.substr(0, slash));
-  int bits = 0;
-  const char* const end = cidr.data() + cidr.size();
-  const auto [at, error] = std::from_chars(cidr.data() + slash + 1, end, bits);
-  if (!net || error != std::errc() || at != end || net->bits != address.bits || bits < 0 || bits > net->bits)
-    return false;
+  const int bits = whole_number<int>(std::string_view(cidr).substr(slash + 1)).value_or(-1);
+  if (!net || net->bits != address.bits || bits < 0 || bits > net->bits) return false;
   for (int i = 0; i < bits; ++i) {
     const auto index = static_cast<size_t>(i / 8);
     const auto mask = static_cast<uint8_t>(0x80U >> static_cast<unsigned>(i % 8));

@@ -1,10 +1,10 @@
 #include "core/registry/upload.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include "core/base/executor.h"
+#include "core/base/number.h"
 #include "core/registry/retry.h"
 #include "core/registry/retrying.h"
 
@@ -31,11 +31,9 @@ bool is_busy(int status) {
 std::optional<int64_t> uploaded_of(std::string_view range) {
   if (range.starts_with("bytes=")) range.remove_prefix(6);
   if (!range.starts_with("0-")) return std::nullopt;
-  int64_t last = 0;
-  const char* const end = range.data() + range.size();
-  const auto [at, error] = std::from_chars(range.data() + 2, end, last);
-  if (error != std::errc() || at != end || last < 0) return std::nullopt;
-  return last == 0 ? 0 : last + 1;
+  const auto last = whole_number<int64_t>(range.substr(2));
+  if (!last || *last < 0) return std::nullopt;
+  return *last == 0 ? 0 : *last + 1;
 }
 
 Status Upload::run() {
@@ -81,8 +79,7 @@ Upload::Next Upload::begin() {
     status_ = unavailable("the registry does not say where");
     return Next::kFailed;
   }
-  const std::string least = answer->header("oci-chunk-min-length");
-  std::from_chars(least.data(), least.data() + least.size(), least_piece_);
+  least_piece_ = leading_number(answer->header("oci-chunk-min-length"), least_piece_);
   return Next::kGoOn;
 }
 

@@ -1,8 +1,8 @@
 #include "core/registry/url.h"
 
 #include <algorithm>
-#include <charconv>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 
 namespace pouch::registry {
@@ -29,10 +29,8 @@ size_t port_colon(std::string_view host) {
 int read_port(std::string_view host) {
   const size_t colon = port_colon(host);
   if (colon == std::string_view::npos) return -1;
-  int port = 0;
-  const char* const end = host.data() + host.size();
-  const auto [at, error] = std::from_chars(host.data() + colon + 1, end, port);
-  return error == std::errc() && at == end && port > 0 && port <= kMaxPort ? port : 0;
+  const int port = whole_number<int>(host.substr(colon + 1)).value_or(0);
+  return port > 0 && port <= kMaxPort ? port : 0;
 }
 
 bool is_host(std::string_view host) {

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 
 namespace pouch::remote {
@@ -51,9 +52,7 @@ Status Hijack::open(const Call& call) {
   POUCH_RETURN_IF_ERROR(socket_.send_all(request_text(), call));
   POUCH_RETURN_IF_ERROR(read_head(call));
   if (const std::string length = head().header("content-length"); !length.empty() && head().status != 101) {
-    size_t bytes = 0;
-    std::from_chars(length.data(), length.data() + length.size(), bytes);
-    body_left_ = bytes;
+    body_left_ = leading_number<size_t>(length);
   }
   if (head().status == 101 || head().status == 200) return {};
   POUCH_ASSIGN_OR_RETURN(const std::string body, read_error_body(call));

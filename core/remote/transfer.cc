@@ -1,9 +1,9 @@
 #include "core/remote/transfer.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 
 namespace pouch::remote {
@@ -110,9 +110,7 @@ Status Transfer::run_to_end(const Call& call) {
 
 void Transfer::stop_upload_and_collect(const Call& call) {
   upload_stopped_ = true;
-  size_t announced = kMaxBodyBytes;
-  const std::string length = head().header("content-length");
-  std::from_chars(length.data(), length.data() + length.size(), announced);
+  const auto announced = leading_number<size_t>(head().header("content-length"), kMaxBodyBytes);
   // libcurl does not see the end of an answer whose request is not at its end.
   drive(call, [&] { return body_.size() >= announced; }).ignore();
 }

@@ -1,20 +1,13 @@
 #include "core/spec/ports.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 
 namespace pouch::spec {
 namespace {
-
-std::optional<uint16_t> parse_number(std::string_view text) {
-  uint16_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
 
 Status bad_port(const std::string& text) {
   return invalid_argument("invalid port specification: " + quote(text));
@@ -27,8 +20,9 @@ Result<PortRequest> request_of(const ContainerPort& port, const api::PortBinding
   const std::string text = binding.host_port.value_or("");
   if (text.empty()) return request;
   const size_t dash = text.find('-');
-  const auto first = parse_number(std::string_view(text).substr(0, dash));
-  const auto last = dash == std::string::npos ? first : parse_number(std::string_view(text).substr(dash + 1));
+  const auto first = whole_number<uint16_t>(std::string_view(text).substr(0, dash));
+  const auto last =
+      dash == std::string::npos ? first : whole_number<uint16_t>(std::string_view(text).substr(dash + 1));
   if (!first || !last || *last < *first || (*first == 0 && *last != 0)) return bad_port(text);
   request.first = *first;
   request.last = *last;
@@ -41,7 +35,7 @@ Result<ContainerPort> parse_container_port(const std::string& text) {
   const size_t slash = text.find('/');
   ContainerPort out;
   out.protocol = slash == std::string::npos ? "tcp" : to_lower(text.substr(slash + 1));
-  const auto number = parse_number(std::string_view(text).substr(0, slash));
+  const auto number = whole_number<uint16_t>(std::string_view(text).substr(0, slash));
   if (!number || *number == 0) return bad_port(text.substr(0, slash));
   if (out.protocol != "tcp" && out.protocol != "udp" && out.protocol != "sctp") {
     return invalid_argument("invalid proto: " + quote(out.protocol));

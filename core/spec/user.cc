@@ -1,19 +1,17 @@
 #include "core/spec/user.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 
 namespace pouch::spec {
 namespace {
 
 std::optional<uint32_t> parse_id(std::string_view text) {
-  uint32_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  if (value > 2147483647) return std::nullopt;  // runc refuses more
+  const auto value = whole_number<uint32_t>(text);
+  if (value && *value > 2147483647) return std::nullopt;  // runc refuses more
   return value;
 }
 

@@ -11,11 +11,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <thread>
 #include <utility>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/sys/exec_plan.h"
 #include "core/sys/file.h"
@@ -58,11 +58,8 @@ Result<uint64_t> process_start_ticks(int pid) {
     return internal_error("read the state of process " + std::to_string(pid));
   const std::vector<std::string> fields = split(std::string_view(*text).substr(name_end + 1), ' ');
   constexpr size_t kStartTime = 20;  // fields[0] is empty
-  uint64_t ticks = 0;
   if (fields.size() <= kStartTime) return internal_error("read the state of process " + std::to_string(pid));
-  const std::string& field = fields[kStartTime];
-  std::from_chars(field.data(), field.data() + field.size(), ticks);
-  return ticks;
+  return leading_number<uint64_t>(fields[kStartTime]);
 }
 
 Result<Child> Child::spawn(const SpawnSpec& spec) {

@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <utility>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/sys/file.h"
 #include "core/sys/mounts.h"
@@ -106,10 +106,8 @@ std::map<std::string, std::string> parse_os_release(std::string_view text) {
 int64_t meminfo_bytes(std::string_view text, std::string_view key) {
   for (const std::string& line : split(text, '\n')) {
     if (!line.starts_with(key) || line.size() <= key.size() || line[key.size()] != ':') continue;
-    const std::string_view rest = trim(std::string_view(line).substr(key.size() + 1));
-    int64_t kib = 0;
-    std::from_chars(rest.data(), rest.data() + rest.size(), kib);
-    return kib * 1024;
+    return leading_number<int64_t>(trim(std::string_view(line).substr(key.size() + 1))) *
+           1024;  // told in KiB
   }
   return 0;
 }

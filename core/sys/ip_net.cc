@@ -3,10 +3,10 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <cstring>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 
 namespace pouch::sys {
@@ -53,11 +53,10 @@ Result<IpNet> IpNet::parse(std::string_view text) {
   if (slash == std::string_view::npos) return invalid_argument("invalid CIDR address: " + quote(text));
   IpNet net;
   POUCH_ASSIGN_OR_RETURN(net.address, IpAddress::parse(text.substr(0, slash)));
-  const std::string_view rest = text.substr(slash + 1);
-  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), net.prefix);
-  if (error != std::errc() || end != rest.data() + rest.size() || net.prefix > net.address.bits()) {
+  const auto prefix = whole_number<decltype(net.prefix)>(text.substr(slash + 1));
+  if (!prefix || *prefix > net.address.bits())
     return invalid_argument("invalid CIDR address: " + quote(text));
-  }
+  net.prefix = *prefix;
   return net;
 }
 
@@ -114,9 +113,9 @@ Result<MacAddress> parse_mac(std::string_view text) {
   const auto parts = split(text, ':');
   bool good = parts.size() == mac.size();
   for (size_t i = 0; good && i < mac.size(); ++i) {
-    const std::string& part = parts[i];
-    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), mac[i], 16);
-    good = part.size() == 2 && error == std::errc() && end == part.data() + part.size();
+    const auto byte = whole_number<uint8_t>(parts[i], 16);
+    good = parts[i].size() == 2 && byte;
+    mac[i] = byte.value_or(0);
   }
   if (!good) return invalid_argument("invalid MAC address: " + quote(text));
   return mac;

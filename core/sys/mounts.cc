@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "core/base/fault.h"
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/base/unique_fd.h"
 #include "core/sys/file.h"
@@ -33,8 +33,9 @@ std::string unescape(std::string_view text) {
 
 template <class T>
 bool to_number(std::string_view text, T& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size();
+  const auto number = whole_number<T>(text);
+  if (number) value = *number;
+  return number.has_value();
 }
 
 bool parse_line(const std::vector<std::string>& fields, MountEntry& entry) {

@@ -5,8 +5,8 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/sys/file.h"
 
@@ -20,12 +20,6 @@ std::string namespace_line(const std::string& kind) {
   struct stat facts = {};
   if (::stat(("/proc/thread-self/ns/" + kind).c_str(), &facts) != 0) return {};
   return kind + " " + std::to_string(facts.st_ino);
-}
-
-int pid_of(const std::string& text) {
-  int pid = 0;
-  std::from_chars(text.data(), text.data() + text.size(), pid);
-  return pid;
 }
 
 }  // namespace
@@ -51,8 +45,9 @@ Status check_same_place(const std::string& lock_file, const std::string& who) {
     // One that began a moment ago has not written it yet: it is of this place or tells so soon.
     if (mine.empty() || lines.find("\n" + kind + " ") == std::string::npos) continue;
     if (lines.find("\n" + mine + "\n") != std::string::npos) continue;
-    return {Code::kPermissionDenied, who + " (process " + std::to_string(pid_of(*text)) + ") is in another " +
-                                         kind + " namespace than this process; use the root from there"};
+    return {Code::kPermissionDenied, who + " (process " + std::to_string(leading_number<int>(*text)) +
+                                         ") is in another " + kind +
+                                         " namespace than this process; use the root from there"};
   }
   return {};
 }
@@ -60,7 +55,7 @@ Status check_same_place(const std::string& lock_file, const std::string& who) {
 int locked_by(const std::string& lock_file) {
   if (!FileLock::is_held(lock_file)) return 0;
   const auto text = read_file(lock_file);
-  return text.is_ok() ? pid_of(*text) : 0;
+  return text.is_ok() ? leading_number<int>(*text) : 0;
 }
 
 }  // namespace pouch::sys

@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include "core/base/id.h"
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/base/unique_fd.h"
 
@@ -62,7 +62,7 @@ std::vector<TokenFacts> read_tokens(const std::string& folder) {
     TokenFacts facts;
     facts.is_held = FileLock::is_held(path);
     if (auto text = read_file(path); text.is_ok()) facts.text = std::move(*text);
-    std::from_chars(facts.text.data(), facts.text.data() + facts.text.size(), facts.pid);
+    facts.pid = leading_number(facts.text, facts.pid);
     facts.token = std::move(token);
     found.push_back(std::move(facts));
   }

@@ -4,8 +4,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <charconv>
-
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/registry/settings_file.h"
 #include "core/store/file_system.h"
@@ -55,9 +54,7 @@ bool has_resource_capability() {
   for (const std::string& line : split(*status, '\n')) {
     if (!line.starts_with(kKey)) continue;
     const std::string_view digits = trim(std::string_view(line).substr(kKey.size()));
-    uint64_t bits = 0;
-    std::from_chars(digits.data(), digits.data() + digits.size(), bits, 16);
-    return (bits >> kResourceBit & 1) != 0;
+    return (leading_number<uint64_t>(digits, 0, 16) >> kResourceBit & 1) != 0;
   }
   return true;
 }

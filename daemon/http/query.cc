@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "core/base/base64.h"
+#include "core/base/number.h"
 #include "core/base/text.h"
 
 namespace pouch::http {
@@ -29,11 +30,9 @@ Result<Json> bool_value(std::string_view name, const std::string& text, bool is_
 
 template <class T>
 Result<Json> integer_value(std::string_view name, const std::string& text) {
-  T value = 0;
-  const char* end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || at != end) return bad_value(name, "an integer", text);
-  return api::encode_value(value);
+  const auto value = whole_number<T>(text);
+  if (!value) return bad_value(name, "an integer", text);
+  return api::encode_value(*value);
 }
 
 Result<Json> double_value(std::string_view name, const std::string& text) {

@@ -1,8 +1,8 @@
 #include "daemon/http/router.h"
 
 #include <algorithm>
-#include <charconv>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "daemon/http/message.h"
 
@@ -88,10 +88,8 @@ Route find_route(std::string_view method, std::string_view path) {
 
 int minor_version(std::string_view version) {
   if (!version.starts_with("1.")) return -1;
-  int minor = 0;
-  const char* end = version.data() + version.size();
-  const auto [at, error] = std::from_chars(version.data() + 2, end, minor);
-  return error == std::errc() && at == end && minor < 1000 ? minor : -1;
+  const int minor = whole_number<int>(version.substr(2)).value_or(-1);
+  return minor < 1000 ? minor : -1;
 }
 
 }  // namespace pouch::http

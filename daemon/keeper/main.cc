@@ -7,7 +7,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <functional>
 #include <map>
 #include <optional>
@@ -15,13 +14,14 @@
 #include <string_view>
 
 #include "core/base/log.h"
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/io/keeper_server.h"
 #include "core/sys/file.h"
 #include "core/sys/secure_dir.h"
+#include "daemon/keeper/end_watch.h"
 #include "daemon/keeper/hooks.h"
 #include "daemon/keeper/name_child.h"
-#include "daemon/keeper/stop_signal.h"
 #include "daemon/keeper/succession.h"
 #include "daemon/keeper/supervisor.h"
 #include "daemon/keeper/vault.h"
@@ -39,9 +39,10 @@ constexpr char kUsage[] =
     "by the engine; see docs/.\n";
 
 Status parse_number(const std::string& text, int64_t& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool is_good = error == std::errc() && end == text.data() + text.size();
-  return is_good ? Status() : invalid_argument(quote(text) + " is not a number");
+  const auto number = whole_number<int64_t>(text);
+  if (!number) return invalid_argument(quote(text) + " is not a number");
+  value = *number;
+  return {};
 }
 
 Status add_setting(const std::string& text, KeeperConfig& config) {
@@ -107,7 +108,7 @@ void raise_descriptor_limit() {
 }
 
 Status serve(const KeeperConfig& config, const WorkerPlace& place) {
-  StopSignal stop_signal;
+  EndWatch end_watch;
   POUCH_ASSIGN_OR_RETURN(const std::unique_ptr<io::KeeperHooks> hooks, make_keeper_hooks(config));
   io::KeeperServerOptions options;
   options.run_dir = config.run_dir;
@@ -128,9 +129,9 @@ Status serve(const KeeperConfig& config, const WorkerPlace& place) {
     log_error("keeper", failed.message() + "; the worker goes on without a supervisor");
   };
   POUCH_RETURN_IF_ERROR(
-      stop_signal.watch([&server] { server->stop(); }, place.vault_socket, [&] { vault.visit(succeed); }));
+      end_watch.watch([&server] { server->stop(); }, place.vault_socket, [&] { vault.visit(succeed); }));
   const Status served = server->run();
-  stop_signal.end();
+  end_watch.end();
   return served;
 }
 

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
+#include "core/base/number.h"
 #include "core/base/text.h"
 #include "core/base/unique_fd.h"
 #include "core/io/json_text.h"
@@ -36,10 +36,8 @@ Status set_inherited(const std::vector<int>& fds, bool is_inherited) {
 }
 
 Result<int> parse_fd(const std::string& text) {
-  int fd = -1;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), fd);
-  const bool is_good = error == std::errc() && end == text.data() + text.size() && fd >= 0;
-  return is_good ? Result<int>(fd) : invalid_argument("descriptor " + quote(text) + ": not a number");
+  const int fd = whole_number<int>(text).value_or(-1);
+  return fd >= 0 ? Result<int>(fd) : invalid_argument("descriptor " + quote(text) + ": not a number");
 }
 
 // Not in the arguments, which are limited and which others see.

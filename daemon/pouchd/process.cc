@@ -8,13 +8,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
 #include <vector>
 
 #include "core/base/log.h"
+#include "core/base/number.h"
 #include "core/base/text.h"
 
 namespace pouch::pouchd {
@@ -48,10 +48,7 @@ void notify_service_manager(const std::string& state) {
 }
 
 Result<gid_t> find_group(const std::string& group) {
-  gid_t number = 0;
-  const char* end = group.data() + group.size();
-  const auto [at, error] = std::from_chars(group.data(), end, number);
-  if (error == std::errc() && at == end) return number;
+  if (const auto number = whole_number<gid_t>(group)) return *number;
   std::vector<char> buffer(size_t{64} << 10U);
   struct group entry = {};
   struct group* found = nullptr;

@@ -115,13 +115,13 @@ void EngineTest::remove_all_containers() {
 void EngineTest::end_keeper() {
   auto client = io::KeeperClient::connect(dir_ + "/run", Deadline::after_ms(1000));
   if (!client.is_ok()) return;
-  const auto status = (*client)->status(Deadline::after_ms(2000));
+  const auto status = (*client)->status(Deadline::after_ms(30'000));
   ASSERT_TRUE(status.is_ok()) << status.status().message();
   const auto keeper = sys::open_pidfd(status->keeper_pid);
-  EXPECT_TRUE((*client)->shutdown(true, Deadline::after_ms(5000)).is_ok());
+  EXPECT_TRUE((*client)->shutdown(true, Deadline::after_ms(30'000)).is_ok());
   client->reset();
   if (keeper.is_ok()) {
-    EXPECT_TRUE(sys::wait_pidfd(keeper->get(), Deadline::after_ms(5000)));
+    EXPECT_TRUE(sys::wait_pidfd(keeper->get(), Deadline::after_ms(30'000)));
   }
 }
 

@@ -21,12 +21,17 @@ def finish(name, lines, passed, failed, is_kept=True):
     lines = [*lines, f"{passed} passed, {failed} failed, 0 skipped"]
     print("\n".join(lines), flush=True)
     if is_kept:
-        today = datetime.datetime.now(datetime.timezone.utc).date()
-        head = f"tests/long/{name}, {today}, commit {commit()}, {os.cpu_count()} CPUs"
-        path = REPO / f"tests/reports/{name}.txt"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("\n".join([head, "", *lines]) + "\n", encoding="utf-8")
+        keep(name, lines)
     return 1 if failed else 0
+
+
+def keep(name, lines):
+    """The report alone."""
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    head = f"tests/long/{name}, {today}, commit {commit()}, {os.cpu_count()} CPUs"
+    path = REPO / f"tests/reports/{name}.txt"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join([head, "", *lines]) + "\n", encoding="utf-8")
 
 
 def pytest_counts(done):

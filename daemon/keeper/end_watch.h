@@ -8,15 +8,15 @@
 
 namespace pouch::keeper {
 
-/// SIGTERM and SIGINT as a function call on a thread of its own, so that a worker that is told to stop ends
-/// as an idle one does; and the death of the supervisor as another. Made before the process has other
+/// What ends a worker: SIGTERM and SIGINT as a function call on a thread of its own, so that it then ends
+/// as an idle one does; and the death of its supervisor as another. Made before the process has other
 /// threads, which inherit that both signals are blocked.
-class StopSignal {
+class EndWatch {
  public:
-  StopSignal();
-  ~StopSignal() { end(); }
-  StopSignal(const StopSignal&) = delete;
-  StopSignal& operator=(const StopSignal&) = delete;
+  EndWatch();
+  ~EndWatch() { end(); }
+  EndWatch(const EndWatch&) = delete;
+  EndWatch& operator=(const EndWatch&) = delete;
   /// Once. `stopped` runs on a signal; `orphaned` once `supervisor`, a socket, hangs up before. Neither runs
   /// any more when end() has returned.
   Status watch(std::function<void()> stopped, int supervisor, std::function<void()> orphaned);

@@ -1,4 +1,4 @@
-#include "daemon/keeper/stop_signal.h"
+#include "daemon/keeper/end_watch.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -13,7 +13,7 @@
 
 namespace pouch::keeper {
 
-StopSignal::StopSignal() {
+EndWatch::EndWatch() {
   sigset_t set;
   ::sigemptyset(&set);
   ::sigaddset(&set, SIGTERM);
@@ -23,13 +23,13 @@ StopSignal::StopSignal() {
   ended_.reset(::eventfd(0, EFD_CLOEXEC));
 }
 
-void StopSignal::end() {
+void EndWatch::end() {
   if (!waiter_.joinable()) return;
   ::eventfd_write(ended_.get(), 1);
   waiter_.join();
 }
 
-Status StopSignal::watch(std::function<void()> stopped, int supervisor, std::function<void()> orphaned) {
+Status EndWatch::watch(std::function<void()> stopped, int supervisor, std::function<void()> orphaned) {
   if (!signals_.is_valid() || !ended_.is_valid()) return errno_status(errno, "watch for signals");
   waiter_ = start_thread([this, stopped = std::move(stopped), supervisor, orphaned = std::move(orphaned)] {
     std::array<pollfd, 3> items = {
