@@ -6,12 +6,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "core/api/codec.h"
+#include "core/base/fault.h"
 #include "core/ctrd/testing/private_containerd.h"
 #include "core/engine/testing/engine_fixture.h"
 #include "core/io/keeper_client.h"
@@ -200,6 +203,26 @@ TEST_F(LocalEngineTest, OutputOfNobodyIsClosedByTheNextWorker) {
   EXPECT_EQ(now->streams[0].stream_id, id) << "it runs";
   remove(id, true);
 }
+
+#ifdef POUCH_FAULTS
+// What it waits for may be itself, whose loop no longer runs.
+TEST_F(LocalEngineTest, KeeperEndsWhileItsEngineOpens) {
+  const std::string control = dir_ + "/faults";
+  {
+    std::ofstream rule(control);
+    rule << "delay:120000 keeper rpc.tasks.list.before 1\n";
+  }
+  set_fault_file(control);
+  const auto keeper = engine_->context().keeper(soon());
+  set_fault_file("");
+  ASSERT_TRUE(keeper.is_ok()) << keeper.status().to_string();
+  const Deadline deadline = Deadline::after_ms(20'000);
+  while (!std::filesystem::exists(control + ".fired-1") && !deadline.has_passed()) ::usleep(20'000);
+  ASSERT_TRUE(std::filesystem::exists(control + ".fired-1"));
+  engine_.reset();
+  end_keeper();  // fails when it does not end
+}
+#endif
 
 TEST_F(LocalEngineTest, ManySideBySideInTwoEnginesAllEnd) {
   const auto other = open_engine();

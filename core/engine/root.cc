@@ -14,6 +14,7 @@
 #include "core/io/keeper_server.h"
 #include "core/store/file_system.h"
 #include "core/sys/file.h"
+#include "core/sys/mount_sharing.h"
 #include "core/sys/peer.h"
 #include "core/sys/place.h"
 #include "core/sys/secure_dir.h"
@@ -43,6 +44,12 @@ Status explain_containerd(const std::string& path, const Status& why) {
 std::string keeper_log_level() {
   const bool is_debug = is_log_enabled(LogLevel::kDebug);
   return std::string(log_level_name(is_debug ? LogLevel::kDebug : LogLevel::kInfo));
+}
+
+// For what we launch, and the runtime of a private containerd.
+void show_cgroups() {
+  const Status shown = sys::mount_hidden_cgroups();
+  if (!shown.is_ok()) log_warning("engine", "mount the control groups that /sys hides: " + shown.message());
 }
 
 Status check_place(const EngineOptions& options) {
@@ -141,14 +148,25 @@ Result<std::shared_ptr<ctrd::Client>> Root::connect_containerd(const Call& call)
   if (Status probed = sys::probe_socket(path); !probed.is_ok()) return explain_containerd(path, probed);
   auto client = ctrd::Client::connect(path, context_.ns, at_most(call, kContainerdPatienceMs));
   if (!client.is_ok()) return explain_containerd(path, client.status());
+  POUCH_RETURN_IF_ERROR(share_mounts());
   ctrd_ = std::move(*client);
   return ctrd_;
+}
+
+// What we mount for containers the runtime must see, which is where containerd is.
+Status Root::share_mounts() const {
+  const auto pid = sys::listener_of(context_.options.containerd_address);
+  if (!pid.is_ok() || !sys::has_other_mounts(*pid)) return {};  // has it gone, the next call says so
+  const std::string volumes = context_.root_dir() + "/volumes";
+  POUCH_RETURN_IF_ERROR(sys::secure_mkdir(volumes).status());
+  return sys::share_mounts(*pid, {volumes, context_.run_dir()});
 }
 
 // One that does not run, or has died since, is started.
 Result<std::shared_ptr<ctrd::Client>> Root::connect_private(const Call& call) {
   if (ctrd_ && ctrd_->transport()->is_connected()) return ctrd_;
   const Deadline deadline = at_most(call, kPrivatePatienceMs);
+  show_cgroups();
   while (true) {
     POUCH_RETURN_IF_ERROR(private_containerd::ensure(context_, deadline));
     // Not for long: it may end before it serves, and then has to be started again.
@@ -168,6 +186,7 @@ Result<std::shared_ptr<io::KeeperClient>> Root::connect_keeper(const Call& call)
   }
   const std::lock_guard lock(keeper_mutex_);
   if (keeper_ && keeper_->ping(at_most(call, kPingPatienceMs)).is_ok()) return keeper_;
+  show_cgroups();
   POUCH_ASSIGN_OR_RETURN(auto keeper, io::ensure_keeper({.root_dir = context_.root_dir(),
                                                          .run_dir = context_.run_dir(),
                                                          .program = context_.options.keeper_program,

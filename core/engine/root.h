@@ -46,6 +46,7 @@ class Root {
 
   Result<std::shared_ptr<ctrd::Client>> connect_containerd(const Call& call);
   Result<std::shared_ptr<ctrd::Client>> connect_private(const Call& call);  // under ctrd_mutex_
+  Status share_mounts() const;
   Result<std::shared_ptr<io::KeeperClient>> connect_keeper(const Call& call);
 
   EngineContext context_;

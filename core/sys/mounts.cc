@@ -76,7 +76,7 @@ Result<std::vector<MountEntry>> parse_mountinfo(std::string_view text) {
 }
 
 Result<std::vector<MountEntry>> read_mountinfo() {
-  POUCH_ASSIGN_OR_RETURN(const std::string text, read_file("/proc/self/mountinfo"));
+  POUCH_ASSIGN_OR_RETURN(const std::string text, read_file("/proc/thread-self/mountinfo"));
   return parse_mountinfo(text);
 }
 

@@ -3,6 +3,7 @@
 #include "core/base/text.h"
 #include "core/sys/file.h"
 #include "core/sys/host_facts.h"
+#include "core/sys/mount_sharing.h"
 #include "core/sys/nf_tables_probe.h"
 #include "core/system/check.h"
 
@@ -46,6 +47,10 @@ void overlay(const EngineOptions& options, Findings& out) {
 }
 
 void control_groups(Findings& out) {
+  if (sys::are_cgroups_hidden()) {
+    out.push_back(findings::fine("cgroups", "a /sys of its own hides them; they are mounted when needed"));
+    return;
+  }
   const Result<sys::CgroupFacts> facts = sys::read_cgroup_facts();
   if (!facts.is_ok() || facts->mode == sys::CgroupMode::kNone) {
     out.push_back(findings::no_cgroups());

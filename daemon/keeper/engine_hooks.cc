@@ -51,7 +51,9 @@ class EngineHooks final : public io::KeeperHooks {
   Status start(io::StreamControl&) override {
     POUCH_RETURN_IF_ERROR(names_.start());
     // The manager drains through the socket as any client does: the loop serves it like them.
-    opener_ = start_thread([this] { open_engine(); });
+    opener_ = start_thread([this, opening = opening_, options = options_] {
+      if (const auto engine = open_engine(*opening, options)) serve_all(*opening, *engine);
+    });
     return {};
   }
 
@@ -68,36 +70,44 @@ class EngineHooks final : public io::KeeperHooks {
   // While containers run somebody must see them end, also when their output is closed already; and sessions,
   // too.
   bool is_idle() const override {
-    const std::lock_guard lock(mutex_);
-    if (!engine_) return true;  // nothing can be done without; the next client starts a keeper again
-    const auto counts = engine_->containers().counts();
-    return (!counts.is_ok() || counts->running + counts->paused == 0) && !engine_->has_sessions();
+    const std::lock_guard lock(opening_->mutex);
+    const auto& engine = opening_->engine;
+    if (!engine) return true;  // nothing can be done without; the next client starts a keeper again
+    const auto counts = engine->containers().counts();
+    return (!counts.is_ok() || counts->running + counts->paused == 0) && !engine->has_sessions();
   }
 
  private:
-  void open_engine();
+  /// The opener's alone may be left behind by stop(), and by the hooks: the process ends then.
+  struct Opening {
+    std::mutex mutex;
+    std::condition_variable changed;
+    // Below protected by mutex.
+    std::shared_ptr<LocalEngine> engine;
+    bool is_stopping = false;
+  };
+
+  /// Null when it is to stop.
+  static std::shared_ptr<LocalEngine> open_engine(Opening& opening, const EngineOptions& options);
   std::shared_ptr<LocalEngine> wait_engine();
   Status close_once(const std::string& stream_id, const std::string& container_id);
   void pass_close(const std::string& stream_id, const std::string& container_id);
-  void serve_all(LocalEngine& engine);
+  void serve_all(Opening& opening, LocalEngine& engine);
   Result<dns::LookupAnswer> look_up(const dns::Lookup& lookup);
 
   const EngineOptions options_;
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  // Below protected by mutex_.
-  std::shared_ptr<LocalEngine> engine_;
-  bool is_stopping_ = false;
-
+  const std::shared_ptr<Opening> opening_ = std::make_shared<Opening>();
   std::thread opener_;
   Executor closers_;
   NameService names_;  // its directory uses all of the above
 };
 
 // Those that a worker which died has served.
-void EngineHooks::serve_all(LocalEngine& engine) {
+void EngineHooks::serve_all(Opening& opening, LocalEngine& engine) {
   const auto sandboxes = engine.networks().sandboxes_with_names();
   if (!sandboxes.is_ok()) return log_error("names", sandboxes.status().message());
+  const std::lock_guard lock(opening.mutex);
+  if (opening.is_stopping) return;  // names_ may be gone
   for (const std::string& sandbox : *sandboxes) {
     names_.serve(sandbox, [](const Status& served) {
       // Its namespace is not there yet, and its start will ask for it.
@@ -112,10 +122,10 @@ void EngineHooks::serve_all(LocalEngine& engine) {
 Result<dns::LookupAnswer> EngineHooks::look_up(const dns::Lookup& lookup) {
   std::shared_ptr<LocalEngine> engine;
   {
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, std::chrono::milliseconds(kLookupWaitMs),
-                      [this] { return engine_ != nullptr || is_stopping_; });
-    engine = engine_;
+    std::unique_lock lock(opening_->mutex);
+    opening_->changed.wait_for(lock, std::chrono::milliseconds(kLookupWaitMs),
+                               [this] { return opening_->engine != nullptr || opening_->is_stopping; });
+    engine = opening_->engine;
   }
   if (!engine) return unavailable("the engine is not open yet");
   network::NameQuestion question{lookup.sandbox, lookup.name, lookup.address, lookup.type != dns::kTypeMx};
@@ -127,36 +137,34 @@ Result<dns::LookupAnswer> EngineHooks::look_up(const dns::Lookup& lookup) {
   return out;
 }
 
-void EngineHooks::open_engine() {
+std::shared_ptr<LocalEngine> EngineHooks::open_engine(Opening& opening, const EngineOptions& options) {
   std::string last_error;
   while (true) {
     // A root that was removed meanwhile is not to be made anew.
-    auto engine = ::access((options_.root_dir + "/pouch.db").c_str(), F_OK) == 0
-                      ? LocalEngine::open(options_)
+    auto engine = ::access((options.root_dir + "/pouch.db").c_str(), F_OK) == 0
+                      ? LocalEngine::open(options)
                       : Result<std::unique_ptr<LocalEngine>>(not_found("the root has no database"));
-    std::unique_lock lock(mutex_);
-    if (engine.is_ok() && !is_stopping_) {
-      engine_ = std::move(*engine);
-      const std::shared_ptr<LocalEngine> opened = engine_;
-      set_default_log_root(opened->context().root_id);
-      changed_.notify_all();
-      lock.unlock();
-      serve_all(*opened);
-      return;
+    std::unique_lock lock(opening.mutex);
+    if (engine.is_ok() && !opening.is_stopping) {
+      opening.engine = std::move(*engine);
+      set_default_log_root(opening.engine->context().root_id);
+      opening.changed.notify_all();
+      return opening.engine;
     }
     if (!engine.is_ok() && engine.status().message() != last_error) {
       last_error = engine.status().message();
       log_error("keeper", last_error + "; tried again every second");
     }
-    changed_.wait_for(lock, std::chrono::milliseconds(kRetryMs), [this] { return is_stopping_; });
-    if (is_stopping_) return;
+    opening.changed.wait_for(lock, std::chrono::milliseconds(kRetryMs),
+                             [&opening] { return opening.is_stopping; });
+    if (opening.is_stopping) return nullptr;
   }
 }
 
 std::shared_ptr<LocalEngine> EngineHooks::wait_engine() {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return engine_ != nullptr || is_stopping_; });
-  return engine_;
+  std::unique_lock lock(opening_->mutex);
+  opening_->changed.wait(lock, [this] { return opening_->engine != nullptr || opening_->is_stopping; });
+  return opening_->engine;
 }
 
 Status EngineHooks::close_once(const std::string& stream_id, const std::string& container_id) {
@@ -181,34 +189,37 @@ void EngineHooks::pass_close(const std::string& stream_id, const std::string& co
       last_error = closed.message();
       log_warning("keeper", "close the input: " + last_error + "; tried again every second", container_id);
     }
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, std::chrono::milliseconds(kRetryMs), [this] { return is_stopping_; });
-    if (is_stopping_) return;
+    std::unique_lock lock(opening_->mutex);
+    opening_->changed.wait_for(lock, std::chrono::milliseconds(kRetryMs),
+                               [this] { return opening_->is_stopping; });
+    if (opening_->is_stopping) return;
   }
 }
 
 void EngineHooks::stop() {
   std::shared_ptr<LocalEngine> engine;
   {
-    const std::lock_guard lock(mutex_);
-    is_stopping_ = true;
-    engine = std::move(engine_);
+    const std::lock_guard lock(opening_->mutex);
+    opening_->is_stopping = true;
+    engine = std::move(opening_->engine);
   }
-  changed_.notify_all();
+  opening_->changed.notify_all();
   names_.stop();
-  if (opener_.joinable()) opener_.join();
   closers_.stop();
-  if (!engine) return;
-  // Work under way may wait for the loop, which no longer runs. What is half-done then is recovered by the
-  // next engine, as after a kill; the process ends now.
+  if (!opener_.joinable()) return;
+  // Work under way, the opening itself too, may wait for the loop, which no longer runs. What is half-done
+  // then is recovered by the next engine, as after a kill; the process ends now.
   struct Ending {
     std::mutex mutex;
     std::condition_variable done;
     bool is_done = false;
+    std::thread opener;
   };
   const auto ending = std::make_shared<Ending>();
+  ending->opener = std::move(opener_);
   std::thread ender = start_thread([ending, engine = std::move(engine)]() mutable {
-    take_down_networks(*engine);
+    ending->opener.join();
+    if (engine) take_down_networks(*engine);
     engine.reset();
     const std::lock_guard lock(ending->mutex);
     ending->is_done = true;

@@ -9,7 +9,8 @@ import subprocess
 import sys
 
 import pytest
-from pouchtest import PrivateContainerd, cgroups, embed_root, find_program, procs
+from pouchtest import PrivateContainerd, cgroups, embed_root, find_program, mounts, networks, procs
+from pouchtest.embed import keeper, new_root
 from pouchtest.paths import REPO, build_dir
 
 pytest_plugins = ["pouchtest.fixtures"]
@@ -222,3 +223,66 @@ def test_program_is_found_without_path(uri, busybox_tar):
     with Host(uri, busybox_tar, "echo $HOME", prefix=(env, "-i", path)) as host:
         assert host.output.strip() in ("/", "/root", "")
         assert_goes_on(uri)
+
+
+# What a container has of the mounts and networks that its host has made for it.
+_ELSEWHERE = """
+import json
+import sys
+import pouch
+uri, tar = sys.argv[1:3]
+LOOK = "ls /sys/class/net | tr '\\\\n' ' '; stat -f -c %T /memory; cat /deep/file; ip -4 -o address show eth0 2>/dev/null | wc -l"
+with pouch.Client(uri) as client:
+    client.images.load_file(tar)
+    client.volumes.create({"Name": "memory", "DriverOpts": {"type": "tmpfs", "device": "tmpfs"}})
+    client.containers.run("busybox", ["sh", "-c", "mkdir -p /v/a/b; echo deep >/v/a/b/file"], network="none", remove=True,
+                          host_config={"Binds": ["plain:/v"]})
+    host = {"Binds": ["memory:/memory"], "Mounts": [
+        {"Type": "volume", "Source": "plain", "Target": "/deep", "VolumeOptions": {"Subpath": "a/b"}}]}
+    for network in ("none", "bridge", "host"):
+        print(client.containers.run("busybox", ["sh", "-c", LOOK], network=network, remove=True, host_config=host).decode(),
+              end="")
+    client.containers.run("busybox", ["sh", "-c", "while :; do echo line; sleep 0.02; done"], detach=True, name="counts",
+                          network="bridge", host_config=host)
+"""
+
+
+@pytest.fixture(params=["ip netns exec", "private mounts"])
+def elsewhere(request):
+    """A command that runs another in namespaces of its own."""
+    if request.param == "private mounts":
+        yield ["unshare", "--mount"]
+        return
+    name = f"pt-{secrets.token_hex(4)}"
+    networks.ip("netns", "add", name)
+    try:
+        yield ["ip", "netns", "exec", name]
+    finally:
+        networks.ip("netns", "del", name)
+
+
+@pytest.fixture(params=["its containerd is elsewhere", "a containerd of its own"])
+def any_uri(request, containerd):
+    with (embed_root(containerd) if "elsewhere" in request.param else new_root()) as address:
+        yield address
+
+
+def test_in_namespaces_of_its_own(any_uri, busybox_tar, elsewhere):
+    before = mounts.mounted()
+    env = {**os.environ, "PYTHONPATH": f"{REPO}/tests/lib:{build_dir()}/python"}
+    done = subprocess.run([*elsewhere, sys.executable, "-c", _ELSEWHERE, any_uri, str(busybox_tar)], env=env, check=False,
+                          capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[:7] == ["lo tmpfs", "deep", "0", "eth0 lo tmpfs", "deep", "1", *lines[6:7]]
+    assert lines[7:8] == ["deep"] and " lo " in f" {lines[6]}" and lines[6].endswith(" tmpfs")
+    pouch = [build_dir() / "bin/pouch", "-H", any_uri]
+    supervisor, _ = keeper(root_of(any_uri).parent)
+    refused = subprocess.run([*pouch, "ps"], capture_output=True, text=True, check=False, timeout=60)
+    assert refused.returncode == 1 and "is in another mnt namespace than this process" in refused.stderr
+    assert_goes_on(any_uri)
+    there = ["nsenter", f"--target={supervisor}", "--mount", "--net"]
+    subprocess.run([*there, *pouch, "rm", "--force", "counts"], capture_output=True, check=True, timeout=60)
+    subprocess.run([*there, *pouch, "system", "reset", "--force"], capture_output=True, check=True, timeout=60)
+    assert mounts.mounted() == before
+    assert not root_of(any_uri).exists()

@@ -109,6 +109,22 @@ def test_host_is_a_transient_service():
         assert state == "running"
 
 
+@pytest.mark.parametrize("setting", ["PrivateMounts=yes", "ProtectHome=yes"])
+def test_host_with_mounts_of_its_own(setting):
+    """Its containerd is not there, and yet container and volume are complete."""
+    with embed_root() as uri:
+        pouch = [str(build_dir() / "bin/pouch"), "-H", uri]
+        rootfs = run("mktemp", "--directory").out.strip()
+        run("sh", "-c", f"mkdir {rootfs}/bin && cp /bin/busybox {rootfs}/bin/ && ln -s busybox {rootfs}/bin/sh")
+        run(*pouch, "image", "from-rootfs", rootfs, "box")
+        run(*pouch, "volume", "create", "--opt", "type=tmpfs", "--opt", "device=tmpfs", "memory")
+        told = run("systemd-run", "--quiet", "--wait", "--collect", "--pipe", f"--property={setting}",
+                   "--property=Environment=PATH=/usr/sbin:/usr/bin", *pouch, "run", "--rm", "--volume", "memory:/memory", "box",
+                   "sh", "-c", "busybox stat -f -c %T /memory; busybox ip -4 -o address show eth0 | busybox wc -l").out
+        run("rm", "-r", rootfs)
+        assert told == "tmpfs\n1\n"
+
+
 def test_scope_goes_with_the_last_container(service, docker):
     service.run("--name", "c1", "busybox", "sleep", "1000")
     assert run("systemctl", "is-active", "pouch.scope").out == "active\n"

@@ -45,13 +45,14 @@ class EngineTest : public ::testing::Test {
   /// The actions of the next `count` events about containers.
   static std::vector<std::string> actions(Stream& events, size_t count);
 
+  void end_keeper();
+
   std::string dir_;
   std::unique_ptr<LocalEngine> engine_;
 
  private:
   void make_image();
   void remove_all_containers();
-  void end_keeper();
 };
 
 }  // namespace pouch::testing
