@@ -4,6 +4,7 @@ Each measure is a function that gives a row: its name, unit, aim, our summary, a
 """
 
 import contextlib
+import logging
 import os
 import pathlib
 import re
@@ -159,8 +160,38 @@ def echoed(client, docker, count):
     return [row("a keystroke to its echo", 5, ours, ("docker-py attach", peer), 99)]
 
 
+class _Deletions(logging.Handler):
+    """How long containerd took to delete tasks, in seconds, as the library's records tell."""
+
+    def __init__(self):
+        super().__init__()
+        self.seconds = []
+
+    def emit(self, record):
+        if found := re.search(r"tasks\.delete on .*: (\d+) us$", record.getMessage()):
+            self.seconds.append(int(found.group(1)) / 1e6)
+
+
+@contextlib.contextmanager
+def _task_deletions():
+    logger = logging.getLogger("pouch.bench")
+    handler = _Deletions()
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(handler)
+    with pouch.forward_logs("debug", logger.name):
+        yield handler.seconds
+    logger.removeHandler(handler)
+
+
 def exits(client, docker, count):
-    """From the end of a container's process to the answer of a wait for it."""
+    """From the end of a container's process to the answer of a wait for it, and what containerd has of that."""
+    with _task_deletions() as deletions:
+        ours, peer = _exits(client, docker, count)
+    return [row("a container's exit to the answer of a wait", 5, ours, ("docker-py wait", peer)),
+            row("of that, containerd's deletion of the task", None, deletions)]
+
+
+def _exits(client, docker, count):
     body = config("sleep", "1000")
     ours, peer = [], []
     for _ in range(count):
@@ -176,7 +207,7 @@ def exits(client, docker, count):
             start = time.perf_counter()
             os.kill(pid, signal.SIGKILL)
             peer.append(answer() - start)
-    return [row("a container's exit to the answer of a wait", 5, ours, ("docker-py wait", peer))]
+    return ours, peer
 
 
 def _background_wait(docker, container):
