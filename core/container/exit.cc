@@ -149,7 +149,7 @@ void ContainerManager::Impl::handle_exit(const ProcessKey& key) {
   if (const Status status = finish_exit(**claimed, exit); !status.is_ok()) {
     log_error("container", "handle the exit: " + status.message(), key.container.str());
     release_exit(key, exit);
-    recover_later(key.container);
+    recover_later({key.container, key.generation, std::string(state::kExiting)});
   }
 }
 

@@ -112,7 +112,7 @@ void ContainerManager::Impl::see_foreign_exit(const ProcessKey& key) {
         if (finished.is_ok()) return;
         log_error("container", "handle the exit: " + finished.message(), key.container.str());
         release_exit(key, exit);
-        return recover_later(key.container);
+        return recover_later({key.container, key.generation, std::string(state::kExiting)});
       }
       if (claimed.is_ok()) continue;
       log_error("container", "claim the exit: " + claimed.status().message(), key.container.str());

@@ -55,6 +55,17 @@ struct ProcessKey {
   }
 };
 
+/// What a container is in the middle of. A later one of the same container is another's affair.
+struct Transition {
+  ContainerId container;
+  int64_t generation = 0;
+  std::string state;  ///< starting, exiting, …
+  friend bool operator<(const Transition& a, const Transition& b) {
+    return std::tie(a.container.str(), a.generation, a.state) <
+           std::tie(b.container.str(), b.generation, b.state);
+  }
+};
+
 /// A container on its way from created or exited to running.
 struct StartJob {
   ContainerRow row;            ///< as claimed: state starting, the new generation
@@ -262,8 +273,9 @@ struct ContainerManager::Impl {
   void recover_exec(const container::ExecRow& row);
   /// Takes the row from a dead owner; false when somebody else did.
   bool take_over(container::ContainerRow& row);
-  /// Logs a failure, and has the row recovered later.
-  void try_again_if(const std::string& what, const Status& failure, const ContainerId& id);
+  /// Logs a failure in a transition, and has that recovered later.
+  void try_again_if(const std::string& what, const Status& failure, const container::ContainerRow& row,
+                    std::string_view transition);
   /// Nothing about the row needs a look at containerd.
   bool is_well(const container::ContainerRow& row) const;
   /// Looks at one container and its task and does what is due.
@@ -301,7 +313,7 @@ struct ContainerManager::Impl {
   /// Nobody works on the row: its owner is dead, or it is ours and recover_later() has it.
   bool is_left(const container::ContainerRow& row);
   /// A transition of ours could not be ended: tries again, with growing pauses, until it is.
-  void recover_later(const ContainerId& id);
+  void recover_later(const container::Transition& left);
   /// Undoes a failed start that could not be undone at once, as soon as it can be.
   void undo_later(const std::shared_ptr<container::StartJob>& job, const Status& why);
 
@@ -368,7 +380,7 @@ struct ContainerManager::Impl {
   std::map<container::ProcessKey, ctrd::WaitHandle> waits;
   std::map<container::ProcessKey, ctrd::ExitInfo> exits;  ///< known and not yet handled
   std::optional<spec::HostFacts> host_facts;
-  std::set<std::string> unfinished;  ///< what recover_later() works on
+  std::set<container::Transition> unfinished;  ///< what recover_later() works on
   bool closed = false;
 };
 

@@ -154,9 +154,9 @@ bool ContainerManager::Impl::take_over(ContainerRow& row) {
 }
 
 void ContainerManager::Impl::try_again_if(const std::string& what, const Status& failure,
-                                          const ContainerId& id) {
-  warn(what, failure, id);
-  if (!failure.is_ok()) recover_later(id);
+                                          const ContainerRow& row, std::string_view transition) {
+  warn(what, failure, row.id);
+  if (!failure.is_ok()) recover_later({row.id, row.generation, std::string(transition)});
 }
 
 void ContainerManager::Impl::recover_row(const ContainerRow& row, const Tasks* tasks) {
@@ -178,10 +178,11 @@ void ContainerManager::Impl::recover_row(const ContainerRow& row, const Tasks* t
   } else if (row.state == state::kRunning) {
     recover_running(row, task);
   } else if (row.state == state::kExiting && take_over(mine)) {
-    if (old_boot) return try_again_if("finish an exit", commit_exit(mine, std::nullopt), row.id);
+    if (old_boot)
+      return try_again_if("finish an exit", commit_exit(mine, std::nullopt), row, state::kExiting);
     const auto known = known_exit({row.id, row.generation, {}});
     auto exit = known ? known : task != nullptr ? exit_of(task) : noted_exit(row);
-    try_again_if("finish an exit", finish_exit(mine, exit), row.id);
+    try_again_if("finish an exit", finish_exit(mine, exit), row, state::kExiting);
   } else if (row.state == state::kRemoving && take_over(mine)) {
     warn("finish a removal", remove_claimed(mine), row.id);
   } else if (ends_with_boot(row)) {
@@ -197,14 +198,14 @@ void ContainerManager::Impl::recover_create(const ContainerRow& row) {
   if (const auto client = containerd(call); client.is_ok()) {
     const Status removed = (*client)->snapshots().remove(call, row.snapshotter, row.snapshot_key);
     if (!removed.is_ok() && removed.code() != Code::kNotFound) {
-      return try_again_if("undo a create", removed, row.id);
+      return try_again_if("undo a create", removed, row, state::kCreating);
     }
     // containerd may be about to make it: the request of a dead client goes on.
     if (!removed.is_ok()) drop_stray_snapshots_soon();
     if (const Status gone = remove_views(row, call); !gone.is_ok())
-      return try_again_if("undo a create", gone, row.id);
+      return try_again_if("undo a create", gone, row, state::kCreating);
   }
-  try_again_if("undo a create", forget_creating(row.id), row.id);
+  try_again_if("undo a create", forget_creating(row.id), row, state::kCreating);
 }
 
 Status ContainerManager::Impl::forget_creating(const ContainerId& id) {
@@ -234,12 +235,12 @@ void ContainerManager::Impl::recover_start(const ContainerRow& row, const ctrd::
   if (runs(task)) {
     warn("remove the mounts of a start",
          container::clear_staging(container::staging_dir(context.run_dir(), row.id, row.generation)), row.id);
-    try_again_if("finish a start", commit_running(job, task->pid), row.id);
+    try_again_if("finish a start", commit_running(job, task->pid), row, state::kStarting);
     watch_process({row.id, row.generation, {}});
     return;
   }
   const Status why = unavailable("the process that was starting the container ended before it was done");
-  try_again_if("undo a start", undo_start(job, why), row.id);
+  try_again_if("undo a start", undo_start(job, why), row, state::kStarting);
 }
 
 void ContainerManager::Impl::recover_running(const ContainerRow& row, const ctrd::TaskInfo* task) {
@@ -275,7 +276,7 @@ void ContainerManager::Impl::recover_running(const ContainerRow& row, const ctrd
   drop_exit(key);
   const Status finished = same_boot ? finish_exit(**claimed, exit) : commit_exit(**claimed, std::nullopt);
   if (!finished.is_ok()) release_exit(key, exit);
-  try_again_if("finish an exit", finished, row.id);
+  try_again_if("finish an exit", finished, row, state::kExiting);
 }
 
 void ContainerManager::Impl::recover_container(const ContainerId& id) {

@@ -65,7 +65,7 @@ Status ContainerManager::Impl::remove_claimed(const ContainerRow& row, const Att
   const Status recorded = insist([&] { return record_removal(row, cleared, extra); });
   if (!recorded.is_ok()) {
     log_warning("container", "record a removal: " + recorded.message(), row.id.str());
-    recover_later(row.id);
+    recover_later({row.id, row.generation, std::string(state::kRemoving)});
     return recorded;
   }
   return cleared.is_ok() ? cleared : cleared.prefix("remove container " + quote(row.name));
@@ -93,7 +93,7 @@ Status ContainerManager::Impl::record_removal(const ContainerRow& row, const Sta
   if (!cleared.is_ok()) {
     POUCH_RETURN_IF_ERROR(transaction
                               .run("UPDATE containers SET state = 'dead', owner_token = NULL, error = ?3 "
-                                   "WHERE id = ?1 AND owner_token = ?2",
+                                   "WHERE id = ?1 AND owner_token = ?2 AND state = 'removing'",
                                    row.id, context.owner_token, cleared.message())
                               .status());
     // Moby has no such event; without it who waits for the removal would wait for ever.

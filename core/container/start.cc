@@ -323,7 +323,8 @@ Status ContainerManager::Impl::undo_start(StartJob& job, const Status& why) {
   POUCH_ASSIGN_OR_RETURN(
       const int64_t changed,
       transaction.run("UPDATE containers SET state = ?4, owner_token = ?5, pid = 0, exit_code = ?6, "
-                      "error = ?7 WHERE id = ?1 AND generation = ?2 AND owner_token = ?3",
+                      "error = ?7 "
+                      "WHERE id = ?1 AND generation = ?2 AND owner_token = ?3 AND state = 'starting'",
                       row.id, row.generation, context.owner_token, next, owner, code, why.message()));
   if (changed == 1) POUCH_RETURN_IF_ERROR(networks.detach(transaction, row.id, row.generation));
   POUCH_RETURN_IF_ERROR(transaction.commit());

@@ -57,7 +57,7 @@ Status ContainerManager::Impl::discard_stream(const std::string& stream_id, cons
 bool ContainerManager::Impl::is_left(const ContainerRow& row) {
   if (!is_mine(row.owner)) return is_orphan(row.owner);
   const std::lock_guard lock(mutex);
-  return unfinished.contains(row.id.str());
+  return unfinished.contains({row.id, row.generation, row.state});
 }
 
 // Not recover_later(): that would finish the start of a process that runs, and the caller was told that it
@@ -70,20 +70,22 @@ void ContainerManager::Impl::undo_later(const std::shared_ptr<container::StartJo
   });
 }
 
-void ContainerManager::Impl::recover_later(const ContainerId& id) {
+void ContainerManager::Impl::recover_later(const container::Transition& left) {
   {
     const std::lock_guard lock(mutex);
-    if (closed || !unfinished.insert(id.str()).second) return;
+    if (closed || !unfinished.insert(left).second) return;
   }
-  submit_wait([this, id] {
+  submit_wait([this, left] {
     // Ends also when the engine is closed: then its owner is dead, and the next one does it.
     for (int64_t pause = kFirstPauseMs; nap(pause); pause = std::min(pause * 2, kLongestPauseMs)) {
-      recover_container(id);
-      const auto row = load(id);
-      if (row.is_ok() && (!*row || !is_left(**row) || (*row)->is_settled())) break;
+      recover_container(left.container);
+      const auto row = load(left.container);
+      if (!row.is_ok()) continue;
+      const bool is_same = *row && (*row)->generation == left.generation && (*row)->state == left.state;
+      if (!is_same || !is_left(**row)) break;
     }
     const std::lock_guard lock(mutex);
-    unfinished.erase(id.str());
+    unfinished.erase(left);
   });
 }
 

@@ -27,7 +27,7 @@ constexpr int64_t kOpenPatienceMs = 10'000;
 constexpr int64_t kContainerdPatienceMs = 5'000;
 constexpr int64_t kPrivatePatienceMs = 30'000;  // its start included, on a busy machine
 constexpr int64_t kServingPatienceMs = 5'000;
-constexpr int64_t kKeeperPatienceMs = 10'000;
+constexpr int64_t kKeeperPatienceMs = 30'000;  // likewise
 constexpr int64_t kPingPatienceMs = 1'000;
 constexpr const char* kSystemRoot = "/var/lib/pouch";
 

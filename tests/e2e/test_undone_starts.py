@@ -48,6 +48,40 @@ def test_an_exit_that_could_not_be_recorded_at_once(step, tmp_path):
         pouchd.docker("rm", "ends")
 
 
+def test_an_exit_that_is_recorded_late_and_the_next_start(tmp_path):
+    """Who tries the exit again leaves the start alone that is under way by then."""
+    control = Control(tmp_path)
+    archive = busybox_image_tar(tmp_path / "box.tar", name="box:1")
+    with FaultyPouchd(control) as pouchd:
+        pouchd.docker("load", "-q", "-i", archive)
+        pouchd.docker("run", "--detach", "--name", "again", "--network", "none", "box:1", "sleep", "1000")
+        control.rules(("fail:EMFILE", "pouchd", "row.endpoints.update.before", 1),
+                      ("delay:1500", "pouchd", "rpc.tasks.start.before", 1))
+        pouchd.docker("stop", "-t", "0", "again")
+        assert control.fired()
+        pouchd.docker("start", "again")
+        pouchd.docker("rm", "-f", "again")
+        assert pouchd.docker("ps", "-aq").out == ""
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_what_may_not_outlast_a_power_cut(nth, tmp_path):
+    """Told as a failure; there is then all of it or nothing."""
+    control = Control(tmp_path)
+    archive = busybox_image_tar(tmp_path / "box.tar", name="box:1")
+    with FaultyPouchd(control) as pouchd:
+        pouchd.docker("load", "-q", "-i", archive)
+        control.rule("fail:EIO", "pouchd", "store.sync.before", nth)
+        made = pouchd.docker("create", "--name", "made", "-v", "named:/x", "-v", "/y", "--network", "none", "box:1", "true",
+                             check=False)
+        control.clear()
+        if made.code == 0:
+            assert pouchd.docker("start", "-a", "made").code == 0
+            pouchd.docker("rm", "-v", "made")
+        assert pouchd.docker("ps", "-aq").out == ""
+        assert pouchd.docker("volume", "ls", "-q", "--filter", "dangling=true").lines in ([], ["named"])
+
+
 @pytest.mark.parametrize(("fate", "step"), [("delay:2000", "rpc.tasks.delete.before"), ("kill", "rpc.tasks.delete.after")])
 def test_an_exec_whose_end_is_being_recorded(fate, step, tmp_path):
     """Its starter has seen the code and is slow, or dead; a keeper that opens the root then does not take it for killed."""

@@ -110,8 +110,8 @@ def _ctr(world, rows, baseline):
     snapshots = set(_column(world, "snapshots", "ls"))
     keys = {row["snapshot_key"] for row in rows.values()}
     # Of a dead one, whose removal failed half-way, it may be gone.
-    wanted = {row["snapshot_key"] for row in rows.values() if row["state"] != "dead"}
-    found += [f"{rows_name(rows, key)}: its snapshot is missing" for key in wanted - snapshots]
+    wanted = {row["snapshot_key"]: row["state"] for row in rows.values() if row["state"] != "dead"}
+    found += [f"{rows_name(rows, key)}, {wanted[key]}: its snapshot is missing" for key in wanted.keys() - snapshots]
     kinds = _kinds(world)
     found += [f"left: snapshot {name}" for name in snapshots - keys - baseline.snapshots if kinds.get(name) != "Committed"]
     found += [f"left: record {name}" for name in _column(world, "containers", "ls") if name not in rows]
