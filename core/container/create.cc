@@ -174,15 +174,6 @@ Status ContainerManager::Impl::insert_with_volumes(CreatePlan& plan, const std::
 // The snapshot first, whatever its making answered: the row is what tells of it.
 void ContainerManager::Impl::undo_create(const ContainerRow& row) {
   const Call call = own_call(kPrepareMs);
-  const auto now = load(row.id);
-  // Written, but not known to outlast a power cut: to everybody it is a container.
-  if (now.is_ok() && *now && (*now)->state != state::kCreating) {
-    Removal how;
-    how.volumes = true;
-    const Status removed = remove_now(row.id.str(), how);
-    if (!removed.is_ok()) log_warning("container", "undo a create: " + removed.message(), row.id.str());
-    return;
-  }
   const auto undo = [&]() -> Status {
     if (const auto client = containerd(call); client.is_ok()) {
       const Status removed = (*client)->snapshots().remove(call, row.snapshotter, row.snapshot_key);

@@ -224,8 +224,9 @@ Status Transaction::commit() {
   finish();
   for (const auto& callback : on_commit_) callback();
   const Status kept = durability_ == Durability::kKept ? database()->pool_->wal.sync() : Status();
+  if (!kept.is_ok()) log_error("store", "a change may not outlast a power cut: " + kept.message());
   if (connection()->wal_pages() > kCopyBackPages) database()->copy_back();
-  return kept;
+  return {};
 }
 
 void Transaction::on_commit(std::function<void()> callback) {

@@ -142,8 +142,9 @@ class Transaction : public Session {
   ~Transaction();
   Transaction(Transaction&& other) noexcept;
 
-  /// Others see the change at once; of the class kKept the answer comes when it is safe. An error of that
-  /// sync leaves the change in place: it holds, but perhaps not over a power cut.
+  /// Others see the change at once; of the class kKept the answer comes when it is safe. An error says that
+  /// nothing was changed, so that callers may undo. A sync that fails is therefore none: what was written
+  /// holds, though perhaps not over a power cut, which the log says.
   Status commit();
   /// Runs after the commit succeeded, on the committing thread: bells, wake-ups.
   void on_commit(std::function<void()> callback);

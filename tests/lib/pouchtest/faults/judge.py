@@ -132,7 +132,7 @@ def _is_empty(group):
     """Whether a control group has no process; one that goes while it is looked at is none."""
     try:
         return not (group / "cgroup.procs").read_text()
-    except FileNotFoundError:
+    except OSError:  # ENOENT, or ENODEV of an open file
         return False
 
 
