@@ -52,7 +52,7 @@ def test_guest(tmp_path, leak_guard):
     document = json.loads(file.read_text())
     assert _FACTS <= document["host"].keys()
     rows = document["rows"]
-    assert len(rows) == 10
+    assert len(rows) == 11
     for row in rows:
         assert row["name"] in done.out
         assert row["unit"] != "ms" or row["value"] > 0
