@@ -159,7 +159,7 @@ Status Root::share_mounts() const {
   if (!pid.is_ok() || !sys::has_other_mounts(*pid)) return {};  // has it gone, the next call says so
   const std::string volumes = context_.root_dir() + "/volumes";
   POUCH_RETURN_IF_ERROR(sys::secure_mkdir(volumes).status());
-  return sys::share_mounts(*pid, {volumes, context_.run_dir()});
+  return sys::share_mounts(*pid, "containerd", {volumes, context_.run_dir()});
 }
 
 // One that does not run, or has died since, is started.

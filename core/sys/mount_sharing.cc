@@ -64,12 +64,11 @@ Result<Folder> look_at(const std::string& path) {
 }
 
 // There: the folder as a mount that is a peer of the one it is on; nothing where we are its peers already.
-Result<UniqueFd> take_peer(int pid, const std::string& path, const Folder& mine) {
+Result<UniqueFd> take_peer(const std::string& who, const std::string& path, const Folder& mine) {
   auto theirs = look_at(path);
   const bool is_same = theirs.is_ok() && theirs->device == mine.device && theirs->inode == mine.inode;
   if (!is_same) {
-    return Status(Code::kPermissionDenied, "containerd (process " + std::to_string(pid) +
-                                               ") is in another mnt namespace than this process, where " +
+    return Status(Code::kPermissionDenied, who + " is in another mnt namespace than this process, where " +
                                                quote(path) + " is another folder; use the root from there");
   }
   if (theirs->peers.empty()) {
@@ -83,11 +82,11 @@ Result<UniqueFd> take_peer(int pid, const std::string& path, const Folder& mine)
   return tree;
 }
 
-Status share_folder(int pid, const UniqueFd& mounts, const std::string& path) {
+Status share_folder(const std::string& who, const UniqueFd& mounts, const std::string& path) {
   POUCH_ASSIGN_OR_RETURN(const Folder mine, look_at(path));
   UniqueFd tree;
   POUCH_RETURN_IF_ERROR(in_mount_namespace(mounts, [&]() -> Status {
-    POUCH_ASSIGN_OR_RETURN(tree, take_peer(pid, path, mine));
+    POUCH_ASSIGN_OR_RETURN(tree, take_peer(who, path, mine));
     return {};
   }));
   if (!tree.is_valid()) return {};
@@ -120,9 +119,10 @@ bool has_other_mounts(int pid) {
          ::stat(namespace_of(pid).c_str(), &other) == 0 && own.st_ino != other.st_ino;
 }
 
-Status share_mounts(int pid, const std::vector<std::string>& folders) {
+Status share_mounts(int pid, const std::string& who, const std::vector<std::string>& folders) {
   POUCH_ASSIGN_OR_RETURN(const UniqueFd mounts, open_file(namespace_of(pid), O_RDONLY));
-  for (const std::string& folder : folders) POUCH_RETURN_IF_ERROR(share_folder(pid, mounts, folder));
+  const std::string named = who + " (process " + std::to_string(pid) + ")";
+  for (const std::string& folder : folders) POUCH_RETURN_IF_ERROR(share_folder(named, mounts, folder));
   return {};
 }
 

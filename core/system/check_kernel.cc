@@ -47,13 +47,11 @@ void overlay(const EngineOptions& options, Findings& out) {
 }
 
 void control_groups(Findings& out) {
-  if (sys::are_cgroups_hidden()) {
-    out.push_back(findings::fine("cgroups", "a /sys of its own hides them; they are mounted when needed"));
-    return;
-  }
   const Result<sys::CgroupFacts> facts = sys::read_cgroup_facts();
   if (!facts.is_ok() || facts->mode == sys::CgroupMode::kNone) {
-    out.push_back(findings::no_cgroups());
+    const auto hidden =
+        findings::fine("cgroups", "a /sys of its own hides them; they are mounted when needed");
+    out.push_back(sys::are_cgroups_hidden() ? hidden : findings::no_cgroups());
     return;
   }
   const bool is_v2 = facts->mode == sys::CgroupMode::kV2;
