@@ -13,14 +13,6 @@ namespace {
 
 constexpr int64_t kPollMs = 20;
 
-// Whoever had the lock before has taken the file's name away: such a lock locks nobody out.
-bool has_name(const sys::FileLock& lock, const std::string& path) {
-  struct stat mine {};
-  struct stat named {};
-  return ::fstat(lock.fd(), &mine) == 0 && ::stat(path.c_str(), &named) == 0 && mine.st_ino == named.st_ino &&
-         mine.st_dev == named.st_dev;
-}
-
 }  // namespace
 
 Result<WorkLock> WorkLock::acquire(const EngineContext& context, const std::string& what, const Call& call) {
@@ -30,7 +22,8 @@ Result<WorkLock> WorkLock::acquire(const EngineContext& context, const std::stri
   const std::string path = folder + "/" + what.substr(what.find(':') + 1);
   while (true) {
     auto lock = sys::FileLock::try_acquire(path);
-    if (lock.is_ok() && has_name(*lock, path)) return WorkLock(path, std::move(*lock));
+    // One whose name the holder before has taken away locks nobody out.
+    if (lock.is_ok() && sys::is_named(lock->fd(), path)) return WorkLock(path, std::move(*lock));
     if (!lock.is_ok() && lock.code() != Code::kConflict) return lock.status();
     if (lock.is_ok()) continue;
     POUCH_RETURN_IF_ERROR(pause(call, kPollMs));

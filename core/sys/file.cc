@@ -109,6 +109,13 @@ Status empty_folder(UniqueFd fd, dev_t device, const std::string& shown) {
 
 }  // namespace
 
+bool is_named(int fd, const std::string& path) {
+  struct stat held {};
+  struct stat named {};
+  return ::fstat(fd, &held) == 0 && ::lstat(path.c_str(), &named) == 0 && held.st_ino == named.st_ino &&
+         held.st_dev == named.st_dev;
+}
+
 Status rename_file(const std::string& from, const std::string& to) {
   return with_faults("sys.rename", [&] {
     if (::rename(from.c_str(), to.c_str()) == 0) return Status();

@@ -27,6 +27,8 @@ Status rename_file(const std::string& from, const std::string& to);
 /// A copy of a regular file, shared blocks where the file system can, renamed into place with `mode`. It can
 /// be executed at once, whatever children other threads fork meanwhile.
 Status copy_file_atomic(const std::string& from, const std::string& to, mode_t mode);
+/// Whether `path` still names the file that `fd` has open: it may have been removed, and another put there.
+bool is_named(int fd, const std::string& path);
 /// Removes a folder and all in it, following no links and leaving no file system; Ok when it is not there.
 Status remove_tree(const std::string& path);
 

@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,15 +17,6 @@ namespace {
 
 constexpr size_t kTokenBytes = 8;
 
-// Whether the file that is locked is still the one that the path names: a cleaner may have removed it between
-// its creation and the lock.
-bool is_same_file(int fd, const std::string& path) {
-  struct stat held {};
-  struct stat named {};
-  return ::fstat(fd, &held) == 0 && ::lstat(path.c_str(), &named) == 0 && held.st_ino == named.st_ino &&
-         held.st_dev == named.st_dev;
-}
-
 }  // namespace
 
 bool is_token(const std::string& name) {
@@ -40,7 +30,8 @@ Result<TokenFile> make_token_file(const std::string& folder) {
     auto lock = FileLock::try_acquire(path);
     if (lock.code() == Code::kConflict) continue;
     if (!lock.is_ok()) return lock.status();
-    if (is_same_file(lock->fd(), path)) return TokenFile{std::move(token), std::move(*lock)};
+    // A cleaner may have removed it between its creation and the lock.
+    if (is_named(lock->fd(), path)) return TokenFile{std::move(token), std::move(*lock)};
   }
 }
 

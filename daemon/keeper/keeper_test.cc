@@ -213,6 +213,28 @@ TEST_F(KeeperTest, ShutdownIsRefusedWhileStreamsAreOpen) {
   wait_gone(pid);
 }
 
+// Someone cleaned up /run: nobody can find this keeper any more, and its workers find nothing to work on.
+TEST_F(KeeperTest, EndsWhenItsFolderIsGone) {
+  auto client = ensure();
+  const auto status = client->status(soon());
+  ASSERT_TRUE(status.is_ok());
+  ASSERT_TRUE(sys::remove_tree(folder_.file("run")).is_ok());
+  ::kill(status->worker_pid, SIGKILL);
+  wait_gone(status->keeper_pid);
+}
+
+TEST_F(KeeperTest, OneThatLostItsFolderLeavesItsSuccessorAlone) {
+  auto client = ensure();
+  const auto old = client->status(soon());
+  ASSERT_TRUE(old.is_ok());
+  ASSERT_TRUE(sys::remove_tree(folder_.file("run")).is_ok());
+  auto successor = ensure();
+  ASSERT_NE(successor->status(soon())->keeper_pid, old->keeper_pid);
+  ::kill(old->keeper_pid, SIGTERM);
+  wait_gone(old->keeper_pid);
+  EXPECT_TRUE(KeeperClient::connect(folder_.file("run"), soon()).is_ok());
+}
+
 TEST_F(KeeperTest, FailuresToStartSayWhy) {
   io::KeeperLaunch missing = launch();
   missing.program = folder_.file("no-keeper");

@@ -124,7 +124,8 @@ void log_end(int status) {
   log_error("keeper", "the worker ended " + how + "; restarted");
 }
 
-void keep_worker(const WorkerMain& worker_main, Belongings& belongings) {
+// Until it is told to end, has nothing to do any more, or nobody can find it.
+void keep_worker(const WorkerMain& worker_main, Belongings& belongings, const std::string& lock_file) {
   int pause_ms = 0;
   for (;;) {
     belongings.vault.receive_all();  // what the worker before sent last
@@ -136,6 +137,9 @@ void keep_worker(const WorkerMain& worker_main, Belongings& belongings) {
       // A client may have come just as the worker decided to end.
       if (!has_waiting_client(belongings.listener.get())) return;
       continue;
+    }
+    if (!sys::is_named(belongings.lock.get(), lock_file)) {
+      return log_error("keeper", "the worker has ended and " + quote(lock_file) + " is gone; not restarted");
     }
     log_end(end.status);
     const bool was_sound = boot_now_ns() - began > kSoundRunNs;
@@ -160,15 +164,18 @@ Status supervise(const std::string& run_dir, const std::string& cgroup, const Wo
     POUCH_ASSIGN_OR_RETURN(lock, lock_folder(run_dir));
   }
   if (!lock.is_valid()) return {};
-  POUCH_RETURN_IF_ERROR(sys::write_place(lock.get()).prefix(quote(run_dir + "/" + io::kKeeperLock)));
+  const std::string lock_file = run_dir + "/" + io::kKeeperLock;
+  POUCH_RETURN_IF_ERROR(sys::write_place(lock.get()).prefix(quote(lock_file)));
   const std::string group = cgroup.empty() ? std::string() : cgroup + "/keeper";
   if (!group.empty()) sys::enter_own_cgroup(group);
   const ScopeGuard leave([&group] {
     if (!group.empty()) sys::leave_own_cgroup(group);
   });
   POUCH_ASSIGN_OR_RETURN(Belongings belongings, gather(run_dir, std::move(lock), estate));
-  keep_worker([&](const WorkerPlace& place) { return run_in_group(worker_main, place, group); }, belongings);
-  ::unlink((run_dir + "/" + io::kKeeperSocket).c_str());
+  keep_worker([&](const WorkerPlace& place) { return run_in_group(worker_main, place, group); }, belongings,
+              lock_file);
+  // Else the folder was removed, and the socket there is another keeper's.
+  if (sys::is_named(belongings.lock.get(), lock_file)) ::unlink((run_dir + "/" + io::kKeeperSocket).c_str());
   return {};
 }
 
