@@ -82,6 +82,7 @@ Result<std::unique_ptr<Root>> Root::open(EngineOptions options) {
   POUCH_RETURN_IF_ERROR(root->adopt_settings().prefix(what));
   POUCH_RETURN_IF_ERROR(root->open_run_dir().prefix(what));
   root->fill_context();
+  POUCH_ASSIGN_OR_RETURN(root->keeper_watch_, KeeperWatch::create(root->context_));
   return root;
 }
 
@@ -185,7 +186,11 @@ Result<std::shared_ptr<io::KeeperClient>> Root::connect_keeper(const Call& call)
     return std::shared_ptr<io::KeeperClient>(std::move(own));
   }
   const std::lock_guard lock(keeper_mutex_);
-  if (keeper_ && keeper_->ping(at_most(call, kPingPatienceMs)).is_ok()) return keeper_;
+  const bool is_client = context_.options.role == EngineRole::kClient;
+  if (keeper_ && keeper_->ping(at_most(call, kPingPatienceMs)).is_ok()) {
+    if (is_client) keeper_watch_->begin();
+    return keeper_;
+  }
   show_cgroups();
   POUCH_ASSIGN_OR_RETURN(auto keeper, io::ensure_keeper({.root_dir = context_.root_dir(),
                                                          .run_dir = context_.run_dir(),
@@ -194,6 +199,7 @@ Result<std::shared_ptr<io::KeeperClient>> Root::connect_keeper(const Call& call)
                                                          .log_level = keeper_log_level()},
                                                         deadline));
   keeper_ = std::move(keeper);
+  if (is_client) keeper_watch_->begin();
   return keeper_;
 }
 

@@ -8,6 +8,7 @@
 #include "core/base/executor.h"
 #include "core/base/status.h"
 #include "core/ctrd/client.h"
+#include "core/engine/keeper_watch.h"
 #include "core/engine/owner.h"
 #include "core/events/event_log.h"
 #include "core/io/keeper_client.h"
@@ -61,6 +62,7 @@ class Root {
   std::shared_ptr<io::KeeperClient> keeper_;  // protected by keeper_mutex_
 
   Executor executor_;
+  std::unique_ptr<KeeperWatch> keeper_watch_;
 };
 
 }  // namespace pouch

@@ -189,6 +189,14 @@ Status KeeperClient::ping(Deadline deadline) {
   return call(static_cast<uint8_t>(Op::kPing), {}, deadline).status();
 }
 
+bool KeeperClient::wait_end(int stop_fd) {
+  const UniqueFd fd = take_idle();
+  // Unasked it says nothing: what can be read is its end.
+  std::array<pollfd, 2> items = {{{stop_fd, POLLIN, 0}, {fd.get(), POLLIN, 0}}};
+  while (fd.is_valid() && ::poll(items.data(), items.size(), -1) < 0 && errno == EINTR) continue;
+  return items[0].revents == 0;
+}
+
 Result<KeeperStatus> KeeperClient::status(Deadline deadline) {
   POUCH_ASSIGN_OR_RETURN(const Fields fields, call(static_cast<uint8_t>(Op::kStatus), {}, deadline));
   KeeperStatus status;

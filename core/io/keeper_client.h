@@ -94,6 +94,9 @@ class KeeperClient {
 
   Status ping(Deadline deadline);
   Result<KeeperStatus> status(Deadline deadline);
+  /// True when the worker that this client is connected to has ended, false when `stop_fd` is readable first.
+  /// Of a client that was just connected, and is asked for nothing else.
+  bool wait_end(int stop_fd);
 
   /// Makes the FIFOs and opens the keeper's ends; call before Tasks.Create (Tasks.Exec). Clients that
   /// attached before are served from the first byte. For a stream already open: same generation, the same

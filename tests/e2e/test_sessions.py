@@ -231,6 +231,19 @@ def test_keeper_killed_too(engine, own_tar, record_property):
             assert_removed(engine, program, since, record_property)
 
 
+def test_keeper_killed_before(engine, own_tar, record_property):
+    """While the program lives, its own engine sees to another one."""
+    with Program(engine.uri, own_tar) as program:
+        keepers = engine.keepers()
+        for pid in sorted(keepers):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert wait_until(lambda: set(engine.keepers()) - set(keepers), LIMIT)
+        since = time.time()
+        program.kill()
+        assert_removed(engine, program, since, record_property)
+
+
 def test_worker_of_the_keeper_killed(engine, own_tar, record_property):
     with Program(engine.uri, own_tar) as program:
         since = time.time()
