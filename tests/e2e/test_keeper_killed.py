@@ -14,6 +14,7 @@ from pouchtest.pouchd import Pouchd
 from pouchtest.procs import wait_until
 
 pytest_plugins = ["pouchtest.fixtures"]
+pytestmark = pytest.mark.vm  # there systemd makes the place where the next one runs
 
 SECONDS = 30
 COUNT = "i=0; while true; do i=$((i + 1)); echo $i; usleep 20000; done"
