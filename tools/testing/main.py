@@ -73,6 +73,10 @@ class Lane:
         self.temporary.mkdir()
         variables = {RUN_VARIABLE: self.scratch.name, "TMPDIR": str(self.temporary)}
         self.run = stages.Run(self.scratch, variables, tell)
+        self.guard = None
+
+    def watch(self):
+        """From now on what is new is left behind; to be called when the folders of all lanes are there."""
         self.guard = LeakGuard(own_only=self.scratch.name if os.environ.get("POUCH_LEAKS") == "own" else "")
 
     def find_leaks(self, outcome):
@@ -80,6 +84,13 @@ class Lane:
             outcome.fail("leak", leak)
         for entry in sorted(self.temporary.iterdir()):
             outcome.fail("leak", f"file: {entry}")
+
+
+def make_lanes(undo):
+    lanes = [Lane(undo, stages.Shown()), Lane(undo, stages.Kept())]
+    for lane in lanes:
+        lane.watch()
+    return lanes
 
 
 def run_beside(chosen, known, lane, table):
@@ -97,7 +108,7 @@ def run_beside(chosen, known, lane, table):
 
 def run_all(chosen, undo):
     known = results.known_skips(REPO / "tests/skips.txt")
-    lanes = [Lane(undo, stages.Shown()), Lane(undo, stages.Kept())]
+    lanes = make_lanes(undo)
     beside = [item for item in chosen if item[0] in stages.BESIDE] if "e2e" in dict(chosen) else []
     if beside:
         for lane in lanes:  # each test would see what the other lane has at the moment
