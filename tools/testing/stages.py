@@ -57,6 +57,8 @@ class Run:
             "POUCH_BUILD_DIR": str(self.build),
             "PYTHONPATH": f"{REPO}/tests/lib:{self.build}/python:{REPO}/tools/testing",
             "PYTHONDONTWRITEBYTECODE": "1",
+            # Where pytest leaves the folders of its last runs, by whomever it is called: not what tests leave behind.
+            "PYTEST_DEBUG_TEMPROOT": str(scratch),
         }
 
     def call(self, *command, cwd=REPO, env=None, quiet=False):
