@@ -154,7 +154,7 @@ def test_guard_finds_a_process(tmp_path):
         ("ip link add {} type bridge", "ip link del {}", "network link: {}"),
         ("ip netns add {}", "ip netns del {}", "file: /run/netns/{}"),
         ("nft add table ip {}", "nft delete table ip {}", "nftables line: table ip {}"),
-        ("mkdir -p /run/pouch/{}", "rm -r /run/pouch/{}", "file: /run/pouch/{}"),
+        ("mkdir -p /run/pouch/{}", "rm -r /run/pouch/{}; rmdir --ignore-fail-on-non-empty /run/pouch", "file: /run/pouch/{}"),
     ],
 )
 def test_guard_finds_what_the_network_and_folders_keep(make, remove, kind):
