@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 import pytest
 from pouchtest import procs
 from pouchtest.cgroups import hierarchies
+from pouchtest.containerd import shim_socket
 from pouchtest.embed import end_keepers, new_root
 from pouchtest.leaks import LeakGuard
 from pouchtest.paths import build_dir, find_program, private_dir
@@ -50,12 +52,15 @@ class Root:
         """SIGKILL; returns when they are gone."""
         pids = [pid for kind in kinds for pid in self.processes()[kind]]
         assert pids
+        sockets = [socket for pid in pids if (socket := shim_socket(pid))]
         for pid in pids:
             started = procs.start_time(pid)
             if started is None:
                 continue
             os.kill(pid, signal.SIGKILL)
             assert wait_until(lambda: procs.start_time(pid) != started, 30)  # pylint: disable=cell-var-from-loop
+        for socket in sockets:  # what a killed shim leaves, nobody takes away
+            pathlib.Path(socket).unlink(missing_ok=True)
 
 
 @pytest.fixture(name="root")

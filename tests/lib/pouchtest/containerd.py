@@ -115,7 +115,7 @@ def _end_shim(pid):
     """Ends a shim that outlived its containerd, its container first, and removes what the two kept in /run."""
     words = procs.cmdline(pid).split()
     namespace, container = (words[words.index(flag) + 1] for flag in ("-namespace", "-id"))
-    socket = _shim_socket(pid)
+    socket = shim_socket(pid)
     for child in _children(pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
@@ -141,7 +141,7 @@ def _children(pid):
         return []
 
 
-def _shim_socket(pid):
+def shim_socket(pid):
     """The path of the listening unix socket among a process's descriptors."""
     inodes = set()
     with contextlib.suppress(OSError):
