@@ -9,7 +9,7 @@ import signal
 
 import pouch
 import pytest
-from pouchtest.embed import embed_root, keepers
+from pouchtest.embed import embed_root, keepers, kill_keepers
 from pouchtest.pouchd import Pouchd
 from pouchtest.procs import wait_until
 
@@ -61,13 +61,8 @@ def engine_fixture(request, busybox_tar):
 
 
 def kill_all(engine):
-    """The worker is stopped first: else it may take its supervisor's place in between."""
-    old = engine.keepers()
+    old = kill_keepers(engine.folder)
     assert old
-    for number in (signal.SIGSTOP, signal.SIGKILL):
-        for pid in sorted(old, reverse=True):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
     assert wait_until(lambda: engine.keepers() and not engine.keepers() & old, SECONDS), engine.keepers()
 
 
@@ -100,4 +95,3 @@ def test_exits_are_recorded(engine):
     kill_all(engine)
     os.kill(pid, signal.SIGKILL)
     assert wait_until(lambda: not (engine.root / "containers" / ends.id).exists(), SECONDS)
-

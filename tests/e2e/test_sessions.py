@@ -13,7 +13,7 @@ import pytest
 from pouchtest import procs
 from pouchtest.containerd import PrivateContainerd
 from pouchtest.dockerd import PrivateDockerd
-from pouchtest.embed import embed_root, keepers
+from pouchtest.embed import embed_root, keepers, kill_keepers
 from pouchtest.images import busybox_image_tar
 from pouchtest.paths import build_dir
 from pouchtest.pouchd import Pouchd
@@ -219,13 +219,10 @@ def test_what_others_take_over_stays(engine, own_tar):
 def test_keeper_killed_too(engine, own_tar, record_property):
     """Then whoever opens the root next sees to it, or the keeper that a pouchd which is still there starts."""
     with Program(engine.uri, own_tar) as program:
-        keepers = engine.keepers()
-        assert keepers
-        for pid in sorted(keepers):  # the supervisor first
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        killed = kill_keepers(engine.folder)
+        assert killed
         program.kill()
-        assert wait_until(lambda: not set(keepers) & set(engine.keepers()), LIMIT)
+        assert wait_until(lambda: not killed & set(engine.keepers()), LIMIT)
         since = time.time()
         with pouch.Client(engine.embed):
             assert_removed(engine, program, since, record_property)
@@ -234,11 +231,8 @@ def test_keeper_killed_too(engine, own_tar, record_property):
 def test_keeper_killed_before(engine, own_tar, record_property):
     """While the program lives, its own engine sees to another one."""
     with Program(engine.uri, own_tar) as program:
-        keepers = engine.keepers()
-        for pid in sorted(keepers):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        assert wait_until(lambda: set(engine.keepers()) - set(keepers), LIMIT)
+        killed = kill_keepers(engine.folder)
+        assert wait_until(lambda: set(engine.keepers()) - killed, LIMIT)
         since = time.time()
         program.kill()
         assert_removed(engine, program, since, record_property)

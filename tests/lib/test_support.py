@@ -177,6 +177,5 @@ def test_a_root_whose_keeper_was_killed_takes_its_network_along(image, leak_guar
         run(pouch, "-H", uri, "run", "-d", "busybox", "sleep", "100")
         bridge, table = networks.names_of(f"{folder}/root")
         assert bridge in networks.bridges() and table in networks.tables()
-        for pid in keepers(folder):
-            os.kill(pid, signal.SIGKILL)
+        kill_keepers(folder)
     assert bridge not in networks.bridges() and table not in networks.tables()

@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import os
 import pathlib
 import shutil
+import signal
 import tempfile
 
 from . import mounts, networks, procs
@@ -63,6 +65,17 @@ def keepers(folder):
     """Pids of the keepers, supervisors and workers, of the roots in a folder."""
     # Its copy in the root, under the program's name.
     return [pid for pid in procs.mentioning(str(folder)) if procs.cmdline(pid).split(" ")[0].endswith("/pouch-keeper")]
+
+
+def kill_keepers(folder):
+    """All processes of the keepers at once, as far as that goes; their pids. A worker that runs on for a moment would take
+    its supervisor's place, so they are stopped first."""
+    pids = set(keepers(folder))
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+    return pids
 
 
 def keeper(folder):
