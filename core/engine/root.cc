@@ -186,20 +186,17 @@ Result<std::shared_ptr<io::KeeperClient>> Root::connect_keeper(const Call& call)
     return std::shared_ptr<io::KeeperClient>(std::move(own));
   }
   const std::lock_guard lock(keeper_mutex_);
-  const bool is_client = context_.options.role == EngineRole::kClient;
-  if (keeper_ && keeper_->ping(at_most(call, kPingPatienceMs)).is_ok()) {
-    if (is_client) keeper_watch_->begin();
-    return keeper_;
+  if (!keeper_ || !keeper_->ping(at_most(call, kPingPatienceMs)).is_ok()) {
+    show_cgroups();
+    POUCH_ASSIGN_OR_RETURN(auto keeper, io::ensure_keeper({.root_dir = context_.root_dir(),
+                                                           .run_dir = context_.run_dir(),
+                                                           .program = context_.options.keeper_program,
+                                                           .cgroup = sys::root_cgroup(context_.ns),
+                                                           .log_level = keeper_log_level()},
+                                                          deadline));
+    keeper_ = std::move(keeper);
   }
-  show_cgroups();
-  POUCH_ASSIGN_OR_RETURN(auto keeper, io::ensure_keeper({.root_dir = context_.root_dir(),
-                                                         .run_dir = context_.run_dir(),
-                                                         .program = context_.options.keeper_program,
-                                                         .cgroup = sys::root_cgroup(context_.ns),
-                                                         .log_level = keeper_log_level()},
-                                                        deadline));
-  keeper_ = std::move(keeper);
-  if (is_client) keeper_watch_->begin();
+  if (context_.options.role == EngineRole::kClient) keeper_watch_->begin();
   return keeper_;
 }
 

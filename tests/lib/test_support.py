@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tarfile
@@ -25,7 +24,7 @@ from pouchtest import (
 )
 from pouchtest import networks
 from pouchtest.cgroups import is_v1
-from pouchtest.embed import embed_root, keepers
+from pouchtest.embed import embed_root, kill_keepers
 from pouchtest.paths import build_dir
 from pouchtest.run import CommandError
 
